@@ -1,0 +1,83 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Joint cloud removal and land-cover mapping from Sentinel-1 and Sentinel-2 (TDP-CR).
+
+A TorchGeo plugin. The public names below are resolved when first used, so importing the
+package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .callbacks import PredictionFigures
+    from .datamodules import OSFCRDataModule, SEN12MSCRDataModule
+    from .datasets import OSFCR, SEN12MSCR, SyntheticOSFCR
+    from .losses import JointLoss, ReconstructionLoss
+    from .metrics import RestorationMetrics, SegmentationMetrics
+    from .models import TDPCR, NAFBlock, PromptGenerator, PromptGuidedFusion
+    from .samplers import ChipSampler
+    from .tasks import TDPCRTask
+    from .transforms import (
+        Sentinel1Denormalize,
+        Sentinel1Normalize,
+        Sentinel2Denormalize,
+        Sentinel2Normalize,
+    )
+
+__version__ = '0.1.0.dev0'
+
+_HOMES = {
+    'callbacks': ('PredictionFigures',),
+    'datamodules': ('OSFCRDataModule', 'SEN12MSCRDataModule'),
+    'datasets': ('OSFCR', 'SEN12MSCR', 'SyntheticOSFCR'),
+    'losses': ('JointLoss', 'ReconstructionLoss'),
+    'metrics': ('RestorationMetrics', 'SegmentationMetrics'),
+    'models': ('TDPCR', 'NAFBlock', 'PromptGenerator', 'PromptGuidedFusion'),
+    'samplers': ('ChipSampler',),
+    'tasks': ('TDPCRTask',),
+    'transforms': (
+        'Sentinel1Denormalize',
+        'Sentinel1Normalize',
+        'Sentinel2Denormalize',
+        'Sentinel2Normalize',
+    ),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = (
+    'OSFCR',
+    'SEN12MSCR',
+    'TDPCR',
+    'ChipSampler',
+    'JointLoss',
+    'NAFBlock',
+    'OSFCRDataModule',
+    'PredictionFigures',
+    'PromptGenerator',
+    'PromptGuidedFusion',
+    'ReconstructionLoss',
+    'RestorationMetrics',
+    'SEN12MSCRDataModule',
+    'SegmentationMetrics',
+    'Sentinel1Denormalize',
+    'Sentinel1Normalize',
+    'Sentinel2Denormalize',
+    'Sentinel2Normalize',
+    'SyntheticOSFCR',
+    'TDPCRTask',
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = getattr(import_module(f'.{_HOME[name]}', __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,7 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Data modules."""
+
+from .chips import ChipDataModule, OSFCRDataModule, SEN12MSCRDataModule
+
+__all__ = ('ChipDataModule', 'OSFCRDataModule', 'SEN12MSCRDataModule')

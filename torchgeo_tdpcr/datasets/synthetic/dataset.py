@@ -1,0 +1,225 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""`SyntheticOSFCR`: writes a data set like LuojiaSET-OSFCR, from a seed.
+
+The pixels depend on the parameters alone, not on the number of processes, so that a
+data set can be named by them and made again anywhere.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import warnings
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .biomes import BIOMES, CLASSES
+from .scene import build_scene, cloudy_chip, scene_shape, windows
+from .writer import COVERS, FOLDER, Place, write_chip
+
+# Raised whenever the same parameters would give other pixels.
+_VERSION = 1
+
+_MANIFEST = 'synthetic.json'
+_STARTED = 'synthetic.json.part'
+
+
+def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]:
+    """Make one region and write its chips; returns chips a cover folder."""
+    count, size = parameters['chips_per_roi'], parameters['chip_size']
+    rng = np.random.default_rng([parameters['seed'], roi])
+    biome = BIOMES[roi % len(BIOMES)]
+    epsg, left, top = biome.sites[(roi // len(BIOMES)) % len(biome.sites)]
+    # regions of the same site must not overlap
+    again = roi // (len(BIOMES) * len(biome.sites))
+    jitter = 10 * rng.integers(-200, 200, 2)
+    shape = scene_shape(count, size)
+    away = again * (10 * max(shape) + 8_000)
+    place = Place(epsg, left + float(jitter[0]) + away, top + float(jitter[1]))
+    scene = build_scene(rng, shape, biome, northern=epsg < 32700)
+
+    # as many chips of each cover, in no order
+    bins = rng.permutation([(roi * count + k) % len(COVERS) for k in range(count)])
+    covers: Counter[str] = Counter()
+    for k, ((row, col), cover) in enumerate(
+        zip(windows(count, size), bins, strict=True)
+    ):
+        chip_rng = np.random.default_rng([parameters['seed'], roi, k])
+        span = (cover / len(COVERS), (cover + 1) / len(COVERS))
+        sky = cloudy_chip(chip_rng, scene, row, col, size, span)
+        folder = write_chip(
+            Path(root), place, scene, sky, (row, col), roi + 1, k + 1
+        )
+        covers[folder] += 1
+    return dict(covers)
+
+
+class SyntheticOSFCR:
+    """Synthetic data in the layout of LuojiaSET-OSFCR.
+
+    `generate` writes `root/LuojiaSET-OSFCR/{cover}/{layer}/*.tif` with the names,
+    data types, offset and grids of the real data set, and one layer more:
+    `cloud_thickness`, the optical thickness of the clouds. Regions lie in several UTM
+    zones on both hemispheres, one biome each; chips overlap by half.
+
+    Classes, by label: water, trees, built, bare, crops, grass, shrub; 255 is unknown.
+
+    Args:
+        root: Folder to write to.
+        num_rois: Number of regions, 1 to 99.
+        chips_per_roi: Number of chips a region.
+        chip_size: Side of a chip in pixels, even, at least 32.
+        seed: The same seed gives the same files.
+        workers: Number of processes; None for one a core, 0 for this process.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> import tempfile
+        >>> root = tempfile.mkdtemp()
+        >>> data = SyntheticOSFCR(root, 1, 5, 32, workers=0, progress=False)
+        >>> path = data.generate()
+        >>> path.name, len(list(path.glob('*/s2/*.tif')))
+        ('LuojiaSET-OSFCR', 5)
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        num_rois: int = 8,
+        chips_per_roi: int = 20,
+        chip_size: int = 256,
+        seed: int = 0,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> None:
+        for name, value, low, high in (
+            ('num_rois', num_rois, 1, 99),
+            ('chips_per_roi', chips_per_roi, 1, 9999),
+            ('chip_size', chip_size, 32, 4096),
+            ('seed', seed, 0, 2**63 - 1),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f'`{name}={value}` is not within {low} to {high}.')
+        if chip_size % 2:
+            raise ValueError(
+                f'`chip_size={chip_size}` is odd, but chips overlap by half: give an '
+                'even size.'
+            )
+        if workers is not None and workers < 0:
+            raise ValueError(f'`workers={workers}` is negative: give 0 or more.')
+        self.root = Path(root)
+        self.workers = workers
+        self.progress = progress
+        self.parameters = {
+            'version': _VERSION,
+            'num_rois': num_rois,
+            'chips_per_roi': chips_per_roi,
+            'chip_size': chip_size,
+            'seed': seed,
+        }
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the data set."""
+        return self.root / FOLDER
+
+    @property
+    def complete(self) -> bool:
+        """Whether the data set is there, made with these parameters."""
+        return self._read(_MANIFEST) == self.parameters
+
+    def generate(self) -> Path:
+        """Write the data set, unless it is there already.
+
+        Returns:
+            The folder `root/LuojiaSET-OSFCR`.
+
+        Raises:
+            FileExistsError: If the folder holds something else.
+        """
+        if self.complete:
+            return self.folder
+        self._check_free()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(_STARTED, self.parameters)
+        covers: Counter[str] = Counter()
+        per_roi = self.parameters['chips_per_roi']
+        total = self.parameters['num_rois'] * per_roi
+        with tqdm(
+            total=total,
+            desc='Synthetic OSFCR',
+            unit='chip',
+            disable=not self.progress,
+        ) as bar:
+            for made in self._run():
+                covers.update(made)
+                bar.update(per_roi)
+        manifest = self.parameters | {
+            'classes': list(CLASSES),
+            'chips': {name: covers[name] for name in COVERS},
+        }
+        self._write(_MANIFEST, manifest)
+        (self.folder / _STARTED).unlink()
+        return self.folder
+
+    def _run(self):
+        rois = range(self.parameters['num_rois'])
+        workers = os.cpu_count() or 1 if self.workers is None else self.workers
+        workers = min(workers, len(rois))
+        if workers <= 1:
+            for roi in rois:
+                yield _make_roi(str(self.root), roi, self.parameters)
+            return
+        # forked workers need no second import of torch, which takes longer than the
+        # work; like a DataLoader's, they use no library that forking would break
+        method = 'fork' if sys.platform == 'linux' else None
+        context = multiprocessing.get_context(method)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'This process.*fork', DeprecationWarning)
+            with ProcessPoolExecutor(workers, context) as pool:
+                jobs = [
+                    pool.submit(_make_roi, str(self.root), roi, self.parameters)
+                    for roi in rois
+                ]
+                for job in as_completed(jobs):
+                    yield job.result()
+
+    def _check_free(self) -> None:
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return
+        found = self._read(_MANIFEST) or self._read(_STARTED)
+        if found is None:
+            raise FileExistsError(
+                f'{self.folder} holds files that SyntheticOSFCR did not write. Give '
+                'another `root`.'
+            )
+        if found != self.parameters:
+            raise FileExistsError(
+                f'{self.folder} holds a synthetic data set made with {found}, not '
+                f'{self.parameters}. Give another `root`, delete that folder, or use '
+                'its parameters.'
+            )
+
+    def _read(self, name: str) -> dict[str, int] | None:
+        """Parameters in a manifest, None where there is none that can be read."""
+        try:
+            manifest = json.loads((self.folder / name).read_text())
+            return {key: manifest[key] for key in self.parameters}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write(self, name: str, content: dict) -> None:
+        path = self.folder / name
+        part = path.with_name(f'.{name}.tmp')
+        part.write_text(json.dumps(content, indent=2) + '\n')
+        os.replace(part, path)

@@ -1,0 +1,139 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Scenes: one region of interest, seen clear, cloudy and by radar.
+
+A region is rendered once on two dates. Chips are windows of it; the clear image, radar
+and labels of overlapping chips are the same pixels. Every chip's cloudy image has a sky
+and a date of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...transforms.clouds import CloudyImage, simulate_clouds
+from ...transforms.noise import FloatArray
+from .biomes import BIOMES, Biome
+from .landscape import Landscape, build_landscape
+from .radar import render_radar
+from .spectra import Palette, draw_date, render
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A region of interest, arrays H×W or C×H×W.
+
+    Attributes:
+        clear: Clear Sentinel-2, 13 bands, digital numbers without offset.
+        other: The same on another date.
+        sar: VV and VH in dB.
+        label: Land-cover labels.
+        sun: Azimuth and zenith angle in degrees on the other date.
+    """
+
+    clear: FloatArray
+    other: FloatArray
+    sar: FloatArray
+    label: NDArray[np.uint8]
+    sun: tuple[float, float]
+
+
+def build_scene(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    biome: Biome = BIOMES[0],
+    northern: bool = True,
+) -> Scene:
+    """Make a scene of any size.
+
+    Args:
+        rng: Source of randomness.
+        shape: Height and width in pixels of 10 m.
+        biome: What the place is made of.
+        northern: Whether it lies on the northern hemisphere.
+
+    Returns:
+        The scene.
+
+    Example:
+        >>> scene = build_scene(np.random.default_rng(0), (64, 96))
+        >>> scene.clear.shape, scene.sar.shape
+        ((13, 64, 96), (2, 64, 96))
+    """
+    place: Landscape = build_landscape(rng, shape, biome)
+    palette = Palette(rng, biome)
+    first, second = draw_date(rng, northern), draw_date(rng, northern)
+    # rarely does a field look the same twice, but the place is the same
+    second = replace(second, season=0.6 * first.season + 0.8 * second.season)
+    return Scene(
+        clear=render(rng, place, palette, first),
+        other=render(rng, place, palette, second),
+        sar=render_radar(rng, place),
+        label=place.label,
+        sun=second.sun,
+    )
+
+
+def cloudy_chip(
+    rng: np.random.Generator,
+    scene: Scene,
+    row: int,
+    col: int,
+    size: int,
+    covers: tuple[float, float],
+) -> CloudyImage:
+    """Cloudy image of one chip, whose real cover lies within a range.
+
+    Args:
+        rng: Source of randomness.
+        scene: The region.
+        row: First row of the chip.
+        col: First column of the chip.
+        size: Side of the chip in pixels.
+        covers: Lowest and highest cover; the highest is excluded unless it is 1.
+
+    Returns:
+        The chip under a random sky.
+    """
+    window = np.s_[:, row : row + size, col : col + size]
+    clear, other = scene.clear[window], scene.other[window]
+    share = np.float32(rng.beta(1.6, 1.6))
+    ground = clear + share * (other - clear)
+    ground *= np.float32(np.exp(rng.normal(0, 0.03)))
+    low, high = covers
+    sky = None
+    for attempt in range(8):
+        inner = (high - low) * (0.02 + 0.05 * attempt)
+        cover = float(rng.uniform(low + inner, high - inner))
+        if low == 0 and rng.random() < 0.15:
+            cover = 0.0
+        if high == 1 and rng.random() < 0.4:
+            cover = 1.0
+        sky = simulate_clouds(
+            ground, rng, cover, sun=scene.sun, origin=(row, col)
+        )
+        real = float(sky.mask.mean())
+        if low <= real < high or (high == 1 and real >= low):
+            break
+    assert sky is not None
+    return sky
+
+
+def windows(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """Rows and columns of half-overlapping chips in a compact grid.
+
+    Example:
+        >>> list(windows(3, 64))
+        [(0, 0), (0, 32), (32, 0)]
+    """
+    cols = int(np.ceil(np.sqrt(count)))
+    for k in range(count):
+        yield (k // cols) * (size // 2), (k % cols) * (size // 2)
+
+
+def scene_shape(count: int, size: int) -> tuple[int, int]:
+    """Height and width of the region that holds `count` chips."""
+    corners = list(windows(count, size))
+    return max(r for r, _ in corners) + size, max(c for _, c in corners) + size

@@ -1,0 +1,142 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Writing chips in the layout and names of LuojiaSET-OSFCR.
+
+Each file is written under a temporary name and then renamed, so that a killed run
+leaves no half-written chip.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.transform import Affine, from_origin
+
+from ...transforms.bands import BASELINE_OFFSET
+from ...transforms.clouds import CloudyImage
+from .radar import GRID_SHIFT
+from .scene import Scene
+
+#: Folder that holds the data set, below the root.
+FOLDER = 'LuojiaSET-OSFCR'
+
+#: Folders by cloud cover, each 20 % wide.
+COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
+
+#: Name of a layer's files, by folder.
+LAYERS = {
+    's2': 'ROIs_{roi:02d}_s2_p{patch}.tif',
+    's2_cloudy': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
+    's1': 'ROIs_{roi:02d}_s1_p{patch}.tif',
+    'land_cover_maps': 'ROIs_{roi:02d}_s2_p{patch}.tif',
+    'cloud_detection_results': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
+    'cloud_thickness': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
+}
+
+PIXEL = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a region lies.
+
+    Args:
+        epsg: EPSG code of its UTM zone.
+        left: Easting of its left edge in metres.
+        top: Northing of its upper edge in metres.
+    """
+
+    epsg: int
+    left: float
+    top: float
+
+
+def cover_folder(cover: float) -> str:
+    """Folder of a chip with this part of cloud or shadow.
+
+    Example:
+        >>> cover_folder(0.2), cover_folder(1.0)
+        ('20%-40%', '80%-100%')
+    """
+    return COVERS[min(int(cover * len(COVERS)), len(COVERS) - 1)]
+
+
+def to_digital(image: np.ndarray) -> np.ndarray:
+    """Round digital numbers and add the offset of the processing baseline."""
+    return np.clip(np.rint(image) + BASELINE_OFFSET, 1, 65535).astype(np.uint16)
+
+
+def write_chip(
+    root: Path,
+    place: Place,
+    scene: Scene,
+    sky: CloudyImage,
+    window: tuple[int, int],
+    roi: int,
+    patch: int,
+) -> str:
+    """Write the six layers of one chip.
+
+    Args:
+        root: Folder that holds, or will hold, `LuojiaSET-OSFCR`.
+        place: Where the scene lies.
+        scene: The region.
+        sky: The chip's cloudy image.
+        window: First row and column of the chip.
+        roi: Number of the region.
+        patch: Number of the chip within the region.
+
+    Returns:
+        The cover folder that it went to.
+    """
+    row, col = window
+    size = sky.mask.shape[0]
+    cut = np.s_[..., row : row + size, col : col + size]
+    left, top = place.left + col * PIXEL, place.top - row * PIXEL
+    grid = from_origin(left, top, PIXEL, PIXEL)
+    shifted = from_origin(left + GRID_SHIFT[0], top + GRID_SHIFT[1], PIXEL, PIXEL)
+    arrays = {
+        's2': to_digital(scene.clear[cut]),
+        's2_cloudy': to_digital(sky.image),
+        's1': scene.sar[cut],
+        'land_cover_maps': scene.label[cut][None],
+        'cloud_detection_results': sky.mask[None].astype(np.float32),
+        'cloud_thickness': sky.thickness[None],
+    }
+    cover = cover_folder(float(sky.mask.mean()))
+    for layer, array in arrays.items():
+        folder = root / FOLDER / cover / layer
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / LAYERS[layer].format(roi=roi, patch=patch)
+        write_raster(path, array, shifted if layer == 's1' else grid, place.epsg)
+    return cover
+
+
+def write_raster(path: Path, array: np.ndarray, transform: Affine, epsg: int) -> None:
+    """Write one GeoTIFF, uncompressed and interleaved by pixel, under its final name.
+
+    Args:
+        path: Where to.
+        array: C×H×W.
+        transform: Geotransform.
+        epsg: EPSG code of the coordinate reference system.
+    """
+    part = path.with_name(f'.{path.name}.part')
+    count, height, width = array.shape
+    with rasterio.open(
+        part,
+        'w',
+        driver='GTiff',
+        count=count,
+        height=height,
+        width=width,
+        dtype=array.dtype,
+        crs=CRS.from_epsg(epsg),
+        transform=transform,
+        interleave='pixel' if count > 1 else 'band',
+    ) as file:
+        file.write(array)
+    os.replace(part, path)

@@ -1,0 +1,8 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What training minimises: the reconstruction loss and the joint loss."""
+
+from .joint import JointLoss
+from .reconstruction import ReconstructionLoss
+
+__all__ = ('JointLoss', 'ReconstructionLoss')

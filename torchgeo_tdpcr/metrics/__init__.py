@@ -1,0 +1,8 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Metrics of cloud removal and land-cover mapping, as torchmetrics classes."""
+
+from .restoration import RestorationMetrics
+from .segmentation import SegmentationMetrics
+
+__all__ = ('RestorationMetrics', 'SegmentationMetrics')

@@ -1,0 +1,50 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""The degradation prompt: where, and how strongly, the optical image is corrupted.
+
+Eq. 1 of the TDP-CR paper (https://arxiv.org/abs/2601.12052).
+"""
+
+from torch import Tensor, nn
+
+
+class PromptGenerator(nn.Module):
+    r"""Three 3×3 convolutions with GELU between them: :math:`P = g_\theta(I_c)` (Eq. 1).
+
+    The paper gives the three layers and the GELUs; the hidden width of 32 and no
+    activation after the last layer are what reproduces its Table I.
+
+    Args:
+        in_channels: Number of optical bands C.
+        prompt_channels: Number of prompt channels :math:`C_p`.
+        hidden_channels: Width of the two inner layers.
+
+    Example:
+        >>> import torch
+        >>> PromptGenerator(13)(torch.rand(1, 13, 32, 32)).shape
+        torch.Size([1, 8, 32, 32])
+    """
+
+    def __init__(
+        self, in_channels: int, prompt_channels: int = 8, hidden_channels: int = 32
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, hidden_channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(hidden_channels, prompt_channels, 3, padding=1),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Generate the prompt.
+
+        Args:
+            image: Cloudy optical image, B×C×H×W, in [0, 1].
+
+        Returns:
+            Prompt, B×C_p×H×W, unbounded.
+        """
+        prompt: Tensor = self.layers(image)
+        return prompt

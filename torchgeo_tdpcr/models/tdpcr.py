@@ -1,0 +1,271 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""TDP-CR: decoupled encoders, prompt-guided fusion, shared decoder, two outputs.
+
+Z. Zhang, J. Li, S. Shi, Q. Yuan: *Task-Driven Prompt Learning: A Joint Framework for
+Multi-modal Cloud Removal and Segmentation*. https://arxiv.org/abs/2601.12052
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .fusion import ConcatFusion, PromptGuidedFusion
+from .heads import LiteralSegmentationDecoder, SegmentationDecoder
+from .nafblock import naf_stage
+from .prompt import PromptGenerator
+from .registry import register_model
+
+#: How optical and SAR features are fused: both branches, one alone, or neither.
+Fusion = Literal['both', 'global', 'local', 'concat']
+
+HEADS = {'table1': SegmentationDecoder, 'literal': LiteralSegmentationDecoder}
+
+
+class UpLevel(nn.Module):
+    """One step of the shared decoder: up by two, merge the skip, refine.
+
+    Args:
+        in_channels: Width of the coarser map.
+        channels: Width of the skip and of the result.
+        depth: Number of NAFBlocks.
+    """
+
+    def __init__(self, in_channels: int, channels: int, depth: int) -> None:
+        super().__init__()
+        self.up = nn.Sequential(
+            nn.Conv2d(in_channels, 4 * channels, 3, padding=1, bias=False),
+            nn.PixelShuffle(2),
+        )
+        self.merge = nn.Conv2d(2 * channels, channels, 1)
+        self.refine = naf_stage(channels, depth)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Decode one level.
+
+        Args:
+            x: Coarser map, B×C_in×H×W.
+            skip: Fused optical feature, B×C×2H×2W.
+
+        Returns:
+            Finer map, B×C×2H×2W.
+        """
+        x = self.merge(torch.cat([self.up(x), skip], 1))
+        refined: Tensor = self.refine(x)
+        return refined
+
+
+@register_model('tdpcr')
+class TDPCR(nn.Module):
+    """Remove clouds with the help of SAR and, with a head, map land cover.
+
+    The default arguments are the paper's: 5,918,741 parameters and 34.11 GFLOPs at
+    256×256 without a head, 5,953,916 and 38.00 with seven classes (a multiply-add
+    counted as two, as :mod:`torch.utils.flop_counter` does). The modules are in
+    channels_last memory format, and so are the outputs.
+
+    Args:
+        in_channels: Number of optical bands C.
+        sar_channels: Number of SAR bands.
+        num_classes: Number of land-cover classes K, or None for no segmentation.
+        dims: Width of each stage, finest first.
+        depths: Number of NAFBlocks of each stage, in encoders and decoder alike.
+        prompt_channels: Number of prompt channels C_p.
+        fusion: ``'both'`` branches of prompt-guided fusion, the ``'global'`` or the
+            ``'local'`` one alone, or ``'concat'`` for concatenation in its place.
+        prompt: Whether there is a prompt. Without one, the local branch is conditioned
+            on the sum of the stage's own features.
+        head: ``'table1'`` for the segmentation decoder that matches the paper's
+            figures, ``'literal'`` for Eqs. 9–10 as written.
+        residual: Whether the decoder predicts a correction to the cloudy image.
+
+    Raises:
+        ValueError: If an argument is none of its choices, or *dims* and *depths* differ
+            in length.
+
+    Example:
+        >>> model = TDPCR(num_classes=7, dims=(8, 16), depths=(1, 1)).eval()
+        >>> out = model(torch.rand(1, 13, 50, 70), torch.rand(1, 2, 50, 70))
+        >>> {key: tuple(value.shape) for key, value in out.items()}
+        {'reconstruction': (1, 13, 50, 70), 'prompt': (1, 8, 50, 70), 'logits': (1, 7, 50, 70)}
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 13,
+        sar_channels: int = 2,
+        num_classes: int | None = None,
+        dims: Sequence[int] = (32, 64, 128, 256),
+        depths: Sequence[int] = (2, 2, 2, 2),
+        prompt_channels: int = 8,
+        fusion: Fusion = 'both',
+        prompt: bool = True,
+        head: Literal['table1', 'literal'] = 'table1',
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(dims) != len(depths) or not dims:
+            raise ValueError(
+                f'`dims={list(dims)}` and `depths={list(depths)}` must have one entry '
+                'a stage each.'
+            )
+        if fusion not in ('both', 'global', 'local', 'concat'):
+            raise ValueError(
+                f"`fusion={fusion!r}`: choose 'both', 'global', 'local' or 'concat'."
+            )
+        if head not in HEADS:
+            raise ValueError(f'`head={head!r}`: choose one of {list(HEADS)}.')
+        self.in_channels = in_channels
+        self.sar_channels = sar_channels
+        self.num_classes = num_classes
+        self.residual = residual
+        #: Whether the forward pass runs the segmentation decoder, if there is one.
+        self.segments = True
+        #: Height and width are padded to a multiple of this inside.
+        self.stride = 2 ** (len(dims) - 1)
+
+        with_prompt = prompt and fusion in ('both', 'local')
+        self.prompt_generator = (
+            PromptGenerator(in_channels, prompt_channels) if with_prompt else None
+        )
+        self.optical_stem = nn.Conv2d(in_channels, dims[0], 3, padding=1)
+        self.sar_stem = nn.Conv2d(sar_channels, dims[0], 3, padding=1)
+        self.optical_stages = nn.ModuleList(map(naf_stage, dims, depths))
+        self.sar_stages = nn.ModuleList(map(naf_stage, dims, depths))
+        self.optical_downs = nn.ModuleList(map(_down, dims[:-1], dims[1:]))
+        self.sar_downs = nn.ModuleList(map(_down, dims[:-1], dims[1:]))
+        self.fusions = nn.ModuleList(
+            ConcatFusion(dim)
+            if fusion == 'concat'
+            else PromptGuidedFusion(
+                dim, prompt_channels if with_prompt else dim, branches=fusion
+            )
+            for dim in dims
+        )
+        self.bottleneck = naf_stage(dims[-1], depths[-1])
+        self.up_levels = nn.ModuleList(
+            map(UpLevel, dims[:0:-1], dims[-2::-1], depths[-2::-1])
+        )
+        self.output = nn.Conv2d(dims[0], in_channels, 3, padding=1)
+        self.segmentation_decoder = (
+            None
+            if num_classes is None
+            # A single-stage model has no level above the bottleneck to read from.
+            else HEADS[head](list(dims[:-1]) or list(dims), num_classes)
+        )
+        self.to(memory_format=torch.channels_last)
+
+    def task_modules(self) -> Iterator[nn.Module]:
+        """The parts that Phase 2 trains: prompt generator, fusion, segmentation head.
+
+        Yields:
+            The modules whose parameters parameter-efficient fine-tuning updates.
+        """
+        if self.prompt_generator is not None:
+            yield self.prompt_generator
+        yield self.fusions
+        if self.segmentation_decoder is not None:
+            yield self.segmentation_decoder
+
+    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Reconstruct the scene beneath the clouds.
+
+        Args:
+            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
+            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+
+        Returns:
+            ``reconstruction`` (B×C×H×W, not clipped), ``prompt`` (B×C_p×H×W, where the
+            model has one) and ``logits`` (B×K×H×W, where *num_classes* is set and
+            :attr:`segments` is true).
+
+        Raises:
+            ValueError: If the inputs do not have the channels that the model was built
+                for, or differ in height or width.
+        """
+        self._check(image, image_sar)
+        height, width = image.shape[-2:]
+        image = self._padded(image)
+        image_sar = self._padded(image_sar)
+
+        prompt = None if self.prompt_generator is None else self.prompt_generator(image)
+        optical, sar = self.optical_stem(image), self.sar_stem(image_sar)
+        skips: list[Tensor] = []
+        for i, fuse in enumerate(self.fusions):
+            if i:
+                optical = self.optical_downs[i - 1](optical)
+                sar = self.sar_downs[i - 1](sar)
+            optical = self.optical_stages[i](optical)
+            sar = self.sar_stages[i](sar)
+            optical = fuse(
+                optical, sar, optical + sar if prompt is None else prompt
+            )
+            skips.append(optical)
+
+        x = self.bottleneck(skips.pop())
+        decoded = [] if skips else [x]
+        for level in self.up_levels:
+            x = level(x, skips.pop())
+            decoded.append(x)
+
+        reconstruction = self.output(x)
+        if self.residual:
+            reconstruction = reconstruction + image
+        outputs = {'reconstruction': reconstruction}
+        if prompt is not None:
+            outputs['prompt'] = prompt
+        if self.segmentation_decoder is not None and self.segments:
+            outputs['logits'] = self.segmentation_decoder(decoded[::-1])
+        return {key: value[..., :height, :width] for key, value in outputs.items()}
+
+    def _check(self, image: Tensor, image_sar: Tensor) -> None:
+        """Raise if the inputs are not what the model was built for."""
+        for name, value, channels in (
+            ('image', image, self.in_channels),
+            ('image_sar', image_sar, self.sar_channels),
+        ):
+            if value.ndim != 4 or value.shape[1] != channels:
+                raise ValueError(
+                    f'`{name}` has shape {tuple(value.shape)}, but this model was built '
+                    f'for B×{channels}×H×W. Select {channels} bands in the data module, '
+                    'or build the model for the bands that you have.'
+                )
+        if image.shape[-2:] != image_sar.shape[-2:]:
+            raise ValueError(
+                f'`image` is {tuple(image.shape[-2:])} pixels but `image_sar` is '
+                f'{tuple(image_sar.shape[-2:])}. Bring both to one grid.'
+            )
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Repeat the border up to a multiple of the stride, in channels_last."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        below, right = -x.shape[-2] % self.stride, -x.shape[-1] % self.stride
+        # While exporting, the sizes are symbols: pad by zero rather than branch.
+        if torch.compiler.is_exporting() or below or right:
+            x = F.pad(x, (0, right, 0, below), mode='replicate')
+        return x
+
+
+def _down(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """Halve the resolution with a 2×2 convolution of stride 2."""
+    return nn.Conv2d(in_channels, out_channels, 2, stride=2)
+
+
+@register_model('tdpcr_small')
+def tdpcr_small(**kwargs: Any) -> TDPCR:
+    """TDP-CR for CPUs and quick experiments: half the width, half the depth.
+
+    Args:
+        **kwargs: Arguments of :class:`TDPCR`.
+
+    Returns:
+        The model.
+
+    Example:
+        >>> tdpcr_small(num_classes=7).stride
+        8
+    """
+    return TDPCR(**{'dims': (16, 32, 64, 128), 'depths': (1, 1, 1, 1), **kwargs})

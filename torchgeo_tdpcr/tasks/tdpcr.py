@@ -1,0 +1,389 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""TDPCRTask: the training and evaluation protocol of the paper for any such model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW
+from torchgeo.datasets.utils import Path, Sample
+from torchgeo.tasks import BaseTask
+
+from ..callbacks import PredictionFigures
+from ..losses import JointLoss
+from ..metrics import RestorationMetrics, SegmentationMetrics
+from ..models import get_model
+from .phases import Phase, Schedule, Training, set_trainable
+from .schedulers import Scheduler, build_scheduler
+from .weights import load_weights
+
+
+class TDPCRTask(BaseTask):
+    """Joint cloud removal and land-cover segmentation in two phases.
+
+    The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and
+    evaluation ``image_clear``, all normalised to [0, 1]; Phase 2 needs ``mask`` as
+    well. ``mask_cloud``, where present, splits the metrics into cloudy and clear pixels.
+
+    Logged are ``train_loss`` and its parts, ``val_…`` and ``test_…`` of
+    :class:`~torchgeo_tdpcr.metrics.RestorationMetrics` and
+    :class:`~torchgeo_tdpcr.metrics.SegmentationMetrics`, and, when validating or testing
+    on its own, ``…_input_…``: the metrics of the cloudy input itself.
+
+    A fit with both phases works on one device and with DDP. The checkpoint of either
+    phase resumes in that phase.
+    """
+
+    ignore = ('weights', 'scheduler')
+
+    def __init__(
+        self,
+        model: str = 'tdpcr',
+        model_kwargs: dict[str, Any] | None = None,
+        weights: Path | None = None,
+        in_channels: int = 13,
+        sar_channels: int = 2,
+        num_classes: int | None = 7,
+        labels: Sequence[str] | None = None,
+        training: Training = 'cr+peft',
+        phase1_epochs: int | None = None,
+        lr: float = 1e-3,
+        lr_phase2: float | None = None,
+        weight_decay: float = 1e-3,
+        scheduler: Scheduler | LRSchedulerCallable | None = 'cosine',
+        patience: int = 10,
+        lambda_rec: float = 1.0,
+        lambda_seg: float = 1.0,
+        lambda_ssim: float = 0.1,
+        label_smoothing: float = 0.1,
+        class_weights: Sequence[float] | None = None,
+        ignore_index: int = 255,
+        compile: bool = False,
+    ) -> None:
+        """Initialize a new TDPCRTask instance.
+
+        Args:
+            model: Name of a registered model, see
+                :func:`~torchgeo_tdpcr.models.list_models`.
+            model_kwargs: Further arguments of the model.
+            weights: Checkpoint of an earlier phase to start from. A segmentation decoder
+                that it lacks starts at random; everything else must match.
+            in_channels: Number of optical bands.
+            sar_channels: Number of SAR bands.
+            num_classes: Number of land-cover classes, or None for cloud removal only.
+            labels: Names of the classes, for the per-class metrics.
+            training: ``'cr'`` for Phase 1; ``'peft'`` or ``'fpft'`` for Phase 2 from
+                *weights*, parameter-efficient or with every parameter; ``'joint'`` for
+                both outputs from scratch; ``'cr+peft'`` or ``'cr+fpft'`` for both phases
+                in one fit.
+            phase1_epochs: Number of epochs of Phase 1 in a fit with both phases.
+            lr: Learning rate.
+            lr_phase2: Learning rate of Phase 2 in a fit with both phases (defaults to
+                *lr*).
+            weight_decay: Weight decay of AdamW.
+            scheduler: Schedule of the learning rate within each phase: ``'cosine'``,
+                ``'multistep'``, ``'plateau'``, None, or a callable that takes the
+                optimizer.
+            patience: Patience of ``'plateau'`` in epochs.
+            lambda_rec: Weight of the reconstruction loss in Eq. 12.
+            lambda_seg: Weight of the segmentation loss in Eq. 12.
+            lambda_ssim: Weight of the SSIM term in Eq. 11.
+            label_smoothing: Label smoothing of the cross-entropy.
+            class_weights: Weight of each class in the cross-entropy.
+            ignore_index: Label that counts neither in the loss nor in the metrics.
+            compile: Whether to compile the model with :func:`torch.compile`.
+
+        Raises:
+            ValueError: If an argument is none of its choices, Phase 2 is asked for
+                without *num_classes*, ``'peft'`` without *weights*, or *weights* is of
+                another model.
+            FileNotFoundError: If *weights* does not exist.
+
+        Example:
+            >>> task = TDPCRTask(model='tdpcr_small', training='cr', num_classes=None)
+            >>> batch = {'image': torch.rand(1, 13, 64, 64)}
+            >>> batch['image_sar'] = torch.rand(1, 2, 64, 64)
+            >>> task.predict_step(batch, 0)['reconstruction'].shape
+            torch.Size([1, 13, 64, 64])
+        """
+        self.schedule = Schedule(training, phase1_epochs)
+        self.phase = self.schedule.phases[0]
+        if num_classes is None and any(p.segments for p in self.schedule.phases):
+            raise ValueError(
+                f'`num_classes=None`: `training={training!r}` segments. Give the number '
+                "of classes, or choose `training='cr'`."
+            )
+        self.weights = weights
+        self.scheduler = scheduler
+        super().__init__()
+
+    def configure_models(self) -> None:
+        """Build the model, load its weights, and freeze what the phase does not train."""
+        self.model = get_model(
+            self.hparams['model'],
+            **{
+                'in_channels': self.hparams['in_channels'],
+                'sar_channels': self.hparams['sar_channels'],
+                'num_classes': self.hparams['num_classes'],
+                **(self.hparams['model_kwargs'] or {}),
+            },
+        )
+        if self.weights is not None:
+            load_weights(self.model, self.weights)
+        if self.hparams['compile']:
+            self.model.compile()
+        set_trainable(self.model, self.phase)
+
+    def configure_losses(self) -> None:
+        """Set up Eqs. 11 and 12."""
+        self.criterion = JointLoss(
+            lambda_rec=self.hparams['lambda_rec'],
+            lambda_seg=self.hparams['lambda_seg'],
+            lambda_ssim=self.hparams['lambda_ssim'],
+            label_smoothing=self.hparams['label_smoothing'],
+            class_weights=self.hparams['class_weights'],
+            ignore_index=self.hparams['ignore_index'],
+        )
+
+    def configure_metrics(self) -> None:
+        """Set up the metrics of validation and testing."""
+        num_classes = self.hparams['num_classes']
+        for split in ('val', 'test'):
+            setattr(self, f'{split}_restoration', RestorationMetrics())
+            setattr(self, f'{split}_input', RestorationMetrics(prefix='input_'))
+            segmentation = None
+            if num_classes is not None:
+                segmentation = SegmentationMetrics(
+                    num_classes,
+                    ignore_index=self.hparams['ignore_index'],
+                    labels=self.hparams['labels'],
+                )
+            setattr(self, f'{split}_segmentation', segmentation)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Draw figures while validating, unless the trainer has such a callback."""
+        present = self.trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(callback, PredictionFigures) for callback in present):
+            return []
+        return [PredictionFigures()]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Set up AdamW over what the phase trains, and its schedule.
+
+        Returns:
+            Optimizer and learning rate scheduler.
+        """
+        lr = self.hparams['lr']
+        if self.phase != self.schedule.phases[0] and self.hparams['lr_phase2']:
+            lr = self.hparams['lr_phase2']
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = AdamW(trainable, lr=lr, weight_decay=self.hparams['weight_decay'])
+        epochs = self.schedule.epochs(self.phase, self.trainer.max_epochs or 1)
+        scheduler = build_scheduler(
+            self.scheduler, optimizer, epochs, self.hparams['patience'], self.monitor
+        )
+        if scheduler is None:
+            return {'optimizer': optimizer}
+        return {'optimizer': optimizer, 'lr_scheduler': scheduler}  # type: ignore[typeddict-item]
+
+    def on_fit_start(self) -> None:
+        """Check that the fit has room and a strategy for all its phases."""
+        if len(self.schedule.phases) == 1:
+            return
+        max_epochs = self.trainer.max_epochs
+        if max_epochs is not None and 0 <= max_epochs <= self.hparams['phase1_epochs']:
+            raise ValueError(
+                f'`phase1_epochs={self.hparams["phase1_epochs"]}` leaves no epoch of '
+                f'`trainer.max_epochs={max_epochs}` to Phase 2. Raise the latter, or '
+                "choose `training='cr'`."
+            )
+        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            raise ValueError(
+                f'{type(self.trainer.strategy).__name__} cannot change the trained '
+                "parameters within a fit. Train the phases in two fits: `training='cr'`, "
+                "then `training='peft'` with its checkpoint as `weights`."
+            )
+
+    def on_train_epoch_start(self) -> None:
+        """Enter the next phase when its first epoch begins."""
+        phase = self.schedule.at(self.current_epoch)
+        if phase != self.phase:
+            self._enter(phase)
+            strategy = self.trainer.strategy
+            if isinstance(strategy, DDPStrategy):
+                # DDP fixes at wrapping time which gradients it waits for.
+                strategy.model = self
+                strategy.configure_ddp()
+            # A new phase has a new optimizer; the moments of the old would carry over.
+            strategy.setup_optimizers(self.trainer)
+            rank_zero_info(f'Epoch {self.current_epoch}: {phase} begins.')
+        self.log('phase', float(phase.number))
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        set_trainable(self.model, phase)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the phase."""
+        checkpoint['phase'] = self.phase.number
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Enter the phase that the checkpoint was saved in, before the optimizer."""
+        number = checkpoint.get('phase', self.phase.number)
+        for phase in self.schedule.phases:
+            if phase.number == number:
+                self._enter(phase)
+
+    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Run the model.
+
+        Args:
+            image: Cloudy optical image, B×C×H×W, in [0, 1].
+            image_sar: SAR image, B×S×H×W, in [0, 1].
+
+        Returns:
+            The model's outputs, with ``logits`` only where they are trained or wanted.
+        """
+        outputs: dict[str, Tensor] = self.model(image, image_sar)
+        return outputs
+
+    def training_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Compute the loss of the phase.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The loss.
+        """
+        losses = self._losses(self._outputs(batch), batch)
+        size = len(batch['image'])
+        for name, value in losses.items():
+            self.log(f'train_{name}', value, batch_size=size, prog_bar=name == 'loss')
+        return losses['loss']
+
+    def validation_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Update the validation metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The model's outputs, for callbacks.
+        """
+        return self._evaluate(batch, 'val')
+
+    def test_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Update the test metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The model's outputs, for callbacks.
+        """
+        return self._evaluate(batch, 'test')
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log_metrics('val')
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_metrics('test')
+
+    def predict_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Remove the clouds and map the land cover.
+
+        Args:
+            batch: The output of your DataLoader; needs ``image`` and ``image_sar`` only.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            ``reconstruction`` in [0, 1]; ``probabilities`` of the classes and
+            ``prompt`` where the model has them; ``bounds``, ``transform`` and ``epsg``
+            where the batch has them.
+        """
+        outputs = self._outputs(batch)
+        result = {'reconstruction': outputs['reconstruction'].clamp(0, 1)}
+        if 'logits' in outputs:
+            result['probabilities'] = outputs['logits'].softmax(1)
+        if 'prompt' in outputs:
+            result['prompt'] = outputs['prompt']
+        keys = ('bounds', 'transform', 'epsg')
+        return result | {key: batch[key] for key in keys if key in batch}
+
+    def _outputs(self, batch: Sample) -> dict[str, Tensor]:
+        """Run the model on a batch; the head only where the phase trains it."""
+        _require(batch, 'image', 'image_sar')
+        outputs: dict[str, Tensor] = self(batch['image'], batch['image_sar'])
+        return outputs
+
+    def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
+        """The losses of the phase."""
+        _require(batch, 'image_clear')
+        mask = None
+        if self.phase.segments:
+            _require(batch, 'mask')
+            mask = batch['mask']
+        losses: dict[str, Tensor] = self.criterion(outputs, batch['image_clear'], mask)
+        return losses
+
+    def _evaluate(self, batch: Sample, split: str) -> dict[str, Tensor]:
+        """Update the metrics of a split."""
+        outputs = self._outputs(batch)
+        for name, value in self._losses(outputs, batch).items():
+            self.log(f'{split}_{name}', value, batch_size=len(batch['image']))
+        clear, cloud = batch['image_clear'], batch.get('mask_cloud')
+        restored = outputs['reconstruction'].clamp(0, 1)
+        getattr(self, f'{split}_restoration').update(restored, clear, cloud)
+        if not self.trainer.training and self.trainer.state.fn != 'fit':
+            # The floor never changes, so it is not computed epoch after epoch.
+            getattr(self, f'{split}_input').update(batch['image'], clear, cloud)
+        if self.phase.segments and 'logits' in outputs:
+            segmentation = getattr(self, f'{split}_segmentation')
+            segmentation.update(outputs['logits'], batch['mask'], cloud)
+        return outputs
+
+    def _log_metrics(self, split: str) -> None:
+        """Log and reset the metrics of a split that were updated."""
+        for kind in ('restoration', 'input', 'segmentation'):
+            metrics = getattr(self, f'{split}_{kind}')
+            if metrics is None or not metrics.update_called:
+                continue
+            for name, value in metrics.compute().items():
+                shown = name in ('psnr', 'miou')
+                self.log(f'{split}_{name}', value, prog_bar=shown)
+            metrics.reset()
+
+
+def _require(batch: Sample, *keys: str) -> None:
+    """Raise if a batch lacks a key."""
+    for key in keys:
+        if key not in batch:
+            raise KeyError(
+                f'The batch has no {key!r}, only {sorted(batch)}. Add the layer to the '
+                'data set, or choose a `training` that does not need it.'
+            )

@@ -1,0 +1,70 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Initial weights from the checkpoint of an earlier phase."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+#: The one part that a checkpoint may lack or have on top.
+HEAD = 'segmentation_decoder.'
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load weights into a model, all but those of the segmentation decoder strictly.
+
+    Args:
+        model: The model.
+        path: A Lightning checkpoint of a task that holds the model as ``model``, or a
+            file with the model's state dict. It is read with ``weights_only=True``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint, or one of another model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'`weights={str(path)!r}`: there is no such file. Give the path of a '
+            'checkpoint, such as lightning_logs/version_0/checkpoints/last.ckpt.'
+        )
+    try:
+        content: Any = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f'`weights={str(path)!r}` cannot be read as a checkpoint: {error}'
+        ) from error
+    state = _model_state(content)
+
+    own = model.state_dict()
+    if not any(key.startswith(HEAD) for key in own):
+        state = {k: v for k, v in state.items() if not k.startswith(HEAD)}
+    missing = [k for k in own if k not in state and not k.startswith(HEAD)]
+    unexpected = [k for k in state if k not in own]
+    shapes = [
+        f'{k}: {tuple(v.shape)} in the file, {tuple(own[k].shape)} in the model'
+        for k, v in state.items()
+        if k in own and v.shape != own[k].shape
+    ]
+    if missing or unexpected or shapes:
+        raise ValueError(
+            f'`weights={str(path)!r}` is a checkpoint of another model than this '
+            f'{type(model).__name__}: {len(missing)} tensors are missing '
+            f'{missing[:3]}, {len(unexpected)} are unknown {unexpected[:3]}, '
+            f'{len(shapes)} have another shape {shapes[:3]}. Build the model with the '
+            'arguments that the checkpoint was trained with (model, model_kwargs, '
+            'in_channels, sar_channels, num_classes).'
+        )
+    model.load_state_dict(state, strict=False)
+
+
+def _model_state(content: Any) -> dict[str, Tensor]:
+    """The model's part of a checkpoint."""
+    if not isinstance(content, dict):
+        return {}
+    state = content.get('state_dict', content)
+    inner = {k[6:]: v for k, v in state.items() if str(k).startswith('model.')}
+    state = inner or state
+    return {k: v for k, v in state.items() if isinstance(v, Tensor)}

@@ -1,0 +1,397 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Clouds, their shadows and haze, simulated over a clear Sentinel-2 image.
+
+A sky is one or two cloud layers (cumulus, stratus, cirrus, veil) with an optical
+thickness per pixel. Light reaches the sensor through the layer or from it:
+``image = t * ground + (1 - t) * cloud`` with ``t = exp(-k * thickness)`` per band.
+Spectra of cloud, shadow and cirrus were measured on real Sentinel-2 chips.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .bands import SENTINEL2_BANDS, check_bands
+from .noise import FloatArray, block_mean, fractal_noise, smooth
+
+Kind = Literal['cumulus', 'stratus', 'cirrus', 'veil']
+
+#: Optical thickness from which on a pixel counts as cloud; below, it is haze.
+THICKNESS_LIMIT = 0.05
+
+# Shadow strength from which on a pixel counts as shadow.
+_SHADOW_LIMIT = 0.25
+
+_NAMES = tuple(SENTINEL2_BANDS)
+# Top of a thick cloud, reflectance x 10^4; B9 and B10 depend on its height.
+_CLOUD = (6776, 6885, 6657, 7189, 7272, 7654, 8007, 7650, 8202, 3378, 30, 5850, 4336)
+# What a cirrus adds per unit of reflectance at B2, relative to a thick cloud's.
+_ICE = (0.97, 0.97, 1.0, 0.95, 0.92, 0.87, 0.82, 0.86, 0.80, 1.0, 1.0, 0.98, 1.1)
+# What is left of the ground's radiance in a full shadow.
+_SHADOW = (0.88, 0.82, 0.73, 0.60, 0.56, 0.52, 0.50, 0.48, 0.46, 0.45, 0.9, 0.37, 0.36)
+# Colour of haze: bright in the blue, nothing in the short-wave infrared.
+_HAZE = (4300, 4000, 3500, 3050, 2850, 2650, 2450, 2300, 2200, 700, 15, 900, 500)
+_HAZE_K = (1.15, 1.0, 0.82, 0.64, 0.58, 0.53, 0.48, 0.43, 0.40, 0.35, 0.1, 0.13, 0.08)
+# When each band looks at a place, in seconds after B2: what lies high above the
+# ground appears displaced between bands.
+_DELAY = (2.31, 0, 0.53, 1.0, 1.27, 1.53, 1.79, 0.26, 2.06, 2.59, 0.85, 1.47, 2.09)
+_PIXELS_PER_SECOND_AND_KM = 0.7
+_MAX_SHIFT = 96
+
+
+class CloudyImage(NamedTuple):
+    """What `simulate_clouds` returns.
+
+    Attributes:
+        image: Cloudy image, C×H×W float32 digital numbers.
+        mask: Cloud or shadow, H×W bool.
+        thickness: Optical thickness of cloud, H×W float32, 0 where there is none.
+    """
+
+    image: FloatArray
+    mask: np.ndarray
+    thickness: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A cloud layer: a field that becomes thickness above a threshold."""
+
+    field: FloatArray
+    depth: float
+    width: float
+    height: float
+    ice: float
+
+    def thickness(self, threshold: float) -> FloatArray:
+        above = np.maximum(self.field - np.float32(threshold), 0)
+        tau = self.depth * (1 - np.exp(-above / np.float32(self.width)))
+        # textured by its own field: without it, thick parts saturate flat
+        return tau * (1 + np.float32(0.35) * np.minimum(above, 2))
+
+
+def _draw_layer(
+    rng: np.random.Generator, kind: Kind, shape: tuple[int, int], cover: float
+) -> _Layer:
+    angle = float(rng.uniform(0, np.pi))
+    if kind == 'cumulus':
+        size = float(np.exp(rng.uniform(np.log(35), np.log(320))))
+        field = fractal_noise(rng, shape, rng.uniform(3.1, 3.8), size, 1.5)
+        # billows: folding the noise gives rounded tops and sharp gaps
+        puffs = -np.abs(fractal_noise(rng, shape, 3.1, size / 2.5, 1.5))
+        field = field + np.float32(rng.uniform(0.15, 0.5)) * puffs
+        depth = np.exp(rng.normal(0.45, 0.55)) * (1 + 0.6 * cover)
+        return _Layer(field, depth, rng.uniform(0.4, 1.2), rng.uniform(0.7, 3.2), 0)
+    if kind == 'stratus':
+        field = fractal_noise(
+            rng, shape, rng.uniform(3.1, 3.9), None, 2, rng.uniform(1, 2.2), angle
+        )
+        depth = np.exp(rng.normal(0.4, 0.6)) * (1 + 0.8 * cover)
+        height = np.exp(rng.uniform(np.log(0.8), np.log(6)))
+        return _Layer(field, depth, rng.uniform(0.7, 2), height, max(0, height - 4) / 6)
+    if kind == 'veil':
+        field = fractal_noise(rng, shape, rng.uniform(3, 3.8), None)
+        height = rng.uniform(1, 6)
+        return _Layer(field, rng.uniform(0.25, 1), 1.5, height, max(0, height - 4) / 6)
+    # a smooth veil with fibres along the wind, both bent by large eddies
+    field = fractal_noise(rng, shape, 3.6, None, 3, rng.uniform(1.2, 3), angle)
+    fibres = fractal_noise(rng, shape, 2.9, 70, 2.5, rng.uniform(3, 8), angle)
+    field = field + np.float32(rng.uniform(0.1, 0.4)) * fibres
+    field = _bend(rng, field)
+    return _Layer(field, rng.uniform(0.06, 0.4), 1.5, rng.uniform(6, 11), 1)
+
+
+def _bend(rng: np.random.Generator, field: FloatArray) -> FloatArray:
+    """Move pixels along smooth displacements of up to a few dozen pixels."""
+    height, width = field.shape
+    reach = rng.uniform(8, 30)
+    down = fractal_noise(rng, field.shape, 4.5, 250, 30) * np.float32(reach)
+    right = fractal_noise(rng, field.shape, 4.5, 250, 30) * np.float32(reach)
+    y = np.arange(height, dtype=np.float32)[:, None] + down
+    x = np.arange(width, dtype=np.float32)[None] + right
+    return smooth(
+        field[
+            np.clip(y, 0, height - 1).astype(np.intp),
+            np.clip(x, 0, width - 1).astype(np.intp),
+        ]
+    )
+
+
+def _draw_kinds(rng: np.random.Generator, cover: float) -> list[Kind]:
+    weights = (0.62, 0.2, 0.09, 0.09) if cover < 0.7 else (0.44, 0.46, 0.04, 0.06)
+    kinds: tuple[Kind, ...] = ('cumulus', 'stratus', 'cirrus', 'veil')
+    first = kinds[int(rng.choice(4, p=weights))]
+    if rng.random() < 0.3:
+        second: Kind = 'cumulus' if first in ('cirrus', 'veil') else 'cirrus'
+        return [first, second]
+    return [first]
+
+
+class _Sky:
+    """Layers, sun and margins: what turns thresholds into thickness and shadow."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, int],
+        cover: float,
+        kinds: Sequence[Kind],
+        sun: tuple[float, float],
+        height: float | None,
+    ) -> None:
+        self.shape = shape
+        azimuth, zenith = np.radians(sun)
+        self.away = (float(np.cos(azimuth)), float(-np.sin(azimuth)))
+        self.tan = float(np.tan(zenith))
+        self.flow = 1 if rng.random() < 0.5 else -1
+        self.margin = _MAX_SHIFT
+        padded = (shape[0] + 2 * self.margin, shape[1] + 2 * self.margin)
+        self.layers = [_draw_layer(rng, kind, padded, cover) for kind in kinds]
+        if height is not None:
+            self.layers = [
+                _Layer(lay.field, lay.depth, lay.width, height, lay.ice)
+                for lay in self.layers
+            ]
+
+    def crop(self, field: FloatArray, shift: tuple[int, int] = (0, 0)) -> FloatArray:
+        """Window of a padded field, moved by `shift` rows and columns."""
+        (h, w), m = self.shape, self.margin
+        r, c = m - shift[0], m - shift[1]
+        return field[r : r + h, c : c + w]
+
+    def displacement(self, height: float) -> tuple[int, int]:
+        """Rows and columns from a cloud to its shadow, for a height in km."""
+        length = min(height * 100 * self.tan, self.margin)
+        return round(length * self.away[0]), round(length * self.away[1])
+
+    def parallax(self, height: float, band: int) -> tuple[int, int]:
+        shift = (_DELAY[band] - 1.3) * height * _PIXELS_PER_SECOND_AND_KM
+        return round(self.flow * shift), 0
+
+    def covered(self, taus: Sequence[FloatArray]) -> tuple[np.ndarray, FloatArray]:
+        """Cloud-or-shadow mask and shadow strength of padded thickness maps."""
+        total = np.zeros(self.shape, np.float32)
+        shadow = np.zeros(self.shape, np.float32)
+        for layer, tau in zip(self.layers, taus, strict=True):
+            # cloud in one band is cloud: the first, the middle and the last to look
+            seen = [self.crop(tau, self.parallax(layer.height, b)) for b in (1, 4, 9)]
+            total += np.maximum(np.maximum(seen[0], seen[1]), seen[2])
+            shadow += self.crop(tau, self.displacement(layer.height))
+        shadow = 1 - np.exp(-np.float32(0.7) * shadow)
+        return (total >= THICKNESS_LIMIT) | (shadow >= _SHADOW_LIMIT), shadow
+
+    def solve(self, cover: float) -> list[FloatArray]:
+        """Thickness of each layer such that `cover` of the image is under them."""
+        fields = [layer.field for layer in self.layers]
+        if cover <= 0:
+            return [np.zeros_like(field) for field in fields]
+        low = min(float(field.min()) for field in fields) - 1.0
+        high = max(float(field.max()) for field in fields)
+        if cover < 1:
+            for _ in range(12):
+                middle = (low + high) / 2
+                taus = [layer.thickness(middle) for layer in self.layers]
+                if self.covered(taus)[0].mean() > cover:
+                    low = middle
+                else:
+                    high = middle
+        # the sides of a bisection are the closest below and above the target
+        return [layer.thickness(low) for layer in self.layers]
+
+
+def simulate_clouds(
+    clear: FloatArray,
+    rng: np.random.Generator,
+    cover: float,
+    bands: Sequence[str] | None = None,
+    kinds: Sequence[Kind] | None = None,
+    sun: tuple[float, float] | None = None,
+    height: float | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> CloudyImage:
+    """Put a random sky over a clear image.
+
+    Args:
+        clear: Clear image, C×H×W, in digital numbers (reflectance × 10⁴, offset
+            removed).
+        rng: Source of randomness; the same state gives the same sky.
+        cover: Part of the image under cloud or shadow, 0 to 1, met to about 0.01.
+        bands: Names of the bands of `clear`; all 13 if None.
+        kinds: Cloud layers, drawn if None.
+        sun: Azimuth (clockwise from north) and zenith angle in degrees, drawn if
+            None. The rows of the image run from north to south.
+        height: Height of the clouds above the ground in km, drawn if None. Shadows
+            move by at most 96 pixels.
+        origin: Row and column of the first pixel on the grids of the 20 m and 60 m
+            bands.
+
+    Returns:
+        Cloudy image, cloud-or-shadow mask and optical thickness.
+
+    Raises:
+        ValueError: If `clear` does not have one plane a band or `cover` is not within
+            0 to 1.
+
+    Example:
+        >>> clear = np.full((13, 64, 64), 1000, np.float32)
+        >>> sky = simulate_clouds(clear, np.random.default_rng(0), cover=0.5)
+        >>> sky.image.shape, sky.mask.shape, sky.thickness.dtype
+        ((13, 64, 64), (64, 64), dtype('float32'))
+    """
+    names = check_bands(bands)
+    if clear.ndim != 3 or clear.shape[0] != len(names):
+        raise ValueError(
+            f'`clear` has shape {tuple(clear.shape)}; expected ({len(names)}, height, '
+            f'width) for the bands {list(names)}. Name its bands with `bands`.'
+        )
+    if not 0 <= cover <= 1:
+        raise ValueError(f'`cover={cover}` is not within 0 to 1.')
+    shape = (int(clear.shape[1]), int(clear.shape[2]))
+    if sun is None:
+        sun = (float(rng.uniform(20, 340)), float(rng.uniform(18, 62)))
+    kinds = _draw_kinds(rng, cover) if kinds is None else list(kinds)
+    sky = _Sky(rng, shape, cover, kinds, sun, height)
+    taus = sky.solve(cover)
+    mask, shadow = sky.covered(taus)
+    thickness = np.sum([sky.crop(tau) for tau in taus], axis=0, dtype=np.float32)
+    thickness[thickness < THICKNESS_LIMIT] = 0
+
+    bright = float(np.exp(rng.normal(-0.04, 0.24)))
+    grain = fractal_noise(rng, taus[0].shape, 2.6, 120) * np.float32(0.06)
+    relief = _relief(sky, taus[0])
+    texture = np.float32(bright) * np.clip(1 + grain + relief, 0.45, 1.8)
+    shadow = smooth(shadow, 2)
+    haze = _draw_haze(rng, shape, sky.crop(block_mean(np.minimum(taus[0], 3), 24)))
+
+    # one thickness a layer and a resolution; slices of it give every band
+    coarse = {n: [block_mean(tau, n, origin) for tau in taus] for n in (1, 2, 6)}
+    image = np.empty(clear.shape, np.float32)
+    for i, name in enumerate(names):
+        band = _NAMES.index(name)
+        size = SENTINEL2_BANDS[name].resolution // 10
+        dark = block_mean(shadow, size, origin)
+        plane = clear[i] * (1 - np.float32(1 - _SHADOW[band]) * dark)
+        through = np.exp(-np.float32(_HAZE_K[band]) * haze)
+        plane = plane * through + np.float32(_HAZE[band]) * (1 - through)
+        for layer, tau in zip(sky.layers, coarse[size], strict=True):
+            shift = sky.parallax(layer.height, band)
+            through = np.exp(-sky.crop(tau, shift))
+            top = sky.crop(block_mean(texture, size, origin), shift)
+            top = top * np.float32(_cloud_top(band, layer))
+            plane = plane * through + top * (1 - through)
+        image[i] = plane
+    return CloudyImage(image, mask, thickness)
+
+
+def _relief(sky: _Sky, tau: FloatArray) -> FloatArray:
+    """Brighter towards the sun, darker away from it, as tops of clouds are."""
+    body = smooth(np.log1p(tau), 3)
+    down, right = np.gradient(body)
+    slope = down * np.float32(sky.away[0]) + right * np.float32(sky.away[1])
+    return np.clip(slope * np.float32(1.1 * sky.tan), -0.2, 0.2)
+
+
+def _cloud_top(band: int, layer: _Layer) -> float:
+    """Reflectance x 10^4 of a layer that lets nothing through, for one band."""
+    value = _CLOUD[band] * (1 + layer.ice * (_ICE[band] - 1))
+    if _NAMES[band] == 'B9':  # water vapour above the cloud absorbs
+        return 7000 * min(0.22 + 0.09 * layer.height, 0.75)
+    if _NAMES[band] == 'B10':  # all of the light below about 5 km
+        return 12 + 4300 * (min(max(layer.height - 2.5, 0), 8.5) / 8.5) ** 2.5
+    return value
+
+
+def _draw_haze(
+    rng: np.random.Generator, shape: tuple[int, int], nearby: FloatArray
+) -> FloatArray:
+    """Aerosol thickness: a gradient, patches, and the humid air around clouds."""
+    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    angle = rng.uniform(0, 2 * np.pi)
+    tilt = np.float32(np.sin(angle)) * y + np.float32(np.cos(angle)) * x
+    patches = fractal_noise(rng, shape, 3.5)
+    level = np.float32(rng.gamma(1.3, 0.045))
+    haze = level * (1 + np.float32(0.4) * tilt + np.float32(0.25) * patches)
+    haze += np.float32(rng.uniform(0.01, 0.05)) * smooth(nearby, 4)
+    return np.maximum(haze, 0).astype(np.float32)
+
+
+class SimulateClouds(nn.Module):
+    """Cloud simulation as a transform of one sample.
+
+    Reads `image_clear` (C×H×W digital numbers, offset removed) and sets `image`
+    (cloudy), `mask_cloud` (H×W int64, 1 = cloud or shadow) and `image_thickness`
+    (1×H×W float32). With a seed, a chip gets the same sky each time it is read;
+    without one, a new sky from torch's generator, which differs between the workers
+    of a data loader.
+
+    Args:
+        bands: Names of the bands of `image_clear`; all 13 if None.
+        cover: Range that the cloud cover is drawn from, each within 0 to 1.
+        seed: Makes the sky a function of seed and chip.
+
+    Raises:
+        ValueError: If `bands` or `cover` is not valid.
+
+    Example:
+        >>> sample = {'image_clear': torch.full((13, 64, 64), 1000.0)}
+        >>> sample = SimulateClouds(seed=0)(sample)
+        >>> sorted(sample)
+        ['image', 'image_clear', 'image_thickness', 'mask_cloud']
+    """
+
+    def __init__(
+        self,
+        bands: Sequence[str] | None = None,
+        cover: tuple[float, float] = (0.0, 1.0),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.bands = check_bands(bands)
+        if not 0 <= cover[0] <= cover[1] <= 1:
+            raise ValueError(
+                f'`cover={cover}`: give the lowest and the highest cover, both '
+                'within 0 to 1.'
+            )
+        self.cover = cover
+        self.seed = seed
+
+    def forward(self, sample: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Set the cloudy image, its mask and the thickness.
+
+        Args:
+            sample: Sample with the key `image_clear`.
+
+        Returns:
+            The same dictionary with `image`, `mask_cloud` and `image_thickness`.
+
+        Raises:
+            KeyError: If `image_clear` is missing.
+            ValueError: If `image_clear` is a batch or has other bands.
+        """
+        if 'image_clear' not in sample:
+            raise KeyError(
+                '`image_clear` is missing from the sample: SimulateClouds needs a '
+                f'clear image, and the sample has only {sorted(sample)}.'
+            )
+        clear = sample['image_clear']
+        array = clear.detach().cpu().numpy().astype(np.float32)
+        if self.seed is None:
+            entropy = torch.randint(2**31, (2,)).tolist()
+        else:
+            entropy = [self.seed, crc32(np.ascontiguousarray(array).tobytes())]
+        rng = np.random.default_rng(entropy)
+        sky = simulate_clouds(array, rng, float(rng.uniform(*self.cover)), self.bands)
+        sample['image'] = torch.from_numpy(sky.image).to(clear.device)
+        mask = torch.from_numpy(sky.mask.astype(np.int64))
+        sample['mask_cloud'] = mask.to(clear.device)
+        sample['image_thickness'] = torch.from_numpy(sky.thickness[None]).to(
+            clear.device
+        )
+        return sample
