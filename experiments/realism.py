@@ -4,13 +4,14 @@
 
 Compares spectra per band and per class, backscatter, and the PSNR between the cloudy
 and the clear image over cloud cover with real chips of SEN12MS-CR, LuojiaSET-OSFCR and
-TerraMesh.
+TerraMind's samples.
 
 Example:
     python experiments/realism.py --samples DIR --out docs/_static/realism.png
 """
 
 import argparse
+import itertools
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -26,8 +27,8 @@ from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 
 BANDS = tuple(SENTINEL2_BANDS)
 
-#: Labels of TerraMesh's land cover that the synthetic classes have.
-TERRAMESH = {1: 'water', 2: 'trees', 4: 'crops', 5: 'built', 6: 'bare', 9: 'rangeland'}
+#: Labels of TerraMind's land cover that the synthetic classes have.
+TERRAMIND = {1: 'water', 2: 'trees', 4: 'crops', 5: 'built', 6: 'bare', 9: 'rangeland'}
 
 #: Rangeland is grass and shrub; measured figures for classes without samples here.
 SYNTHETIC = {
@@ -99,7 +100,7 @@ def read_real(samples: Path) -> Chips:
             continue
         real.clear.append(read(path))
         real.sar.append(read(samples / 'terramind' / 'S1RTC' / path.name))
-        real.labels.append({v: label == k for k, v in TERRAMESH.items()})
+        real.labels.append({v: label == k for k, v in TERRAMIND.items()})
     root = samples / 'osfcr_sample' / 'LuojiaSET-OSFCR'
     for cover, patch in (('0-20%', 4), ('60%-80%', 22), ('80%-100%', 23)):
         real.clear.append(read(root / cover / 's2' / f'ROIs_01_s2_p{patch}.tif'))
@@ -183,22 +184,23 @@ def print_table(real: Chips, made: Chips) -> None:
             line(f'cloud or shadow, p{share}, {kind}', np.percentile(pixels, share, 1))
     print('cover      real PSNR (chips)   synthetic PSNR: 10 %, median, 90 % (chips)')
     edges = (-0.01, 0.2, 0.4, 0.6, 0.8, 1.01)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         both = []
         for chips in (real, made):
             both.append([p for c, p in chips.pairs if low <= c < high])
-        share = np.percentile(both[1], (10, 50, 90)) if both[1] else [np.nan] * 3
+        shares = np.percentile(both[1] or [np.nan], (10, 50, 90))
         text = ' '.join(f'{value:5.1f}' for value in both[0])
         print(
             f'{max(low, 0):.1f}-{min(high, 1):.1f}   {text:<26} '
-            f'{share[0]:.1f} {share[1]:.1f} {share[2]:.1f} ({len(both[1])})'
+            f'{shares[0]:.1f} {shares[1]:.1f} {shares[2]:.1f} ({len(both[1])})'
         )
 
 
 def draw(real: Chips, made: Chips, out: Path) -> None:
     """Draw spectra per class, histograms, PSNR over cover, and chips."""
     figure = plt.figure(figsize=(15, 17), layout='constrained')
-    upper, middle, lower = figure.subfigures(3, 1, height_ratios=(3, 3.4, 5))
+    parts = figure.subfigures(3, 1, height_ratios=(3, 3.4, 5))
+    upper, middle, lower = np.ravel(np.asarray(parts, dtype=object))
     axes = upper.subplots(2, 5)
     shown = ('B2', 'B3', 'B4', 'B8', 'B11', 'B12', 'B1', 'B9')
     for axis, band in zip(axes.ravel(), shown, strict=False):
@@ -207,7 +209,12 @@ def draw(real: Chips, made: Chips, out: Path) -> None:
         for name, chips, color in (('real', real, 'k'), ('synthetic', made, 'C1')):
             values = np.concatenate([c[i].ravel()[::7] for c in chips.clear])
             axis.hist(
-                values, 80, range=(0, limit), density=True, histtype='step', color=color,
+                values,
+                80,
+                range=(0, limit),
+                density=True,
+                histtype='step',
+                color=color,
                 label=name,
             )
         axis.set_title(f'{band}, clear', fontsize=9)
@@ -263,7 +270,13 @@ def draw(real: Chips, made: Chips, out: Path) -> None:
         [picture(made.cloudy[i], 7000) for i in picks],
         [radar_picture(made.sar[i]) for i in picks],
     ]
-    titles = ('real clear', 'real cloudy', 'synthetic clear', 'synthetic cloudy', 'SAR')
+    titles = (
+        'real clear: SEN12MS-CR, Ebel et al., CC BY 4.0',
+        'real cloudy: the same',
+        'synthetic clear',
+        'synthetic cloudy',
+        'SAR',
+    )
     for line, title, pictures in zip(axes, titles, rows, strict=True):
         for axis, image in zip(line, pictures, strict=False):
             axis.imshow(image)

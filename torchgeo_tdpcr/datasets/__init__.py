@@ -1,0 +1,36 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Datasets: LuojiaSET-OSFCR, its synthetic twin, SEN12MS-CR; splits; verification."""
+
+from .chips import ChipDataset
+from .layout import CorruptChipError
+from .osfcr import OSFCR
+from .queries import ChipQuery
+from .sen12mscr import SEN12MSCR
+from .splits import (
+    SplitBy,
+    component_split,
+    overlap_area,
+    published_split,
+    roi_split,
+)
+from .synthetic import SyntheticOSFCR
+from .union import ChipUnion
+from .verify import Fault, verify
+
+__all__ = (
+    'OSFCR',
+    'SEN12MSCR',
+    'ChipDataset',
+    'ChipQuery',
+    'ChipUnion',
+    'CorruptChipError',
+    'Fault',
+    'SplitBy',
+    'SyntheticOSFCR',
+    'component_split',
+    'overlap_area',
+    'published_split',
+    'roi_split',
+    'verify',
+)

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Footprints of chips: from their grids into the CRS of an index, and back to pixels."""
+"""Footprints of chips: from grids into the CRS of an index, and back to pixels."""
 
 import geopandas as gpd
 import numpy as np
@@ -50,7 +50,9 @@ def footprints(table: pd.DataFrame, crs: CRS) -> NDArray[np.object_]:
             across = east - west > 180
             moved[across] = shapely.transform(
                 moved[across],
-                lambda points: np.where(points < -90, points + [360, 0], points),
+                lambda points: np.where(
+                    points < -90, points + np.array([360.0, 0.0]), points
+                ),
             )
         result[rows] = moved
     return result
@@ -78,6 +80,37 @@ def chip_frame(table: pd.DataFrame, crs: CRS | None = None) -> GeoDataFrame:
     return GeoDataFrame(
         table.set_index(times), geometry=footprints(table, crs), crs=crs
     )
+
+
+def repaired(index: GeoDataFrame, former: GeoDataFrame) -> GeoDataFrame:
+    """Undo what TorchGeo's split functions do to an index by accident.
+
+    :func:`~torchgeo.datasets.random_grid_cell_assignment` loses the names of columns
+    and appends the new geometry to the old one; :func:`~torchgeo.datasets.roi_split`
+    leaves lines and points where a chip only touches a region.
+
+    Args:
+        index: The new index.
+        former: The index that it was made from.
+
+    Returns:
+        The new index with the columns of the former one, and only with areas.
+
+    Raises:
+        ValueError: If the columns cannot be told.
+    """
+    if 'filepath' not in index.columns:
+        names = list(former.columns)
+        if len(index.columns) != len(names) + 1:
+            raise ValueError(
+                f'`index` has the columns {list(index.columns)}, but needs those of '
+                f'the present index: {names}.'
+            )
+        renamed = pd.DataFrame(index).set_axis([*names, '_new'], axis='columns')
+        geometry = renamed.pop('_new').to_numpy()
+        index = GeoDataFrame(renamed.infer_objects(), geometry=geometry, crs=former.crs)
+    areas = shapely.area(index.geometry.to_numpy())
+    return index if (areas > 0).all() else index[areas > 0]
 
 
 def native_footprints(index: GeoDataFrame) -> dict[int, gpd.GeoSeries]:

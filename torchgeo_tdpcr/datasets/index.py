@@ -23,12 +23,10 @@ from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
 from .layout import REFERENCES, Layout, chip_table
+from .reading import GDAL_SETTINGS
 
 #: Name of the cached table.
 CACHE_NAME = '.torchgeo_tdpcr_index.csv'
-
-#: Settings that keep GDAL from listing folders of thousands of files at every open.
-GDAL_SETTINGS = {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}
 
 _FORMAT = 1
 _HEADER: dict[str, type] = {
@@ -75,9 +73,9 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
     except (RasterioError, OSError) as error:
         return (*empty, f'cannot be opened ({error})')  # type: ignore[return-value]
     if epsg is None:
-        return (*header, 'its CRS has no EPSG code')  # type: ignore[return-value]
+        return (*header, 'has no CRS with an EPSG code')  # type: ignore[return-value]
     if transform.a <= 0 or transform.e >= 0 or transform.b or transform.d:
-        return (*header, 'its grid is not north-up')  # type: ignore[return-value]
+        return (*header, 'has a grid that is not north-up')  # type: ignore[return-value]
     return (*header, '')  # type: ignore[return-value]
 
 
@@ -177,7 +175,7 @@ def load_table(
         f'The index of {root} could not be kept in {places[-1].parent}, so it is built '
         'at every start. Pass a writable folder as `cache`.',
         UserWarning,
-        stacklevel=2,
+        stacklevel=4,
     )
     return table
 
@@ -187,7 +185,7 @@ def cache_places(
 ) -> list[Path]:
     """Where the table of *root* may be kept, in order of preference."""
     key = hashlib.sha256(f'{layout.name}:{root}'.encode()).hexdigest()[:16]
-    if cache is not True:
+    if not isinstance(cache, bool):
         return [Path(os.fspath(cache)).expanduser() / f'index_{key}.csv']
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     return [root / CACHE_NAME, home / 'torchgeo_tdpcr' / f'index_{key}.csv']
@@ -225,17 +223,21 @@ def _read(
         with place.open(encoding='utf-8', newline='') as file:
             if json.loads(file.readline()) != state:
                 return None
-            # `round_trip`: the default parser may be off by one unit in the last place
             table = pd.read_csv(
-                file, dtype=kinds, keep_default_na=False, float_precision='round_trip'
+                file,
+                # Python parses floats exactly, the reader may be off in the last place
+                dtype={k: str if v is float else v for k, v in kinds.items()},
+                keep_default_na=False,
             )
-    except (OSError, ValueError):
+        table = table.astype({k: v for k, v in kinds.items() if v is float})
+    except (OSError, ValueError, KeyError):
         return None
     if not set(kinds) <= set(table.columns):
         return None
     prefix = os.path.join(root, '')
-    for path, size, time in zip(table.reference, table['size'], table.mtime_ns):
-        if path and stamp(prefix + path) != (size, time):
+    stamps = zip(table['size'], table['mtime_ns'], strict=True)
+    for path, known in zip(table['reference'], stamps, strict=True):
+        if path and stamp(prefix + path) != known:
             return None
     return table
 

@@ -105,6 +105,9 @@ class Layout(Protocol):
     def folders(self, root: Path) -> Iterator[Folder]:
         """Yield the folders of *root* that hold chips."""
 
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a chip."""
+
     def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
         """Return the ROI and the patch number in a file name, or None."""
 
@@ -137,6 +140,10 @@ class OSFCRLayout:
             for layer in self.layers:
                 if (path := root / cover / layer).is_dir():
                     yield Folder(path, layer, cover)
+
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a chip."""
+        return Folder(root / group / layer, layer, group)
 
     def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
         """Return the ROI and the patch number in a file name, or None."""
@@ -175,6 +182,10 @@ class SEN12MSCRLayout:
                 for path in sorted(season.glob(f'{match[2]}_*')):
                     if path.is_dir():
                         yield Folder(path, match[2], match[1])
+
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a chip."""
+        return Folder(root / f'{group}_{layer}' / f'{layer}_{roi}', layer, group)
 
     def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
         """Return the ROI and the patch number in a file name, or None."""

@@ -11,7 +11,7 @@ from ..transforms.bands import check_bands
 from .chips import ChipDataset
 from .footprints import chip_frame, common_crs
 from .layout import COVERS, OSFCRLayout
-from .selection import Missing, gather, keep_usable, not_found, select_layers
+from .selection import Missing, choose, gather, keep_usable, not_found, select_layers
 from .splits import SPLITS, Split, SplitBy
 
 
@@ -45,8 +45,8 @@ class OSFCR(ChipDataset):
       claim to be the same layer of a chip, the rightly named one is taken.
     * The offset is found per file from B10, whose own signal is small: where its lowest
       value is above 900, 1000 is subtracted from all bands.
-    * Land cover has a CRS that is no EPSG code; it lies on the grid of Sentinel-2 and is
-      read so.
+    * Land cover has a CRS that is no EPSG code; it lies on the grid of Sentinel-2 and
+      is read so.
     * Sentinel-1 is shifted by (+3.69, −4.13) m. That is less than half a pixel, so the
       nearest Sentinel-1 pixel is the one with the same row and column, and these are
       paired, without resampling. A shift of half a pixel or more is an error.
@@ -115,10 +115,10 @@ class OSFCR(ChipDataset):
             ValueError: If an argument is not one of its choices, or the split is empty.
         """
         covers = [cover] if isinstance(cover, str) else list(cover or COVERS)
-        _choose('split', [split], [None, *get_args(Split)])
-        _choose('split_by', [split_by], list(SPLITS))
-        _choose('cover', covers, list(COVERS))
-        _choose('missing', [missing], list(get_args(Missing)))
+        choose('split', [split], [None, *get_args(Split)])
+        choose('split_by', [split_by], list(SPLITS))
+        choose('cover', covers, list(COVERS))
+        choose('missing', [missing], list(get_args(Missing)))
         if isinstance(offset, str) and offset != 'auto':
             raise ValueError(f"`offset={offset!r}` must be a number or 'auto'")
         if not 1 <= num_classes <= 255:
@@ -169,10 +169,3 @@ class OSFCR(ChipDataset):
             num_classes=num_classes,
             transforms=transforms,
         )
-
-
-def _choose(name: str, values: Sequence[object], choices: Sequence[object]) -> None:
-    """Raise a ValueError unless all values are among the choices."""
-    for value in values:
-        if value not in choices:
-            raise ValueError(f'`{name}={value!r}` must be one of {list(choices)}')

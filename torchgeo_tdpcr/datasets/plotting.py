@@ -53,7 +53,7 @@ def sar_picture(image: Tensor) -> NDArray[np.float32]:
         H×W×3 in 0 to 1.
     """
     vv, vh = image.float().cpu().numpy()
-    channels = zip((vv, vh, vv - vh), SAR_RANGES)
+    channels = zip((vv, vh, vv - vh), SAR_RANGES, strict=True)
     return np.stack([stretch(array, *limits) for array, limits in channels], axis=-1)
 
 
@@ -119,8 +119,9 @@ def plot_sample(
         shown = np.ma.masked_equal(labels, IGNORE_INDEX)
         ax.set_facecolor('white')
         ax.imshow(shown, cmap=colours, vmin=-0.5, vmax=num_classes - 0.5)
-        if class_names:
-            for label in np.unique(shown.compressed()):
+        labels_shown = np.unique(shown.compressed())
+        if class_names and labels_shown.size:
+            for label in labels_shown:
                 ax.scatter([], [], color=colours(int(label)), label=class_names[label])
             ax.legend(fontsize='x-small', loc='lower right')
 
@@ -153,7 +154,7 @@ def plot_sample(
     fig, axes = plt.subplots(
         1, len(keys), figsize=(3 * len(keys), 3.4), squeeze=False, layout='constrained'
     )
-    for ax, key in zip(axes[0], keys):
+    for ax, key in zip(axes[0], keys, strict=True):
         title, draw = panels[key]
         draw(ax, sample[key])
         ax.set(xticks=[], yticks=[])

@@ -26,7 +26,7 @@ class ChipQuery(tuple[slice, slice, slice]):
         query.chip = chip
         return query
 
-    def __getnewargs__(self) -> tuple[slice, slice, slice, str]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[slice, slice, slice, str]:
         """Survive the way to a worker process."""
         return (*self, self.chip)
 
@@ -54,10 +54,10 @@ def chip_queries(index: GeoDataFrame) -> list[ChipQuery]:
             'chip from another. Use a dataset of stored chips, such as OSFCR.'
         )
     bounds = index.geometry.bounds.to_numpy().tolist()
-    times = zip(index.index.left, index.index.right)
+    times = zip(index.index.left, index.index.right, strict=True)
     return [
         ChipQuery(slice(xmin, xmax), slice(ymin, ymax), slice(start, stop), chip)
         for (xmin, ymin, xmax, ymax), (start, stop), chip in zip(
-            bounds, times, index['filepath']
+            bounds, times, index['filepath'], strict=True
         )
     ]

@@ -4,7 +4,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,13 @@ from .layout import REFERENCES, CorruptChipError, Layer, Layout, find_root
 from .reading import type_fault
 
 Missing = Literal['skip', 'error']
+
+
+def choose(name: str, values: Sequence[object], choices: Sequence[object]) -> None:
+    """Raise a ValueError unless all values are among the choices."""
+    for value in values:
+        if value not in choices:
+            raise ValueError(f'`{name}={value!r}` must be one of {list(choices)}')
 
 
 def gather(
@@ -133,7 +140,9 @@ def find_faults(
             faults[row] = table['fault'].iloc[row]
         if name in layers:
             kinds = table[here & (table['fault'] == '')][['count', 'dtype']]
-            for (count, dtype), rows in kinds.groupby(['count', 'dtype']).groups.items():
+            for (count, dtype), rows in kinds.groupby(
+                ['count', 'dtype']
+            ).groups.items():
                 fault = type_fault(int(count), dtype, available[name])
                 faults[table.index.get_indexer(rows)] = fault
     for name in layers:
@@ -168,7 +177,9 @@ def keep_usable(
     bad = table[faults != '']
     if bad.empty:
         return table
-    paths = bad[['filepath', *layout.layers]].replace('', pd.NA).bfill(axis=1).iloc[:, 0]
+    paths = (
+        bad[['filepath', *layout.layers]].replace('', pd.NA).bfill(axis=1).iloc[:, 0]
+    )
     if missing == 'error':
         raise CorruptChipError(paths.iloc[0], faults[faults != ''].iloc[0])
     counts = faults[faults != ''].groupby(faults, sort=False).groups
@@ -181,6 +192,6 @@ def keep_usable(
         "`torchgeo-tdpcr verify` for the whole list, or pass `missing='error'` to stop "
         'here.',
         UserWarning,
-        stacklevel=4,
+        stacklevel=3,
     )
     return table[faults == '']

@@ -9,7 +9,7 @@ may still touch). :func:`overlap_area` measures it.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple

@@ -67,6 +67,10 @@ class TDPCR(nn.Module):
     counted as two, as :mod:`torch.utils.flop_counter` does). The modules are in
     channels_last memory format, and so are the outputs.
 
+    The forward pass takes any height and width. Exported with :func:`torch.export.export`
+    or to ONNX, the model takes any batch, and any height and width that are multiples of
+    :attr:`stride` (8 by default).
+
     Args:
         in_channels: Number of optical bands C.
         sar_channels: Number of SAR bands.
@@ -242,9 +246,10 @@ class TDPCR(nn.Module):
     def _padded(self, x: Tensor) -> Tensor:
         """Repeat the border up to a multiple of the stride, in channels_last."""
         x = x.contiguous(memory_format=torch.channels_last)
-        below, right = -x.shape[-2] % self.stride, -x.shape[-1] % self.stride
-        # While exporting, the sizes are symbols: pad by zero rather than branch.
-        if torch.compiler.is_exporting() or below or right:
+        stride = self.stride
+        # Written so that torch.export sees 0 where the size is a multiple of the stride.
+        below, right = ((n + stride - 1) // stride * stride - n for n in x.shape[-2:])
+        if below or right:
             x = F.pad(x, (0, right, 0, below), mode='replicate')
         return x
 

@@ -1,0 +1,7 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Samplers: one query a chip."""
+
+from .chips import ChipSampler
+
+__all__ = ('ChipSampler',)

@@ -13,7 +13,7 @@ from torchgeo.samplers import GeoSampler
 from ..datasets.queries import ChipQuery, chip_queries
 
 
-class ChipSampler(GeoSampler, DistributedSampler[ChipQuery]):  # type: ignore[misc]
+class ChipSampler(GeoSampler, DistributedSampler[ChipQuery]):
     """Sample each stored chip once an epoch.
 
     The order is a function of the seed and the epoch alone, so a resumed run sees the

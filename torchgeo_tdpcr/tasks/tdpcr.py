@@ -102,8 +102,7 @@ class TDPCRTask(BaseTask):
 
         Raises:
             ValueError: If an argument is none of its choices, Phase 2 is asked for
-                without *num_classes*, ``'peft'`` without *weights*, or *weights* is of
-                another model.
+                without *num_classes*, or *weights* is of another model.
             FileNotFoundError: If *weights* does not exist.
 
         Example:
@@ -194,7 +193,13 @@ class TDPCRTask(BaseTask):
         return {'optimizer': optimizer, 'lr_scheduler': scheduler}  # type: ignore[typeddict-item]
 
     def on_fit_start(self) -> None:
-        """Check that the fit has room and a strategy for all its phases."""
+        """Check that the fit has what its phases need."""
+        training = self.hparams['training']
+        if training in ('peft', 'fpft') and not (self.weights or self.trainer.ckpt_path):
+            raise ValueError(
+                f'`training={training!r}` goes on from Phase 1: give its checkpoint as '
+                "`weights`, or choose 'joint' to train from scratch."
+            )
         if len(self.schedule.phases) == 1:
             return
         max_epochs = self.trainer.max_epochs
@@ -211,20 +216,37 @@ class TDPCRTask(BaseTask):
                 "then `training='peft'` with its checkpoint as `weights`."
             )
 
+    def on_train_start(self) -> None:
+        """Catch up with what a fit that is resumed at an epoch's last batch missed.
+
+        Lightning goes on with the next epoch then, without the hook and the step of the
+        learning rate that lie between the two.
+        """
+        self._enter_phase_of_epoch()
+        first = 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
+        for config in self.trainer.lr_scheduler_configs:
+            if config.interval == 'epoch' and not config.reduce_on_plateau:
+                while config.scheduler.last_epoch < self.current_epoch - first:
+                    config.scheduler.step()
+
     def on_train_epoch_start(self) -> None:
         """Enter the next phase when its first epoch begins."""
+        self._enter_phase_of_epoch()
+        self.log('phase', float(self.phase.number))
+
+    def _enter_phase_of_epoch(self) -> None:
         phase = self.schedule.at(self.current_epoch)
-        if phase != self.phase:
-            self._enter(phase)
-            strategy = self.trainer.strategy
-            if isinstance(strategy, DDPStrategy):
-                # DDP fixes at wrapping time which gradients it waits for.
-                strategy.model = self
-                strategy.configure_ddp()
-            # A new phase has a new optimizer; the moments of the old would carry over.
-            strategy.setup_optimizers(self.trainer)
-            rank_zero_info(f'Epoch {self.current_epoch}: {phase} begins.')
-        self.log('phase', float(phase.number))
+        if phase == self.phase:
+            return
+        self._enter(phase)
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy):
+            # DDP fixes at wrapping time which gradients it waits for.
+            strategy.model = self
+            strategy.configure_ddp()
+        # A new phase has a new optimizer; the moments of the old would carry over.
+        strategy.setup_optimizers(self.trainer)
+        rank_zero_info(f'Epoch {self.current_epoch}: {phase} begins.')
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

@@ -4,6 +4,7 @@
 
 from .augment import random_crop_flip_rotate
 from .bands import SENTINEL1_BANDS, SENTINEL2_BANDS, check_bands
+from .clouds import SimulateClouds, simulate_clouds
 from .normalize import (
     Sentinel1Denormalize,
     Sentinel1Normalize,
@@ -18,6 +19,8 @@ __all__ = (
     'Sentinel1Normalize',
     'Sentinel2Denormalize',
     'Sentinel2Normalize',
+    'SimulateClouds',
     'check_bands',
     'random_crop_flip_rotate',
+    'simulate_clouds',
 )

@@ -5,12 +5,12 @@
 A sky is one or two cloud layers (cumulus, stratus, cirrus, veil) with an optical
 thickness per pixel. Light reaches the sensor through the layer or from it:
 ``image = t * ground + (1 - t) * cloud`` with ``t = exp(-k * thickness)`` per band.
-Spectra of cloud, shadow and cirrus were measured on real Sentinel-2 chips.
+The spectrum of thick cloud was measured on real Sentinel-2 chips; those of shadow, ice
+and haze follow measurements but were adjusted by hand.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -19,14 +19,7 @@ from torch import Tensor, nn
 
 from .bands import SENTINEL2_BANDS, check_bands
 from .noise import FloatArray, block_mean, fractal_noise, smooth
-
-Kind = Literal['cumulus', 'stratus', 'cirrus', 'veil']
-
-#: Optical thickness from which on a pixel counts as cloud; below, it is haze.
-THICKNESS_LIMIT = 0.05
-
-# Shadow strength from which on a pixel counts as shadow.
-_SHADOW_LIMIT = 0.25
+from .sky import KINDS, THICKNESS_LIMIT, Kind, Layer, Sky, draw_kinds
 
 _NAMES = tuple(SENTINEL2_BANDS)
 # Top of a thick cloud, reflectance x 10^4; B9 and B10 depend on its height.
@@ -38,11 +31,6 @@ _SHADOW = (0.88, 0.82, 0.73, 0.60, 0.56, 0.52, 0.50, 0.48, 0.46, 0.45, 0.9, 0.37
 # Colour of haze: bright in the blue, nothing in the short-wave infrared.
 _HAZE = (4300, 4000, 3500, 3050, 2850, 2650, 2450, 2300, 2200, 700, 15, 900, 500)
 _HAZE_K = (1.15, 1.0, 0.82, 0.64, 0.58, 0.53, 0.48, 0.43, 0.40, 0.35, 0.1, 0.13, 0.08)
-# When each band looks at a place, in seconds after B2: what lies high above the
-# ground appears displaced between bands.
-_DELAY = (2.31, 0, 0.53, 1.0, 1.27, 1.53, 1.79, 0.26, 2.06, 2.59, 0.85, 1.47, 2.09)
-_PIXELS_PER_SECOND_AND_KM = 0.7
-_MAX_SHIFT = 96
 
 
 class CloudyImage(NamedTuple):
@@ -57,152 +45,6 @@ class CloudyImage(NamedTuple):
     image: FloatArray
     mask: np.ndarray
     thickness: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A cloud layer: a field that becomes thickness above a threshold."""
-
-    field: FloatArray
-    depth: float
-    width: float
-    height: float
-    ice: float
-
-    def thickness(self, threshold: float) -> FloatArray:
-        above = np.maximum(self.field - np.float32(threshold), 0)
-        tau = self.depth * (1 - np.exp(-above / np.float32(self.width)))
-        # textured by its own field: without it, thick parts saturate flat
-        return tau * (1 + np.float32(0.35) * np.minimum(above, 2))
-
-
-def _draw_layer(
-    rng: np.random.Generator, kind: Kind, shape: tuple[int, int], cover: float
-) -> _Layer:
-    angle = float(rng.uniform(0, np.pi))
-    if kind == 'cumulus':
-        size = float(np.exp(rng.uniform(np.log(35), np.log(320))))
-        field = fractal_noise(rng, shape, rng.uniform(3.1, 3.8), size, 1.5)
-        # billows: folding the noise gives rounded tops and sharp gaps
-        puffs = -np.abs(fractal_noise(rng, shape, 3.1, size / 2.5, 1.5))
-        field = field + np.float32(rng.uniform(0.15, 0.5)) * puffs
-        depth = np.exp(rng.normal(0.45, 0.55)) * (1 + 0.6 * cover)
-        return _Layer(field, depth, rng.uniform(0.4, 1.2), rng.uniform(0.7, 3.2), 0)
-    if kind == 'stratus':
-        field = fractal_noise(
-            rng, shape, rng.uniform(3.1, 3.9), None, 2, rng.uniform(1, 2.2), angle
-        )
-        depth = np.exp(rng.normal(0.4, 0.6)) * (1 + 0.8 * cover)
-        height = np.exp(rng.uniform(np.log(0.8), np.log(6)))
-        return _Layer(field, depth, rng.uniform(0.7, 2), height, max(0, height - 4) / 6)
-    if kind == 'veil':
-        field = fractal_noise(rng, shape, rng.uniform(3, 3.8), None)
-        height = rng.uniform(1, 6)
-        return _Layer(field, rng.uniform(0.25, 1), 1.5, height, max(0, height - 4) / 6)
-    # a smooth veil with fibres along the wind, both bent by large eddies
-    field = fractal_noise(rng, shape, 3.6, None, 3, rng.uniform(1.2, 3), angle)
-    fibres = fractal_noise(rng, shape, 2.9, 70, 2.5, rng.uniform(3, 8), angle)
-    field = field + np.float32(rng.uniform(0.1, 0.4)) * fibres
-    field = _bend(rng, field)
-    return _Layer(field, rng.uniform(0.06, 0.4), 1.5, rng.uniform(6, 11), 1)
-
-
-def _bend(rng: np.random.Generator, field: FloatArray) -> FloatArray:
-    """Move pixels along smooth displacements of up to a few dozen pixels."""
-    height, width = field.shape
-    reach = rng.uniform(8, 30)
-    down = fractal_noise(rng, field.shape, 4.5, 250, 30) * np.float32(reach)
-    right = fractal_noise(rng, field.shape, 4.5, 250, 30) * np.float32(reach)
-    y = np.arange(height, dtype=np.float32)[:, None] + down
-    x = np.arange(width, dtype=np.float32)[None] + right
-    return smooth(
-        field[
-            np.clip(y, 0, height - 1).astype(np.intp),
-            np.clip(x, 0, width - 1).astype(np.intp),
-        ]
-    )
-
-
-def _draw_kinds(rng: np.random.Generator, cover: float) -> list[Kind]:
-    weights = (0.62, 0.2, 0.09, 0.09) if cover < 0.7 else (0.44, 0.46, 0.04, 0.06)
-    kinds: tuple[Kind, ...] = ('cumulus', 'stratus', 'cirrus', 'veil')
-    first = kinds[int(rng.choice(4, p=weights))]
-    if rng.random() < 0.3:
-        second: Kind = 'cumulus' if first in ('cirrus', 'veil') else 'cirrus'
-        return [first, second]
-    return [first]
-
-
-class _Sky:
-    """Layers, sun and margins: what turns thresholds into thickness and shadow."""
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        shape: tuple[int, int],
-        cover: float,
-        kinds: Sequence[Kind],
-        sun: tuple[float, float],
-        height: float | None,
-    ) -> None:
-        self.shape = shape
-        azimuth, zenith = np.radians(sun)
-        self.away = (float(np.cos(azimuth)), float(-np.sin(azimuth)))
-        self.tan = float(np.tan(zenith))
-        self.flow = 1 if rng.random() < 0.5 else -1
-        self.margin = _MAX_SHIFT
-        padded = (shape[0] + 2 * self.margin, shape[1] + 2 * self.margin)
-        self.layers = [_draw_layer(rng, kind, padded, cover) for kind in kinds]
-        if height is not None:
-            self.layers = [
-                _Layer(lay.field, lay.depth, lay.width, height, lay.ice)
-                for lay in self.layers
-            ]
-
-    def crop(self, field: FloatArray, shift: tuple[int, int] = (0, 0)) -> FloatArray:
-        """Window of a padded field, moved by `shift` rows and columns."""
-        (h, w), m = self.shape, self.margin
-        r, c = m - shift[0], m - shift[1]
-        return field[r : r + h, c : c + w]
-
-    def displacement(self, height: float) -> tuple[int, int]:
-        """Rows and columns from a cloud to its shadow, for a height in km."""
-        length = min(height * 100 * self.tan, self.margin)
-        return round(length * self.away[0]), round(length * self.away[1])
-
-    def parallax(self, height: float, band: int) -> tuple[int, int]:
-        shift = (_DELAY[band] - 1.3) * height * _PIXELS_PER_SECOND_AND_KM
-        return round(self.flow * shift), 0
-
-    def covered(self, taus: Sequence[FloatArray]) -> tuple[np.ndarray, FloatArray]:
-        """Cloud-or-shadow mask and shadow strength of padded thickness maps."""
-        total = np.zeros(self.shape, np.float32)
-        shadow = np.zeros(self.shape, np.float32)
-        for layer, tau in zip(self.layers, taus, strict=True):
-            # cloud in one band is cloud: the first, the middle and the last to look
-            seen = [self.crop(tau, self.parallax(layer.height, b)) for b in (1, 4, 9)]
-            total += np.maximum(np.maximum(seen[0], seen[1]), seen[2])
-            shadow += self.crop(tau, self.displacement(layer.height))
-        shadow = 1 - np.exp(-np.float32(0.7) * shadow)
-        return (total >= THICKNESS_LIMIT) | (shadow >= _SHADOW_LIMIT), shadow
-
-    def solve(self, cover: float) -> list[FloatArray]:
-        """Thickness of each layer such that `cover` of the image is under them."""
-        fields = [layer.field for layer in self.layers]
-        if cover <= 0:
-            return [np.zeros_like(field) for field in fields]
-        low = min(float(field.min()) for field in fields) - 1.0
-        high = max(float(field.max()) for field in fields)
-        if cover < 1:
-            for _ in range(12):
-                middle = (low + high) / 2
-                taus = [layer.thickness(middle) for layer in self.layers]
-                if self.covered(taus)[0].mean() > cover:
-                    low = middle
-                else:
-                    high = middle
-        # the sides of a bisection are the closest below and above the target
-        return [layer.thickness(low) for layer in self.layers]
 
 
 def simulate_clouds(
@@ -235,8 +77,8 @@ def simulate_clouds(
         Cloudy image, cloud-or-shadow mask and optical thickness.
 
     Raises:
-        ValueError: If `clear` does not have one plane a band or `cover` is not within
-            0 to 1.
+        ValueError: If `clear` does not have one plane a band, `cover` is not within
+            0 to 1, or `kinds` is empty or unknown.
 
     Example:
         >>> clear = np.full((13, 64, 64), 1000, np.float32)
@@ -255,14 +97,16 @@ def simulate_clouds(
     shape = (int(clear.shape[1]), int(clear.shape[2]))
     if sun is None:
         sun = (float(rng.uniform(20, 340)), float(rng.uniform(18, 62)))
-    kinds = _draw_kinds(rng, cover) if kinds is None else list(kinds)
-    sky = _Sky(rng, shape, cover, kinds, sun, height)
-    taus = sky.solve(cover)
-    mask, shadow = sky.covered(taus)
+    kinds = draw_kinds(rng, cover) if kinds is None else list(kinds)
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f'`kinds={kinds}`: give one or more of {list(KINDS)}.')
+    sky = Sky(rng, shape, cover, kinds, sun, height)
+    threshold, taus = sky.solve(cover)
+    mask, shadow = sky.covered(threshold, taus)
     thickness = np.sum([sky.crop(tau) for tau in taus], axis=0, dtype=np.float32)
     thickness[thickness < THICKNESS_LIMIT] = 0
 
-    bright = float(np.exp(rng.normal(-0.04, 0.24)))
+    bright = float(np.exp(rng.normal(0.1, 0.27)))
     grain = fractal_noise(rng, taus[0].shape, 2.6, 120) * np.float32(0.06)
     relief = _relief(sky, taus[0])
     texture = np.float32(bright) * np.clip(1 + grain + relief, 0.45, 1.8)
@@ -270,26 +114,28 @@ def simulate_clouds(
     haze = _draw_haze(rng, shape, sky.crop(block_mean(np.minimum(taus[0], 3), 24)))
 
     # one thickness a layer and a resolution; slices of it give every band
-    coarse = {n: [block_mean(tau, n, origin) for tau in taus] for n in (1, 2, 6)}
+    sizes = {SENTINEL2_BANDS[name].resolution // 10 for name in names}
+    coarse = {n: [block_mean(tau, n, origin) for tau in taus] for n in sizes}
+    tops = {n: block_mean(texture, n, origin) for n in sizes}
+    darks = {n: block_mean(shadow, n, origin) for n in sizes}
     image = np.empty(clear.shape, np.float32)
     for i, name in enumerate(names):
         band = _NAMES.index(name)
         size = SENTINEL2_BANDS[name].resolution // 10
-        dark = block_mean(shadow, size, origin)
-        plane = clear[i] * (1 - np.float32(1 - _SHADOW[band]) * dark)
+        plane = clear[i] * (1 - np.float32(1 - _SHADOW[band]) * darks[size])
         through = np.exp(-np.float32(_HAZE_K[band]) * haze)
         plane = plane * through + np.float32(_HAZE[band]) * (1 - through)
         for layer, tau in zip(sky.layers, coarse[size], strict=True):
             shift = sky.parallax(layer.height, band)
             through = np.exp(-sky.crop(tau, shift))
-            top = sky.crop(block_mean(texture, size, origin), shift)
+            top = sky.crop(tops[size], shift)
             top = top * np.float32(_cloud_top(band, layer))
             plane = plane * through + top * (1 - through)
         image[i] = plane
     return CloudyImage(image, mask, thickness)
 
 
-def _relief(sky: _Sky, tau: FloatArray) -> FloatArray:
+def _relief(sky: Sky, tau: FloatArray) -> FloatArray:
     """Brighter towards the sun, darker away from it, as tops of clouds are."""
     body = smooth(np.log1p(tau), 3)
     down, right = np.gradient(body)
@@ -297,7 +143,7 @@ def _relief(sky: _Sky, tau: FloatArray) -> FloatArray:
     return np.clip(slope * np.float32(1.1 * sky.tan), -0.2, 0.2)
 
 
-def _cloud_top(band: int, layer: _Layer) -> float:
+def _cloud_top(band: int, layer: Layer) -> float:
     """Reflectance x 10^4 of a layer that lets nothing through, for one band."""
     value = _CLOUD[band] * (1 + layer.ice * (_ICE[band] - 1))
     if _NAMES[band] == 'B9':  # water vapour above the cloud absorbs

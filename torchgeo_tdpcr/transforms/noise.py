@@ -7,10 +7,13 @@ whose power spectrum falls as a power of the frequency has that property and nee
 Fourier transform.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+#: Floating-point array; float32 throughout this package.
+FloatArray = NDArray[np.floating[Any]]
 
 
 def _fast_length(length: int) -> int:

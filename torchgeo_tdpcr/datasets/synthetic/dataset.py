@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -52,9 +53,7 @@ def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]
         chip_rng = np.random.default_rng([parameters['seed'], roi, k])
         span = (cover / len(COVERS), (cover + 1) / len(COVERS))
         sky = cloudy_chip(chip_rng, scene, row, col, size, span)
-        folder = write_chip(
-            Path(root), place, scene, sky, (row, col), roi + 1, k + 1
-        )
+        folder = write_chip(Path(root), place, scene, sky, (row, col), roi + 1, k + 1)
         covers[folder] += 1
     return dict(covers)
 
@@ -172,7 +171,8 @@ class SyntheticOSFCR:
         (self.folder / _STARTED).unlink()
         return self.folder
 
-    def _run(self):
+    def _run(self) -> Iterator[dict[str, int]]:
+        """Make all regions, each yielding its chips a cover folder."""
         rois = range(self.parameters['num_rois'])
         workers = os.cpu_count() or 1 if self.workers is None else self.workers
         workers = min(workers, len(rois))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...transforms.noise import FloatArray, fractal_noise, smooth
 from .biomes import BARE, BUILT, CROPS, GRASS, SHRUB, TREES, WATER, Biome
+from .parcels import IntArray, draw_farms, draw_parcels, mix_integers
 
 IGNORE = 255
 
@@ -25,8 +26,6 @@ GARDEN = 8
 FIRST_PARCEL = 10
 FIRST_ROOF = FIRST_PARCEL + NUM_PARCELS
 NUM_SEGMENTS = FIRST_ROOF + NUM_ROOFS
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,97 +56,14 @@ def _rank(field: FloatArray, share: float) -> NDArray[np.bool_]:
     return field >= np.quantile(field, 1 - min(share, 1.0))
 
 
-def _hash(*keys: IntArray | int) -> IntArray:
-    """Mix integers into one that looks random, equal for equal keys."""
-    value = np.asarray(0x9E37, np.uint64)
-    for key in keys:
-        value = (value ^ np.asarray(key).astype(np.uint64)) * np.uint64(
-            0xBF58476D1CE4E5B9
-        )
-        value = value ^ (value >> np.uint64(29))
-    return (value >> np.uint64(3)).astype(np.int64)
-
-
-def _cells(rng: np.random.Generator, shape: tuple[int, int], size: float) -> IntArray:
-    """Index of the nearest of scattered seeds, with natural borders."""
-    height, width = shape
-    count = max(2, min(40, int(height * width / size**2)))
-    # nearest seed on a coarse grid is enough: borders follow field edges anyway
-    step = 4
-    y, x = np.mgrid[0:height:step, 0:width:step].astype(np.float32)
-    wobble = np.float32(size / 6)
-    y = y + wobble * fractal_noise(rng, y.shape, 3, size / step)
-    x = x + wobble * fractal_noise(rng, x.shape, 3, size / step)
-    seeds = rng.uniform(0, 1, (count, 2)).astype(np.float32) * np.float32(shape)
-    best = np.full(y.shape, np.inf, np.float32)
-    cell = np.zeros(y.shape, np.int64)
-    for i, (row, col) in enumerate(seeds):
-        distance = (y - row) ** 2 + (x - col) ** 2
-        nearer = distance < best
-        best[nearer] = distance[nearer]
-        cell[nearer] = i
-    return cell.repeat(step, 0).repeat(step, 1)[:height, :width]
-
-
-def _grid(
-    rng: np.random.Generator,
-    farm: IntArray,
-    size: float,
-    bend: FloatArray,
-    aspect: tuple[float, float],
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Parcels: strips of uneven width, cut at uneven places.
-
-    Returns the parcel's number, the distance to its nearest edge in pixels and the
-    coordinate across its strip.
-    """
-    height, width = farm.shape
-    y = np.arange(height, dtype=np.float32)[:, None]
-    x = np.arange(width, dtype=np.float32)[None]
-    farms = int(farm.max()) + 1
-    # neighbouring farms share a main direction, as roads and rivers force on them
-    main = rng.uniform(0, np.pi)
-    angle = (main + rng.normal(0, 0.35, farms)).astype(np.float32)
-    across = (size * np.exp(rng.normal(0, 0.35, farms)) * aspect[0]).astype(np.float32)
-    along = (size * np.exp(rng.normal(0, 0.35, farms)) * aspect[1]).astype(np.float32)
-    c, s = np.cos(angle)[farm], np.sin(angle)[farm]
-    u = (c * x + s * y + bend) / across[farm] + 200
-    v = (c * y - s * x) / along[farm] + 200
-    strip, in_strip, width_u = _uneven(u, _hash(farm, 1))
-    part, in_part, width_v = _uneven(v, _hash(farm, strip, 2))
-    edge = np.minimum(
-        np.minimum(in_strip, width_u - in_strip) * across[farm],
-        np.minimum(in_part, width_v - in_part) * along[farm],
-    )
-    return _hash(farm, strip, part), edge, u * across[farm]
-
-
-def _uneven(
-    position: FloatArray, key: IntArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Cut a line at whole numbers moved by up to 0.35: index, offset and length."""
-    position = position + (key % 997).astype(np.float32) / 997
-    cell = np.floor(position).astype(np.int64)
-
-    def cut(index: IntArray) -> FloatArray:
-        move = (_hash(key, index) % 1009).astype(np.float32) / 1009
-        return index.astype(np.float32) + (move - np.float32(0.5)) * np.float32(0.7)
-
-    start = cut(cell)
-    cell = np.where(position < start, cell - 1, cell)
-    after = cut(cell + 1)
-    cell = np.where(position >= after, cell + 1, cell)
-    start, end = cut(cell), cut(cell + 1)
-    return cell, position - start, end - start
-
-
 def _terrain(
     rng: np.random.Generator, shape: tuple[int, int], relief: float
 ) -> FloatArray:
     body = fractal_noise(rng, shape, 4.2, max(shape))
     # folds of smooth noise are ridges; their flanks carry smaller ones
-    large = -np.abs(fractal_noise(rng, shape, 4.0, 200, 14))
-    small = -np.abs(fractal_noise(rng, shape, 3.6, 60, 8))
+    strike = float(rng.uniform(0, np.pi))
+    large = -np.abs(fractal_noise(rng, shape, 4.0, 150, 10, 1.8, strike))
+    small = -np.abs(fractal_noise(rng, shape, 3.5, 60, 7, 1.5, strike + 1.2))
     rough = np.float32(0.6 + 0.6 * relief)
     return body + rough * (large + np.float32(0.22) * (1 - large) * small)
 
@@ -155,15 +71,25 @@ def _terrain(
 def _rivers(
     rng: np.random.Generator, shape: tuple[int, int], count: int
 ) -> NDArray[np.bool_]:
-    """Meandering lines of varying width: where smooth noise crosses zero."""
+    """Meandering lines of varying width: where a bent plane crosses zero."""
+    height, width = shape
+    y = np.arange(height, dtype=np.float32)[:, None]
+    x = np.arange(width, dtype=np.float32)[None]
     river = np.zeros(shape, bool)
     for _ in range(count):
-        course = fractal_noise(rng, shape, 4.4, max(shape), 25)
+        # a tilted plane keeps the line open, noise makes it wind
+        angle = rng.uniform(0, 2 * np.pi)
+        course = np.float32(np.cos(angle)) * (x - np.float32(rng.uniform(0, width)))
+        course = course + np.float32(np.sin(angle)) * (
+            y - np.float32(rng.uniform(0, height))
+        )
+        bends = fractal_noise(rng, shape, 4.4, 250, 25)
+        course = course + np.float32(rng.uniform(20, 60)) * bends
         down, right = np.gradient(course)
-        steep = np.hypot(down, right) + 1e-6
-        width = np.exp(rng.uniform(np.log(0.7), np.log(9)))
+        steep = np.hypot(down, right) + 0.2
+        half = np.exp(rng.uniform(np.log(0.7), np.log(9)))
         swell = 1 + 0.4 * fractal_noise(rng, shape, 3, 120)
-        river |= np.abs(course - rng.uniform(-1, 1)) / steep < width * swell
+        river |= np.abs(course) / steep < half * swell
     return river
 
 
@@ -171,7 +97,7 @@ def _towns(
     rng: np.random.Generator, shape: tuple[int, int], biome: Biome
 ) -> NDArray[np.bool_]:
     height, width = shape
-    count = int(rng.poisson(biome.towns * height * width / 1e6))
+    count = int(rng.poisson(1.4 * biome.towns * height * width / 1e6))
     if biome.towns >= 5:
         count = max(count, 1)
     y = np.arange(height, dtype=np.float32)[:, None]
@@ -224,8 +150,8 @@ def build_landscape(
         ((64, 96), dtype('int32'))
     """
     height = _terrain(rng, shape, biome.relief)
-    slopes = np.stack(np.gradient(smooth(height, 2)))
-    slopes *= np.float32(0.34 * biome.relief) / slopes.std()
+    slopes = np.stack(tuple(np.gradient(smooth(height, 2))))
+    slopes *= np.float32(0.46 * biome.relief) / slopes.std()
     steep = smooth(np.hypot(slopes[0], slopes[1]), 2) * np.float32(4)
     dry = fractal_noise(rng, shape, 2.6, 260)
 
@@ -245,34 +171,39 @@ def build_landscape(
     woods = _rank(wood, biome.trees * rng.uniform(0.6, 1.4))
 
     # farms: flat ground
-    farm = _cells(rng, shape, 230)
+    farm = draw_farms(rng, shape, 230)
     bend = np.float32(4) * fractal_noise(rng, shape, 4, 300, 20)
     size = biome.field * float(np.exp(rng.normal(0, 0.2)))
     aspect = (rng.uniform(0.45, 0.9), rng.uniform(0.9, 1.6))
-    parcel, edge, across = _grid(rng, farm, size, bend, aspect)
+    parcel, edge, across, radius = draw_parcels(rng, farm, size, bend, aspect)
     suit = fractal_noise(rng, shape, 2.8, 300) - np.float32(biome.relief) * steep
     # whole parcels are farmed or not
     mean = np.bincount((parcel % 65521).ravel(), suit.ravel(), 65521)
     count = np.bincount((parcel % 65521).ravel(), minlength=65521)
     suit = (mean / np.maximum(count, 1)).astype(np.float32)[parcel % 65521]
     fields = _rank(suit, biome.crops * rng.uniform(0.75, 1.15))
-    woods &= ~(fields & (_hash(parcel, 7) % 100 > 100 * biome.trees * 0.5))
+    woods &= ~(fields & (mix_integers(parcel, 7) % 100 > 100 * biome.trees * 0.5))
     label[fields] = CROPS
     segment = label.astype(np.int32)
     segment[fields] = FIRST_PARCEL + (parcel % NUM_PARCELS)[fields]
-    lines = fields & (edge < 0.6) & (_hash(parcel, 3) % 100 < 45)
+    # irrigated circles leave the corners of their square dry
+    corner = fields & (mix_integers(parcel, 10) % 100 < 100 * biome.pivots)
+    corner &= radius > 0.97
+    label[corner], segment[corner] = BARE, BARE
+    fields &= ~corner
+    lines = fields & (edge < 0.6) & (mix_integers(parcel, 3) % 100 < 45)
     label[lines] = GRASS
     segment[lines] = GRASS
     label[woods], segment[woods] = TREES, TREES
 
-    hedge = fields & (edge < 1.4) & (_hash(parcel, 4) % 100 < 60 * biome.trees)
+    hedge = fields & (edge < 1.4) & (mix_integers(parcel, 4) % 100 < 60 * biome.trees)
     label[hedge], segment[hedge] = TREES, TREES
 
     furrow = np.sin(across * np.float32(2 * np.pi / rng.uniform(3, 7)))
-    furrow = np.where(fields & (_hash(parcel, 5) % 100 < 30), furrow, 0)
+    furrow = np.where(fields & (mix_integers(parcel, 5) % 100 < 30), furrow, 0)
 
     # water
-    ponds = fields & (_hash(parcel, 6) % 1000 < 1000 * biome.ponds) & (edge > 1)
+    ponds = fields & (mix_integers(parcel, 6) % 1000 < 1000 * biome.ponds) & (edge > 1)
     wet = -height + np.float32(0.12) * fractal_noise(rng, shape, 2.2, 60)
     if biome.coast:
         angle = rng.uniform(0, 2 * np.pi)
@@ -291,6 +222,7 @@ def build_landscape(
     label[road], segment[road] = BUILT, ROAD
 
     label[water], segment[water] = WATER, WATER
+    slopes *= smooth((~water).astype(np.float32))
     shore = smooth(water.astype(np.float32), 2)
     beach = (shore > 0.12) & ~water & (aridity > 0.3 if not biome.coast else True)
     label[beach], segment[beach] = BARE, BARE
@@ -300,9 +232,7 @@ def build_landscape(
 
     vigour = fractal_noise(rng, shape, 2.1, 130)
     tone = fractal_noise(rng, shape, 1.9, 90)
-    return Landscape(
-        label, segment, slopes, vigour, tone, furrow.astype(np.float32)
-    )
+    return Landscape(label, segment, slopes, vigour, tone, furrow.astype(np.float32))
 
 
 def _build_towns(
@@ -317,15 +247,15 @@ def _build_towns(
         return
     shape = label.shape
     still = np.zeros(shape, np.float32)
-    block, street, _ = _grid(rng, farm, rng.uniform(9, 16), still, (0.8, 1.3))
-    roof, gap, _ = _grid(rng, farm, rng.uniform(2.6, 4.2), still, (0.9, 1.3))
-    hall, hall_gap, _ = _grid(rng, farm, rng.uniform(7, 11), still, (0.8, 1.5))
+    block, street, *_ = draw_parcels(rng, farm, rng.uniform(9, 16), still, (0.8, 1.3))
+    roof, gap, *_ = draw_parcels(rng, farm, rng.uniform(2.6, 4.2), still, (0.9, 1.3))
+    hall, hall_gap, *_ = draw_parcels(rng, farm, rng.uniform(7, 11), still, (0.8, 1.5))
     works = fractal_noise(rng, shape, 3, 90) > rng.uniform(0.4, 1.8)
     roof = np.where(works, hall, roof)
     gap = np.where(works, hall_gap, gap)
     dense = rng.uniform(35, 75)
-    kind = _hash(roof, 8) % 100
-    park = _hash(block, 9) % 100
+    kind = mix_integers(roof, 8) % 100
+    park = mix_integers(block, 9) % 100
     part = FIRST_ROOF + roof % NUM_ROOFS
     part = np.where((kind > dense) & ~works, GARDEN, part)
     part = np.where((gap < 0.5) & (kind % 3 > 0), ROAD, part)
@@ -333,6 +263,5 @@ def _build_towns(
     part = np.where((park < 5) & (street > 0.7), GRASS, part)
     part = np.where((park > 94) & (street > 0.7), TREES, part)
     segment[towns] = part[towns]
-    label[towns] = np.where(part == GRASS, GRASS, np.where(part == TREES, TREES, BUILT))[
-        towns
-    ]
+    natural = (part == GRASS) | (part == TREES)
+    label[towns] = np.where(natural, part, BUILT)[towns]

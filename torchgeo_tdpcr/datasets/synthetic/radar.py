@@ -58,9 +58,9 @@ def render_radar(rng: np.random.Generator, place: Landscape) -> FloatArray:
     roofs = slice(FIRST_ROOF, FIRST_ROOF + NUM_ROOFS)
     # few corners face the sensor, and those that do outshine everything
     glint = rng.gamma(0.9, 5.0, NUM_ROOFS).clip(max=20)
-    level[0, roofs] = -12.0 + glint
-    level[1, roofs] = -18.0 + 0.85 * glint
-    level += np.float32(0.5 + rng.normal(0, 0.9))
+    level[0, roofs] = -11.0 + glint
+    level[1, roofs] = -17.2 + 0.85 * glint
+    level += np.float32(0.5 + rng.normal(0, 1.4))
     level[1] += np.float32(rng.normal(0, 0.6))
 
     ascending = rng.random() < 0.5
@@ -72,7 +72,7 @@ def render_radar(rng: np.random.Generator, place: Landscape) -> FloatArray:
     image = np.empty((2, *place.label.shape), np.float32)
     for i in range(2):
         power = level[i][place.segment]
-        power = power + np.float32(0.7) * damp + np.float32(0.6) * place.vigour
+        power = power + np.float32(1.1) * damp + np.float32(0.6) * place.vigour
         power = np.where(place.segment == WATER, power, power + slope)
         power = _resample(np.float32(10) ** (power / np.float32(10)))
         # one look, oversampled and filtered as the products are: about seven looks

@@ -25,11 +25,12 @@ from .landscape import (
     Landscape,
 )
 
-# Reflectance x 10^4 at the surface, B1 to B12; B10 sees none of it.
+# Reflectance x 10^4 at the surface, B1 to B12; B10 sees none of it. Set by hand so that
+# mixtures under this file's atmosphere come near the means of real classes.
 _MATERIALS = {
     'leaf': (150, 180, 430, 200, 720, 2450, 3150, 3300, 3500, 3500, 0, 1580, 600),
     'needle': (120, 140, 270, 170, 470, 1400, 1720, 1800, 1930, 1930, 0, 850, 360),
-    'crop': (260, 310, 660, 330, 1080, 2900, 3700, 3900, 4050, 4050, 0, 1950, 980),
+    'crop': (250, 300, 620, 300, 1010, 2700, 3400, 3550, 3700, 3700, 0, 1850, 900),
     'straw': (480, 620, 950, 1300, 1620, 1900, 2080, 2250, 2450, 2450, 0, 3300, 2350),
     'brown': (420, 560, 820, 1100, 1300, 1430, 1540, 1630, 1760, 1760, 0, 2350, 2000),
     'red': (420, 600, 1000, 1750, 2020, 2160, 2300, 2400, 2550, 2550, 0, 3400, 2900),
@@ -39,14 +40,14 @@ _MATERIALS = {
     'silt': (420, 560, 850, 850, 720, 330, 300, 200, 170, 170, 0, 50, 30),
     'algae': (120, 170, 420, 210, 380, 190, 190, 130, 120, 120, 0, 40, 25),
     'tarmac': (480, 560, 660, 730, 790, 830, 870, 900, 950, 950, 0, 1150, 1050),
-    'white': (1700, 2000, 2250, 2400, 2480, 2530, 2580, 2620, 2680, 2680, 0, 2700, 2400),
+    'pale': (1700, 2000, 2250, 2400, 2480, 2530, 2580, 2620, 2680, 2680, 0, 2700, 2400),
     'tile': (420, 520, 750, 1250, 1450, 1530, 1620, 1700, 1800, 1800, 0, 2250, 2050),
     'blue': (1500, 1800, 1650, 1250, 1250, 1450, 1650, 1800, 1900, 1900, 0, 2100, 1800),
 }
 _NAMES = tuple(_MATERIALS)
 _SPECTRA = np.array(tuple(_MATERIALS.values()), np.float32)
 _SOILS = ('brown', 'red', 'sand', 'grey')
-_ROOFS = ('white', 'tile', 'blue', 'grey', 'tarmac')
+_ROOFS = ('pale', 'tile', 'blue', 'grey', 'tarmac')
 
 # Light of the air itself on a clear day, and what it lets through.
 _PATH = (960, 700, 420, 245, 205, 170, 145, 125, 100, 30, 5, 12, 7)
@@ -86,10 +87,10 @@ def draw_date(rng: np.random.Generator, northern: bool) -> Date:
     """
     azimuth = rng.normal(148, 14) if northern else rng.normal(42, 14)
     return Date(
-        season=float(rng.normal(0, 0.13)),
+        season=float(rng.normal(0, 0.19)),
         aerosol=float(rng.gamma(1.5, 0.5)),
         vapour=float(np.exp(rng.normal(0, 0.35))),
-        light=float(np.exp(rng.normal(0, 0.09))),
+        light=float(np.exp(rng.normal(-0.05, 0.13))),
         sun=(float(azimuth), float(np.clip(rng.normal(38, 11), 15, 66))),
         seed=int(rng.integers(2**31)),
     )
@@ -111,7 +112,7 @@ class Palette:
         common = rng.dirichlet(soil * 4)
         self.soil = 0.65 * common + 0.35 * mixes
         self.soil_tone = np.exp(rng.normal(0, 0.12, NUM_SEGMENTS))
-        self.soil_tone *= np.exp(rng.normal(0, 0.12))
+        self.soil_tone *= np.exp(rng.normal(0.05, 0.22))
         self.conifer = float(np.clip(rng.normal(biome.conifer, 0.15), 0, 1))
         self.roof = rng.dirichlet((0.22, 0.3, 0.08, 0.4, 0.2), NUM_ROOFS)
         self.roof_tone = np.exp(rng.normal(0, 0.3, NUM_ROOFS))
@@ -128,7 +129,12 @@ class Palette:
         at = {name: i for i, name in enumerate(_NAMES)}
         green = np.clip(biome.green + date.season, 0.03, 0.97)
 
-        def cover(segment: int | slice, leaf: str, dense, straw) -> None:
+        def cover(
+            segment: int | slice,
+            leaf: str,
+            dense: float | FloatArray,
+            straw: float | FloatArray,
+        ) -> None:
             """Vegetation that covers `dense`; of the rest, `straw` is dry plants."""
             mix[segment, at[leaf]] = dense
             mix[segment, at['straw']] = (1 - dense) * straw
@@ -169,7 +175,8 @@ class Palette:
         """Spectra, and how they change with vigour: two arrays, bands × segments."""
         mix = self.fractions(date)
         spectra = mix @ _SPECTRA
-        soil = self.soil.astype(np.float32) @ _SPECTRA[[_NAMES.index(s) for s in _SOILS]]
+        ground = _SPECTRA[[_NAMES.index(name) for name in _SOILS]]
+        soil = self.soil.astype(np.float32) @ ground
         leaf = _SPECTRA[_NAMES.index('leaf')]
         spread = np.full(NUM_SEGMENTS, 0.07, np.float32)
         spread[[BARE, GRASS, SHRUB, GARDEN, ROAD]] = (0.04, 0.11, 0.13, 0.15, 0.03)
@@ -222,12 +229,11 @@ def render(
                 through = min(through * date.vapour, 0.6)
             air = _PATH[i] * (1 + _AEROSOL[i] * (date.aerosol - 0.5))
             plane = plane * np.float32(through) + np.float32(air)
-            plane = smooth(plane)
+            # a wider point spread where pixels are larger
+            plane = smooth(plane, 2 if band.resolution > 10 else 1)
         plane = block_mean(plane, band.resolution // 10)
         noise = rng.standard_normal(plane.shape, dtype=np.float32)
         image[i] = plane + block_mean(noise, band.resolution // 10) * np.float32(
             _NOISE[i] * (band.resolution / 10) ** 0.5
         )
     return image
-
-

@@ -1,0 +1,270 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from torchgeo_tdpcr.models import (
+    TDPCR,
+    ConcatFusion,
+    NAFBlock,
+    PromptGenerator,
+    PromptGuidedFusion,
+    get_model,
+    list_models,
+    register_model,
+)
+
+SMALL = {'dims': (8, 16, 32), 'depths': (1, 1, 1)}
+
+
+def inputs(
+    batch: int = 2, height: int = 32, width: int = 32
+) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(batch, 13, height, width, generator=generator)
+    return image, torch.rand(batch, 2, height, width, generator=generator)
+
+
+def trained(**kwargs: object) -> TDPCR:
+    """A model whose residual scales are not zero, so that every block matters."""
+    torch.manual_seed(0)
+    model = TDPCR(**{**SMALL, **kwargs}).eval()  # type: ignore[arg-type]
+    for name, parameter in model.named_parameters():
+        if name.endswith('_scale'):
+            torch.nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@pytest.mark.parametrize(
+    ('num_classes', 'parameters', 'gflops'),
+    [(None, 5_918_741, 34.11), (7, 5_953_916, 38.00)],
+)
+def test_figures_of_table_1(
+    num_classes: int | None, parameters: int, gflops: float
+) -> None:
+    model = TDPCR(num_classes=num_classes)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*inputs(1, 256, 256))
+    assert round(counter.get_total_flops() / 1e9, 2) == gflops
+
+
+def test_phase_2_trains_a_small_part() -> None:
+    model = TDPCR(num_classes=7)
+    part = sum(p.numel() for m in model.task_modules() for p in m.parameters())
+    assert part == 258_575
+
+
+def test_literal_head() -> None:
+    plain = sum(p.numel() for p in TDPCR().parameters())
+    model = TDPCR(num_classes=7, head='literal')
+    head = sum(p.numel() for p in model.parameters()) - plain
+    # 3×3 convolutions from 32, 64 and 128 channels to 8, then 24 to 7
+    assert head == 9 * 8 * (32 + 64 + 128) + 3 * 8 + 24 * 7 + 7
+    assert model(*inputs(1, 64, 64))['logits'].shape == (1, 7, 64, 64)
+
+
+@pytest.mark.parametrize('fusion', ['both', 'global', 'local', 'concat'])
+@pytest.mark.parametrize('prompt', [True, False])
+def test_ablations_learn(fusion: str, prompt: bool) -> None:
+    model = TDPCR(**SMALL, num_classes=3, fusion=fusion, prompt=prompt)  # type: ignore[arg-type]
+    out = model(*inputs())
+    assert ('prompt' in out) == (prompt and fusion in ('both', 'local'))
+    (out['reconstruction'].mean() + out['logits'].mean()).backward()
+    used = [p for p in model.parameters() if p.grad is not None]
+    assert len(used) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 50), (33, 32), (70, 9)])
+def test_any_size(height: int, width: int) -> None:
+    out = trained(num_classes=3)(*inputs(1, height, width))
+    assert out['reconstruction'].shape == (1, 13, height, width)
+    assert out['logits'].shape == (1, 3, height, width)
+    assert out['prompt'].shape == (1, 8, height, width)
+
+
+def test_new_model_is_near_the_identity_and_residual_can_be_left_out() -> None:
+    image, sar = inputs()
+    torch.manual_seed(0)
+    with_residual = TDPCR(**SMALL).eval()
+    torch.manual_seed(0)
+    without = TDPCR(**SMALL, residual=False).eval()
+    difference = (
+        with_residual(image, sar)['reconstruction']
+        - without(image, sar)['reconstruction']
+    )
+    torch.testing.assert_close(difference, image)
+
+
+def test_sar_matters_everywhere_and_batch_samples_do_not_mix() -> None:
+    model = trained()
+    image, sar = inputs()
+    out = model(image, sar)['reconstruction']
+    changed = sar.clone()
+    changed[1] += 1
+    other = model(image, changed)['reconstruction']
+    torch.testing.assert_close(other[0], out[0])
+    assert (other[1] - out[1]).abs().max() > 1e-4
+
+
+def test_channels_last_in_and_out() -> None:
+    model = trained()
+    image, sar = inputs()
+    out = model(image, sar)['reconstruction']
+    last = model(
+        image.contiguous(memory_format=torch.channels_last),
+        sar.contiguous(memory_format=torch.channels_last),
+    )['reconstruction']
+    torch.testing.assert_close(out, last)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast(dtype: torch.dtype) -> None:
+    model = trained(num_classes=3)
+    image, sar = inputs()
+    exact = model(image, sar)
+    with torch.autocast('cpu', dtype=dtype):
+        out = model(image, sar)
+    for key, value in exact.items():
+        assert torch.isfinite(out[key]).all()
+        error = (out[key].float() - value).abs().mean() / value.abs().mean()
+        assert error < (0.05 if dtype == torch.bfloat16 else 0.01)
+
+
+def test_compiles_without_graph_breaks() -> None:
+    model = trained(num_classes=3)
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    image, sar = inputs(1, 30, 32)
+    for key, value in model(image, sar).items():
+        torch.testing.assert_close(compiled(image, sar)[key], value)
+
+
+def export(model: TDPCR) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim('batch', min=1, max=64)
+    rows = torch.export.Dim('rows', min=2, max=1024)
+    columns = torch.export.Dim('columns', min=2, max=1024)
+    sizes = {0: batch, 2: model.stride * rows, 3: model.stride * columns}
+    return torch.export.export(
+        model, inputs(2, 32, 44), dynamic_shapes={'image': sizes, 'image_sar': sizes}
+    )
+
+
+SIZES = ((2, 32, 44), (1, 64, 36), (3, 16, 40))
+
+
+def test_exports_with_dynamic_batch_height_and_width() -> None:
+    model = trained(num_classes=3)
+    program = export(model).module()
+    for size in SIZES:
+        image, sar = inputs(*size)
+        for key, value in model(image, sar).items():
+            torch.testing.assert_close(
+                program(image, sar)[key], value, atol=1e-5, rtol=1e-4
+            )
+
+
+def test_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    runtime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    model = trained(num_classes=3)
+    path = tmp_path / 'model.onnx'
+    torch.onnx.export(export(model), (), path, dynamo=True, verbose=False)
+    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    names = [i.name for i in session.get_inputs()]
+    for size in SIZES:
+        image, sar = inputs(*size)
+        feed = dict(zip(names, (image.numpy(), sar.numpy()), strict=True))
+        out = session.run(None, feed)
+        for value, expected in zip(out, model(image, sar).values(), strict=True):
+            torch.testing.assert_close(
+                torch.from_numpy(value), expected.detach(), atol=1e-4, rtol=1e-3
+            )
+
+
+@pytest.mark.parametrize(
+    ('image', 'sar', 'named'),
+    [
+        ((1, 12, 8, 8), (1, 2, 8, 8), '`image`'),
+        ((1, 13, 8, 8), (1, 1, 8, 8), '`image_sar`'),
+        ((13, 8, 8), (1, 2, 8, 8), '`image`'),
+        ((1, 13, 8, 8), (1, 2, 8, 9), 'one grid'),
+    ],
+)
+def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        TDPCR(**SMALL)(torch.rand(image), torch.rand(sar))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        ({'dims': (8, 16), 'depths': (1,)}, 'dims'),
+        ({'fusion': 'sum'}, 'fusion'),
+        ({'head': 'big'}, 'head'),
+    ],
+)
+def test_wrong_arguments(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        TDPCR(**arguments)
+
+
+def test_nafblock_starts_as_the_identity() -> None:
+    x = torch.rand(1, 8, 5, 7)
+    torch.testing.assert_close(NAFBlock(8)(x), x)
+
+
+def test_prompt_generator_is_three_convolutions() -> None:
+    generator = PromptGenerator(4, prompt_channels=5)
+    convolutions = [m for m in generator.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [c.kernel_size for c in convolutions] == [(3, 3)] * 3
+    assert generator(torch.rand(1, 4, 6, 6)).shape == (1, 5, 6, 6)
+
+
+@pytest.mark.parametrize('branches', ['both', 'global', 'local'])
+def test_fusion_is_equations_2_to_8(branches: str) -> None:
+    """Against the equations as the paper writes them: two logits and a softmax."""
+    torch.manual_seed(0)
+    fuse = PromptGuidedFusion(4, 8, branches=branches)  # type: ignore[arg-type]
+    fuse.keep_attention = True
+    optical, sar, prompt = (
+        torch.randn(2, 4, 6, 6),
+        torch.randn(2, 4, 6, 6),
+        torch.randn(2, 8, 12, 12),
+    )
+    logits = torch.zeros(2, 8, 6, 6)
+    if fuse.global_branch is not None:
+        pooled = torch.nn.functional.adaptive_avg_pool2d(optical + sar, 1)
+        logits = logits + fuse.global_branch(pooled)
+    if fuse.local_branch is not None:
+        resized = torch.nn.functional.interpolate(prompt, (6, 6), mode='bilinear')
+        logits = logits + fuse.local_branch(resized)
+    alpha = logits.reshape(2, 2, 4, 6, 6).softmax(1)
+    fused = alpha[:, 0] * optical + alpha[:, 1] * sar
+    expected = optical + fuse.align(fused)
+    torch.testing.assert_close(fuse(optical, sar, prompt), expected)
+    assert fuse.attention is not None
+    torch.testing.assert_close(fuse.attention, alpha)
+    torch.testing.assert_close(fuse.attention.sum(1), torch.ones(2, 4, 6, 6))
+
+
+def test_fusion_rejects_unknown_branches() -> None:
+    with pytest.raises(ValueError, match='branches'):
+        PromptGuidedFusion(4, branches='neither')  # type: ignore[arg-type]
+
+
+def test_concat_fusion_uses_both_streams() -> None:
+    fuse = ConcatFusion(4)
+    optical = torch.randn(1, 4, 5, 5)
+    first, second = (fuse(optical, torch.randn(1, 4, 5, 5)) for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_registry() -> None:
+    assert {'tdpcr', 'tdpcr_small'} <= set(list_models())
+    assert get_model('tdpcr_small', num_classes=3).num_classes == 3
+    with pytest.raises(ValueError, match='not registered'):
+        get_model('unknown')
+    with pytest.raises(ValueError, match='registered already'):
+        register_model('tdpcr')(torch.nn.Identity)
