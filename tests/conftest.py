@@ -1,3 +1,35 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Makes the helpers in this folder importable from all tests."""
+"""A tiny synthetic data set, made once; makes the helpers in this folder importable."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchgeo_tdpcr import SyntheticOSFCR
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> None:
+    # Tiny tensors gain nothing from threads, which then wait for each other.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('synthetic')
+    SyntheticOSFCR(
+        root, num_rois=5, chips_per_roi=5, chip_size=64, workers=0, progress=False
+    ).generate()
+    return root
+
+
+@pytest.fixture(scope='session')
+def samples() -> Path:
+    """Folder of the real samples, where there is one."""
+    folder = os.environ.get('TDPCR_SAMPLES')
+    if not folder or not Path(folder).is_dir():
+        pytest.skip('needs the real samples: set TDPCR_SAMPLES to their folder')
+    return Path(folder)

@@ -35,7 +35,9 @@ ODD_CRS = (
 )
 
 
-def path_of(root: Path, layer: str, cover: str = '0-20%', roi: int = 1, patch: int = 1):
+def path_of(
+    root: Path, layer: str, cover: str = '0-20%', roi: int = 1, patch: int = 1
+) -> Path:
     """Return where the file of a layer of a chip belongs."""
     name = f'ROIs_{roi:02d}_{INFIX[layer]}_p{patch}.tif'
     return root / cover / layer / name

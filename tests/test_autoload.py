@@ -20,9 +20,7 @@ def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return run(
-        f'from torchgeo.main import main; main({list(arguments)!r})', **environ
-    )
+    return run(f'from torchgeo.main import main; main({list(arguments)!r})', **environ)
 
 
 @pytest.mark.parametrize(

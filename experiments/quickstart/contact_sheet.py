@@ -16,9 +16,7 @@ from torchgeo.datasets import stack_samples
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 
 
-def draw(
-    checkpoint: Path, data: Mapping[str, Any], out: Path, number: int = 5
-) -> Path:
+def draw(checkpoint: Path, data: Mapping[str, Any], out: Path, number: int = 5) -> Path:
     """Draw the sheet.
 
     Args:
@@ -34,7 +32,10 @@ def draw(
     module = OSFCRDataModule(**data)
     module.setup('test')
     dataset = module.test_dataset
-    order = np.argsort(dataset.index['cover'].map(lambda c: int(c.split('%')[0].split('-')[0])), kind='stable')
+    order = np.argsort(
+        dataset.index['cover'].map(lambda c: int(c.split('%')[0].split('-')[0])),
+        kind='stable',
+    )
     rows = order.iloc[np.linspace(0, len(order) - 1, number).round().astype(int)]
     strips = []
     for row in rows:

@@ -23,9 +23,7 @@ SMALL = {'dims': (4, 8), 'depths': (1, 1)}
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> Any:
+def run(tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the command in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
@@ -67,8 +65,9 @@ def test_both_phases_in_one_fit(run: Any) -> None:
     run('fit', '--trainer.max_epochs', '3', *ALL_EPOCHS)
     log = pd.read_csv('logs/run/metrics.csv')
     assert log['phase'].dropna().tolist() == [1, 2, 2]
-    before, after = state(Path('checkpoints/epoch=0.ckpt')), state(
-        Path('checkpoints/epoch=2.ckpt')
+    before, after = (
+        state(Path('checkpoints/epoch=0.ckpt')),
+        state(Path('checkpoints/epoch=2.ckpt')),
     )
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
@@ -217,9 +216,7 @@ def test_killed_run_ends_with_the_same_weights(
 
 
 @pytest.fixture(scope='module')
-def reference(
-    tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path
-) -> Path:
+def reference(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) -> Path:
     """Checkpoints of an uninterrupted run."""
     folder = tmp_path_factory.mktemp('reference')
     torch.set_num_threads(1)

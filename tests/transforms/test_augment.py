@@ -41,7 +41,9 @@ def test_every_key_stays_aligned() -> None:
         for i, sample in enumerate(place):
             assert torch.equal(sample // (48 * 48), torch.full_like(sample, i))
             # The steps to the right and down tell which of the 8 orientations it is.
-            seen.add((int(sample[0, 1] - sample[0, 0]), int(sample[1, 0] - sample[0, 0])))
+            seen.add(
+                (int(sample[0, 1] - sample[0, 0]), int(sample[1, 0] - sample[0, 0]))
+            )
     assert len(seen) == 8
 
 

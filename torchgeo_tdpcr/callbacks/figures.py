@@ -53,7 +53,7 @@ class PredictionFigures(Callback):
             batch_idx: Index of the batch.
             dataloader_idx: Index of the dataloader.
         """
-        datamodule = getattr(trainer, 'datamodule', None)
+        datamodule: Any = getattr(trainer, 'datamodule', None)
         if (
             batch_idx
             or trainer.sanity_checking
@@ -89,15 +89,14 @@ def _sample(batch: Sample, outputs: dict[str, Tensor], i: int) -> Sample:
 
 def _log(trainer: Trainer, name: str, figure: Figure) -> None:
     """Give a figure to the logger, or to its folder."""
-    assert trainer.logger is not None
-    if hasattr(trainer.logger.experiment, 'add_figure'):
-        trainer.logger.experiment.add_figure(name, figure, trainer.global_step)
-    elif trainer.log_dir:
-        folder = Path(trainer.log_dir) / 'figures'
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = name.replace('/', '-')
-        figure.savefig(
-            folder / f'{stem}-epoch{trainer.current_epoch:03d}.png',
-            dpi=100,
-            bbox_inches='tight',
-        )
+    logger: Any = trainer.logger
+    if hasattr(logger.experiment, 'add_figure'):
+        logger.experiment.add_figure(name, figure, trainer.global_step)
+        return
+    # Not `trainer.log_dir`, which waits for the other processes.
+    folder = getattr(logger, 'log_dir', None) or logger.save_dir
+    if folder:
+        path = Path(folder) / 'figures'
+        path.mkdir(parents=True, exist_ok=True)
+        stem = f'{name.replace("/", "-")}-epoch{trainer.current_epoch:03d}'
+        figure.savefig(path / f'{stem}.png', dpi=100, bbox_inches='tight')

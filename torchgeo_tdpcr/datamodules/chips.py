@@ -3,7 +3,7 @@
 """Data modules over stored chips."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from matplotlib.figure import Figure
@@ -50,6 +50,7 @@ class ChipDataModule(GeoDataModule):
             cast(Any, dataset_class),
             batch_size=batch_size,
             patch_size=patch_size,
+            length=None,
             num_workers=num_workers,
             paths=paths,
             bands=bands,
@@ -188,6 +189,9 @@ class OSFCRDataModule(ChipDataModule):
         num_workers: int = 0,
         bands: Sequence[str] | None = None,
         split_by: SplitBy = 'published',
+        cover: str | Sequence[str] | None = None,
+        offset: float | Literal['auto'] = 'auto',
+        class_names: Sequence[str] | None = None,
         sar_clip: SARClip = 'joint',
         synthetic: bool = False,
         synthetic_args: dict[str, Any] | None = None,
@@ -205,6 +209,10 @@ class OSFCRDataModule(ChipDataModule):
             split_by: How to split, see :class:`~torchgeo_tdpcr.datasets.OSFCR`:
                 ``'published'`` as in published figures, which leaks, or ``'roi'`` or
                 ``'component'``, which do not.
+            cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
+            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
+                find out per file.
+            class_names: Names of the land-cover classes, for figures.
             sar_clip: Clip range of the SAR bands, see
                 :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
             synthetic: Whether to write a synthetic data set to *paths* first, unless it
@@ -230,6 +238,9 @@ class OSFCRDataModule(ChipDataModule):
             bands,
             sar_clip,
             split_by=split_by,
+            cover=cover,
+            offset=offset,
+            class_names=class_names,
             **kwargs,
         )
         if synthetic and not isinstance(paths, str) and isinstance(paths, Sequence):

@@ -9,6 +9,7 @@ epoch begins at the batch where it broke off.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -55,7 +56,7 @@ def resume_position(trainer: Trainer | None) -> tuple[int, int]:
         return 0 if trainer is None else trainer.current_epoch, 0
     loop = trainer.fit_loop
     batches = loop.epoch_loop.batch_progress
-    epochs = loop.epoch_progress.current
+    epochs: Any = loop.epoch_progress.current
     if batches.is_last_batch or not batches.current.ready:
         # A checkpoint of the epoch's end: the next epoch begins, although the progress
         # that was saved before the epoch's bookkeeping may not say so yet.

@@ -13,6 +13,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,5 +255,6 @@ def _write(place: Path, state: dict[str, Any], table: pd.DataFrame) -> bool:
     except OSError:
         return False
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
     return True

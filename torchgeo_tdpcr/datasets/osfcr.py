@@ -147,7 +147,8 @@ class OSFCR(ChipDataset):
                     f'`split={split!r}` is empty: the split by {split_by!r} leaves '
                     f'none of the {len(placed)} chips to it. '
                     + (
-                        'It counts only chips with all five published layers.'
+                        'It takes a tenth, rounded down, of the chips of each cover '
+                        'that have all five published layers.'
                         if split_by == 'published'
                         else 'Add data.'
                     )

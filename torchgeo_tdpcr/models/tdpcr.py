@@ -204,9 +204,7 @@ class TDPCR(nn.Module):
                 sar = self.sar_downs[i - 1](sar)
             optical = self.optical_stages[i](optical)
             sar = self.sar_stages[i](sar)
-            optical = fuse(
-                optical, sar, optical + sar if prompt is None else prompt
-            )
+            optical = fuse(optical, sar, optical + sar if prompt is None else prompt)
             skips.append(optical)
 
         x = self.bottleneck(skips.pop())

@@ -8,6 +8,7 @@ every parameter (full-parameter fine-tuning, FPFT). Joint training is Phase 2 wi
 parameter from scratch. Table III-B of the paper compares the three.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -136,7 +137,8 @@ def set_trainable(model: nn.Module, phase: Phase) -> None:
                 f'{type(model).__name__} has no method `task_modules` that yields what '
                 "parameter-efficient training updates. Use `training='fpft'`, or add it."
             )
-        for module in model.task_modules():
+        task_modules: Callable[[], Iterable[nn.Module]] = model.task_modules  # type: ignore[assignment]
+        for module in task_modules():
             module.requires_grad_(True)
     decoder = getattr(model, 'segmentation_decoder', None)
     if isinstance(decoder, nn.Module):

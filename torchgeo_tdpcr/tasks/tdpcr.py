@@ -3,9 +3,8 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
@@ -188,14 +187,17 @@ class TDPCRTask(BaseTask):
         scheduler = build_scheduler(
             self.scheduler, optimizer, epochs, self.hparams['patience'], self.monitor
         )
-        if scheduler is None:
-            return {'optimizer': optimizer}
-        return {'optimizer': optimizer, 'lr_scheduler': scheduler}  # type: ignore[typeddict-item]
+        configured: Any = {'optimizer': optimizer}
+        if scheduler is not None:
+            configured['lr_scheduler'] = scheduler
+        return cast(OptimizerLRScheduler, configured)
 
     def on_fit_start(self) -> None:
         """Check that the fit has what its phases need."""
         training = self.hparams['training']
-        if training in ('peft', 'fpft') and not (self.weights or self.trainer.ckpt_path):
+        if training in ('peft', 'fpft') and not (
+            self.weights or self.trainer.ckpt_path
+        ):
             raise ValueError(
                 f'`training={training!r}` goes on from Phase 1: give its checkpoint as '
                 "`weights`, or choose 'joint' to train from scratch."
@@ -225,9 +227,10 @@ class TDPCRTask(BaseTask):
         self._enter_phase_of_epoch()
         first = 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
         for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
             if config.interval == 'epoch' and not config.reduce_on_plateau:
-                while config.scheduler.last_epoch < self.current_epoch - first:
-                    config.scheduler.step()
+                while scheduler.last_epoch < self.current_epoch - first:
+                    scheduler.step()
 
     def on_train_epoch_start(self) -> None:
         """Enter the next phase when its first epoch begins."""
@@ -381,20 +384,30 @@ class TDPCRTask(BaseTask):
         clear, cloud = batch['image_clear'], batch.get('mask_cloud')
         restored = outputs['reconstruction'].clamp(0, 1)
         getattr(self, f'{split}_restoration').update(restored, clear, cloud)
-        if not self.trainer.training and self.trainer.state.fn != 'fit':
-            # The floor never changes, so it is not computed epoch after epoch.
+        if self._measures_input:
             getattr(self, f'{split}_input').update(batch['image'], clear, cloud)
-        if self.phase.segments and 'logits' in outputs:
+        if self.phase.segments:
             segmentation = getattr(self, f'{split}_segmentation')
             segmentation.update(outputs['logits'], batch['mask'], cloud)
         return outputs
 
+    @property
+    def _measures_input(self) -> bool:
+        """Whether to measure the cloudy input, too: not in every epoch of a fit."""
+        return self.trainer.state.fn != 'fit'
+
     def _log_metrics(self, split: str) -> None:
-        """Log and reset the metrics of a split that were updated."""
-        for kind in ('restoration', 'input', 'segmentation'):
+        """Log and reset the metrics of a split.
+
+        Which are computed must be the same in every process: they wait for each other.
+        """
+        kinds = ['restoration']
+        if self._measures_input:
+            kinds.append('input')
+        if self.phase.segments:
+            kinds.append('segmentation')
+        for kind in kinds:
             metrics = getattr(self, f'{split}_{kind}')
-            if metrics is None or not metrics.update_called:
-                continue
             for name, value in metrics.compute().items():
                 shown = name in ('psnr', 'miou')
                 self.log(f'{split}_{name}', value, prog_bar=shown)

@@ -2,6 +2,7 @@
 
 """Initial weights from the checkpoint of an earlier phase."""
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 HEAD = 'segmentation_decoder.'
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
+def load_weights(model: nn.Module, path: str | PathLike[str]) -> None:
     """Load weights into a model, all but those of the segmentation decoder strictly.
 
     Args:
