@@ -199,7 +199,8 @@ def land_cover(samples: Path, out: Path, checkpoint: Path) -> str:
     lines = [
         '| | PSNR | PSNR, cloudy | PA | PA, cloudy | mIoU |',
         '| --- | ---: | ---: | ---: | ---: | ---: |',
-        f'| cloudy input | {before["psnr"]:.2f} | {before["psnr_cloudy"]:.2f} | – | – | – |',
+        f'| cloudy input | {before["psnr"]:.2f} | {before["psnr_cloudy"]:.2f} '
+        '| – | – | – |',
         f'| commonest class | – | – | {scores["pa_majority"]:.3f} | – '
         f'| {scores["miou_majority"]:.3f} |',
         f'| TDP-CR small, Phase 2 | {after["psnr"]:.2f} | {after["psnr_cloudy"]:.2f} '

@@ -80,7 +80,7 @@ def test_errors(synthetic_root: Path, tmp_path: Path) -> None:
         module.train_dataloader()
     with pytest.raises(ValueError, match='synthetic'):
         OSFCRDataModule(paths=[tmp_path, tmp_path], synthetic=True)
-    with pytest.raises(ValueError, match='sar_clip|clip'):
+    with pytest.raises(ValueError, match='clip='):
         OSFCRDataModule(sar_clip='neither')  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         SEN12MSCRDataModule(paths=tmp_path).setup('fit')

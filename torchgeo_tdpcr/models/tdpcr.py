@@ -93,8 +93,8 @@ class TDPCR(nn.Module):
     Example:
         >>> model = TDPCR(num_classes=7, dims=(8, 16), depths=(1, 1)).eval()
         >>> out = model(torch.rand(1, 13, 50, 70), torch.rand(1, 2, 50, 70))
-        >>> {key: tuple(value.shape) for key, value in out.items()}
-        {'reconstruction': (1, 13, 50, 70), 'prompt': (1, 8, 50, 70), 'logits': (1, 7, 50, 70)}
+        >>> {key: tuple(value.shape[1:]) for key, value in out.items()}
+        {'reconstruction': (13, 50, 70), 'prompt': (8, 50, 70), 'logits': (7, 50, 70)}
     """
 
     def __init__(
