@@ -7,7 +7,7 @@ and the clear image over cloud cover with real chips of SEN12MS-CR, LuojiaSET-OS
 TerraMind's samples.
 
 Example:
-    python experiments/realism.py --samples DIR --out docs/_static/realism.png
+    python experiments/realism.py --samples DIR --out docs/_static/realism.jpg
 """
 
 import argparse

@@ -226,7 +226,6 @@ def _read(
                 return None
             table = pd.read_csv(
                 file,
-                # Python parses floats exactly, the reader may be off in the last place
                 dtype={k: str if v is float else v for k, v in kinds.items()},
                 keep_default_na=False,
             )

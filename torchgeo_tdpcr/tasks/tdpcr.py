@@ -105,6 +105,7 @@ class TDPCRTask(BaseTask):
             FileNotFoundError: If *weights* does not exist.
 
         Example:
+            >>> import torch
             >>> task = TDPCRTask(model='tdpcr_small', training='cr', num_classes=None)
             >>> batch = {'image': torch.rand(1, 13, 64, 64)}
             >>> batch['image_sar'] = torch.rand(1, 2, 64, 64)

@@ -194,10 +194,10 @@ def test_killed_run_ends_with_the_same_weights(
         f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n'
         'import torch; torch.set_num_threads(1)\n'
         'from torchgeo.main import main; import lightning.pytorch.callbacks\n'
-        'from test_tdpcr import LONGER, CONF\n'
+        'from test_tdpcr_task import LONGER, CONF\n'
         'main(["fit", "--config", str(CONF), "--data.init_args.paths", '
         f'{str(synthetic_root)!r}, *LONGER, '
-        '"--trainer.callbacks+=test_tdpcr.KillItself", '
+        '"--trainer.callbacks+=test_tdpcr_task.KillItself", '
         f'"--trainer.callbacks.step={step + 1}"])\n'
     )
     killed = subprocess.run(
@@ -251,14 +251,17 @@ def test_two_processes(run: Any, synthetic_root: Path, tmp_path: Path) -> None:
 
 
 def test_compiles() -> None:
+    kwargs: dict[str, Any] = {
+        'model_kwargs': {'dims': (4,), 'depths': (1,)},
+        'training': 'joint',
+        'num_classes': 3,
+    }
     torch.manual_seed(0)
-    task = TDPCRTask(model_kwargs=SMALL, training='joint', num_classes=3)
+    task = TDPCRTask(**kwargs)
     image, sar = torch.rand(1, 13, 16, 16), torch.rand(1, 2, 16, 16)
     expected = task(image, sar)
     torch.manual_seed(0)
-    compiled = TDPCRTask(
-        model_kwargs=SMALL, training='joint', num_classes=3, compile=True
-    )
+    compiled = TDPCRTask(**kwargs, compile=True)
     assert list(compiled.state_dict()) == list(task.state_dict())
     for key, value in compiled(image, sar).items():
         torch.testing.assert_close(value, expected[key], atol=1e-4, rtol=1e-4)
