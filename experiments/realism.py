@@ -7,10 +7,13 @@ and the clear image over cloud cover with real chips of SEN12MS-CR, LuojiaSET-OS
 TerraMind's samples.
 
 Example:
-    python experiments/realism.py --samples DIR --out docs/_static/realism.jpg
+    python experiments/realism.py --samples DIR --out docs/_static/realism.jpg \
+        --table docs/results/realism.md
 """
 
 import argparse
+import contextlib
+import io
 import itertools
 import tempfile
 import warnings
@@ -305,6 +308,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('--samples', type=Path, required=True, help='real samples')
     parser.add_argument('--out', type=Path, required=True, help='figure to write')
+    parser.add_argument('--table', type=Path, help='Markdown file for the table')
     parser.add_argument('--synthetic', type=Path, help='root of a synthetic data set')
     args = parser.parse_args()
     if not (args.samples / 'sen12mscr_pairs').is_dir():
@@ -316,7 +320,12 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as root:
             made = read_synthetic(SyntheticOSFCR(root, 24, 6).generate())
-    print_table(real, made)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        print_table(real, made)
+    print(printed.getvalue())
+    if args.table:
+        args.table.write_text(f'```text\n{printed.getvalue()}```\n')
     draw(real, made, args.out)
 
 
