@@ -11,11 +11,15 @@ It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `f
 
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
-from contact_sheet import draw
 from torchgeo.main import main as torchgeo
+
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
+from torchgeo_tdpcr.callbacks import contact_sheet
 
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
 COLUMNS = ('psnr', 'ssim', 'sam', 'pa', 'miou')
@@ -75,6 +79,25 @@ def table(phase1: pd.Series, phase2: pd.Series) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) -> None:
+    """Draw some test chips, spread over the cloud cover.
+
+    Args:
+        checkpoint: Checkpoint of the task.
+        data: Arguments of the data module.
+        path: File to write.
+        number: Number of chips.
+    """
+    task = TDPCRTask.load_from_checkpoint(checkpoint, map_location='cpu').eval()
+    module = OSFCRDataModule(**data)
+    module.setup('test')
+    dataset: Any = module.test_dataset
+    cover = dataset.index['cover'].str.extract(r'(\d+)', expand=False).astype(int)
+    order = np.argsort(cover.to_numpy(), kind='stable')
+    rows = order[np.linspace(0, len(order) - 1, number).round().astype(int)]
+    contact_sheet(task, module, dataset, rows).save(path)
+
+
 def main() -> None:
     """Run the main job in the current folder."""
     start = time.perf_counter()
@@ -93,7 +116,8 @@ def main() -> None:
 
     text = table(phase1, phase2)
     (out / 'table.md').write_text(text)
-    sheet = draw(checkpoints[1], settings['data']['init_args'], out)
+    sheet = out / 'contact_sheet.png'
+    draw(checkpoints[1], settings['data']['init_args'], sheet)
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
     print(f'\nHeld-out regions of the synthetic set:\n\n{text}')
     print(f'Contact sheet: {sheet}\nTook {minutes} min {seconds} s.')

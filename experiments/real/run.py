@@ -14,15 +14,12 @@ Writes docs/results/real.md and docs/_static/real.jpg:
 """
 
 import argparse
-import io
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import torch
 from lay_out import TERRAMIND_LABELS, lay_out_pairs, lay_out_terramind
-from matplotlib import pyplot as plt
-from PIL import Image
 from torchgeo.datasets import stack_samples
 from torchgeo.main import main as torchgeo
 
@@ -34,6 +31,7 @@ from torchgeo_tdpcr import (
     SegmentationMetrics,
     TDPCRTask,
 )
+from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.datasets import ChipDataset, verify
 
 HERE = Path(__file__).parent
@@ -151,7 +149,8 @@ def fit(out: Path, name: str, *arguments: str) -> Path:
     folder = out / name
     callbacks = '--trainer.callbacks.init_args.dirpath'
     torchgeo([
-        'fit', '--config', str(HERE / 'finetune.yaml'), callbacks, str(folder), *arguments,
+        'fit', '--config', str(HERE / 'finetune.yaml'), callbacks, str(folder),
+        '--trainer.default_root_dir', str(folder), *arguments,
     ])  # fmt: skip
     return folder / 'last.ckpt'
 
@@ -213,38 +212,6 @@ def land_cover(samples: Path, out: Path, checkpoint: Path) -> str:
 LABELLED = ('s2_cloudy', 's2', 's1', 'land_cover_maps', 'cloud_detection_results')
 
 
-def picture(task: TDPCRTask, dataset: ChipDataset, rows: list[int], path: Path) -> None:
-    """Draw pairs with their reconstruction.
-
-    Args:
-        task: The task.
-        dataset: The pairs.
-        rows: Which to draw.
-        path: File to write.
-    """
-    module, strips = OSFCRDataModule(), []
-    for row in rows:
-        batch = module.aug(stack_samples([dataset[row]]))
-        with torch.inference_mode():
-            result = task.predict_step(batch, 0)
-        sample = {key: value[0] for key, value in batch.items()}
-        sample['reconstruction'] = result['reconstruction'][0]
-        sample['prompt'] = result['prompt'][0]
-        figure = dataset.plot(module.denormalize(sample), show_titles=not strips)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=70, bbox_inches='tight')
-        plt.close(figure)
-        strips.append(Image.open(buffer).convert('RGB'))
-    width = max(strip.width for strip in strips)
-    sheet = Image.new('RGB', (width, sum(strip.height for strip in strips)), 'white')
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=85)
-
-
 def main() -> None:
     """Run everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -270,7 +237,10 @@ def main() -> None:
     )  # fmt: skip
     scores = score(load(tuned), dataset)
     test = {i: scores[i] for i, roi in enumerate(dataset.index['roi']) if roi % 2 == 0}
-    picture(load(tuned), dataset, list(test)[:4], options.docs / '_static' / 'real.jpg')
+    sheet = contact_sheet(
+        load(tuned), OSFCRDataModule(), dataset, list(test)[:4], dpi=70
+    )
+    sheet.save(options.docs / '_static' / 'real.jpg', quality=85)
     text = f"""## The distributor's sample of LuojiaSET-OSFCR
 
 {faults(options.samples)}

@@ -17,14 +17,14 @@ from torchgeo.tasks import BaseTask
 
 from ..callbacks import PredictionFigures
 from ..losses import JointLoss
-from ..metrics import RestorationMetrics, SegmentationMetrics
 from ..models import get_model
+from .evaluation import EvaluationMixin
 from .phases import Phase, Schedule, Training, set_trainable
 from .schedulers import Scheduler, build_scheduler
 from .weights import load_weights
 
 
-class TDPCRTask(BaseTask):
+class TDPCRTask(EvaluationMixin, BaseTask):
     """Joint cloud removal and land-cover segmentation in two phases.
 
     The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and
@@ -150,21 +150,6 @@ class TDPCRTask(BaseTask):
             class_weights=self.hparams['class_weights'],
             ignore_index=self.hparams['ignore_index'],
         )
-
-    def configure_metrics(self) -> None:
-        """Set up the metrics of validation and testing."""
-        num_classes = self.hparams['num_classes']
-        for split in ('val', 'test'):
-            setattr(self, f'{split}_restoration', RestorationMetrics())
-            setattr(self, f'{split}_input', RestorationMetrics(prefix='input_'))
-            segmentation = None
-            if num_classes is not None:
-                segmentation = SegmentationMetrics(
-                    num_classes,
-                    ignore_index=self.hparams['ignore_index'],
-                    labels=self.hparams['labels'],
-                )
-            setattr(self, f'{split}_segmentation', segmentation)
 
     def configure_callbacks(self) -> list[Callback]:
         """Draw figures while validating, unless the trainer has such a callback."""
@@ -299,44 +284,6 @@ class TDPCRTask(BaseTask):
             self.log(f'train_{name}', value, batch_size=size, prog_bar=name == 'loss')
         return losses['loss']
 
-    def validation_step(
-        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
-    ) -> dict[str, Tensor]:
-        """Update the validation metrics.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Index of this batch.
-            dataloader_idx: Index of the current dataloader.
-
-        Returns:
-            The model's outputs, for callbacks.
-        """
-        return self._evaluate(batch, 'val')
-
-    def test_step(
-        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
-    ) -> dict[str, Tensor]:
-        """Update the test metrics.
-
-        Args:
-            batch: The output of your DataLoader.
-            batch_idx: Index of this batch.
-            dataloader_idx: Index of the current dataloader.
-
-        Returns:
-            The model's outputs, for callbacks.
-        """
-        return self._evaluate(batch, 'test')
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics."""
-        self._log_metrics('val')
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics."""
-        self._log_metrics('test')
-
     def predict_step(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, Tensor]:
@@ -376,43 +323,6 @@ class TDPCRTask(BaseTask):
             mask = batch['mask']
         losses: dict[str, Tensor] = self.criterion(outputs, batch['image_clear'], mask)
         return losses
-
-    def _evaluate(self, batch: Sample, split: str) -> dict[str, Tensor]:
-        """Update the metrics of a split."""
-        outputs = self._outputs(batch)
-        for name, value in self._losses(outputs, batch).items():
-            self.log(f'{split}_{name}', value, batch_size=len(batch['image']))
-        clear, cloud = batch['image_clear'], batch.get('mask_cloud')
-        restored = outputs['reconstruction'].clamp(0, 1)
-        getattr(self, f'{split}_restoration').update(restored, clear, cloud)
-        if self._measures_input:
-            getattr(self, f'{split}_input').update(batch['image'], clear, cloud)
-        if self.phase.segments:
-            segmentation = getattr(self, f'{split}_segmentation')
-            segmentation.update(outputs['logits'], batch['mask'], cloud)
-        return outputs
-
-    @property
-    def _measures_input(self) -> bool:
-        """Whether to measure the cloudy input, too: not in every epoch of a fit."""
-        return self.trainer.state.fn != 'fit'
-
-    def _log_metrics(self, split: str) -> None:
-        """Log and reset the metrics of a split.
-
-        Which are computed must be the same in every process: they wait for each other.
-        """
-        kinds = ['restoration']
-        if self._measures_input:
-            kinds.append('input')
-        if self.phase.segments:
-            kinds.append('segmentation')
-        for kind in kinds:
-            metrics = getattr(self, f'{split}_{kind}')
-            for name, value in metrics.compute().items():
-                shown = name in ('psnr', 'miou')
-                self.log(f'{split}_{name}', value, prog_bar=shown)
-            metrics.reset()
 
 
 def _require(batch: Sample, *keys: str) -> None:

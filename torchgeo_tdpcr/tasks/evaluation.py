@@ -1,0 +1,121 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What validation and testing measure, for any task that restores and segments."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torchgeo.datasets.utils import Sample
+
+from ..metrics import RestorationMetrics, SegmentationMetrics
+from .phases import Phase
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule as Base
+else:
+    Base = object
+
+
+class EvaluationMixin(Base):
+    """Metrics of the output, and of the cloudy input itself as the floor."""
+
+    hparams: Any
+    phase: Phase
+
+    def _outputs(self, batch: Sample) -> dict[str, Tensor]:
+        """Run the model on a batch."""
+        raise NotImplementedError
+
+    def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
+        """The losses of the phase."""
+        raise NotImplementedError
+
+    def configure_metrics(self) -> None:
+        """Set up the metrics of validation and testing."""
+        num_classes = self.hparams['num_classes']
+        for split in ('val', 'test'):
+            setattr(self, f'{split}_restoration', RestorationMetrics())
+            setattr(self, f'{split}_input', RestorationMetrics(prefix='input_'))
+            segmentation = None
+            if num_classes is not None:
+                segmentation = SegmentationMetrics(
+                    num_classes,
+                    ignore_index=self.hparams['ignore_index'],
+                    labels=self.hparams['labels'],
+                )
+            setattr(self, f'{split}_segmentation', segmentation)
+
+    def validation_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Update the validation metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The model's outputs, for callbacks.
+        """
+        return self._evaluate(batch, 'val')
+
+    def test_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor]:
+        """Update the test metrics.
+
+        Args:
+            batch: The output of your DataLoader.
+            batch_idx: Index of this batch.
+            dataloader_idx: Index of the current dataloader.
+
+        Returns:
+            The model's outputs, for callbacks.
+        """
+        return self._evaluate(batch, 'test')
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log_metrics('val')
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_metrics('test')
+
+    def _evaluate(self, batch: Sample, split: str) -> dict[str, Tensor]:
+        """Update the metrics of a split."""
+        outputs = self._outputs(batch)
+        for name, value in self._losses(outputs, batch).items():
+            self.log(f'{split}_{name}', value, batch_size=len(batch['image']))
+        clear, cloud = batch['image_clear'], batch.get('mask_cloud')
+        restored = outputs['reconstruction'].clamp(0, 1)
+        getattr(self, f'{split}_restoration').update(restored, clear, cloud)
+        if self._measures_input:
+            getattr(self, f'{split}_input').update(batch['image'], clear, cloud)
+        if self.phase.segments:
+            segmentation = getattr(self, f'{split}_segmentation')
+            segmentation.update(outputs['logits'], batch['mask'], cloud)
+        return outputs
+
+    @property
+    def _measures_input(self) -> bool:
+        """Whether to measure the cloudy input, too: not in every epoch of a fit."""
+        return self.trainer.state.fn != 'fit'
+
+    def _log_metrics(self, split: str) -> None:
+        """Log and reset the metrics of a split.
+
+        Which are computed must be the same in every process: they wait for each other.
+        """
+        kinds = ['restoration']
+        if self._measures_input:
+            kinds.append('input')
+        if self.phase.segments:
+            kinds.append('segmentation')
+        for kind in kinds:
+            metrics = getattr(self, f'{split}_{kind}')
+            for name, value in metrics.compute().items():
+                shown = name in ('psnr', 'miou')
+                self.log(f'{split}_{name}', value, prog_bar=shown)
+            metrics.reset()
