@@ -13,9 +13,12 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
+from torchgeo_tdpcr.datasets.synthetic.writer import (
+    chip_path,
+    cover_folder,
+    write_raster,
+)
 from torchgeo_tdpcr.transforms import simulate_clouds
-
-COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
 
 #: TerraMind's labels as 0…6; flooded vegetation (3) is too rare to learn.
 TERRAMIND = {1: 0, 2: 1, 5: 2, 6: 3, 4: 4, 9: 5, 7: 6}
@@ -35,20 +38,12 @@ def write_chip(root: Path, roi: int, patch: int, layers: dict[str, np.ndarray]) 
         The cloud-cover folder.
     """
     cover = float(layers['cloud_detection_results'].mean())
-    folder = COVERS[min(int(cover * 5), 4)]
+    folder = cover_folder(cover)
     transform = from_origin(400_000 + 10_000 * roi, 5_000_000 - 10_000 * patch, 10, 10)
     for layer, array in layers.items():
-        infix = {
-            's1': 's1', 's2': 's2', 'land_cover_maps': 's2',
-        }.get(layer, 's2_cloudy')  # fmt: skip
-        path = root / folder / layer / f'ROIs_{roi:02d}_{infix}_p{patch}.tif'
+        path = chip_path(root, folder, layer, roi, patch)
         path.parent.mkdir(parents=True, exist_ok=True)
-        count, height, width = array.shape
-        with rasterio.open(
-            path, 'w', driver='GTiff', count=count, height=height, width=width,
-            dtype=array.dtype, crs='EPSG:32632', transform=transform,
-        ) as file:  # fmt: skip
-            file.write(array)
+        write_raster(path, array, transform, 32632)
     return folder
 
 

@@ -16,6 +16,7 @@ Writes docs/results/real.md and docs/_static/real.jpg:
 import argparse
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -42,6 +43,18 @@ def load(checkpoint: Path) -> TDPCRTask:
     return TDPCRTask.load_from_checkpoint(checkpoint, map_location='cpu').eval()
 
 
+def predictions(
+    task: TDPCRTask, dataset: ChipDataset
+) -> Iterator[tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]]:
+    """Yield each chip of a dataset as a normalised batch, and what a task makes of it."""
+    module = OSFCRDataModule(bands=dataset.bands)
+    for i in range(len(dataset)):
+        batch = module.aug(stack_samples([dataset[i]]))
+        with torch.inference_mode():
+            outputs = task.predict_step(batch, 0)
+        yield batch, outputs
+
+
 def score(task: TDPCRTask, dataset: ChipDataset) -> list[dict[str, float]]:
     """Score every chip of a dataset.
 
@@ -52,12 +65,8 @@ def score(task: TDPCRTask, dataset: ChipDataset) -> list[dict[str, float]]:
     Returns:
         For each chip the metrics, those of the input with the prefix ``input_``.
     """
-    module = OSFCRDataModule(bands=dataset.bands)
     rows = []
-    for i in range(len(dataset)):
-        batch = module.aug(stack_samples([dataset[i]]))
-        with torch.inference_mode():
-            out = task.predict_step(batch, 0)
+    for batch, out in predictions(task, dataset):
         row: dict[str, float] = {}
         cloud = batch.get('mask_cloud')
         for prefix, image in (
@@ -183,14 +192,10 @@ def land_cover(samples: Path, out: Path, checkpoint: Path) -> str:
     )  # fmt: skip
     task, dataset = load(phase2), OSFCR(root, layers=LABELLED)
     dataset = dataset.subset((dataset.index['patch'] >= 100).to_numpy().nonzero()[0])
-    module = OSFCRDataModule()
     quality = RestorationMetrics()
     floor = RestorationMetrics()
     classes = SegmentationMetrics(7, labels=TERRAMIND_LABELS)
-    for i in range(len(dataset)):
-        batch = module.aug(stack_samples([dataset[i]]))
-        with torch.inference_mode():
-            result = task.predict_step(batch, 0)
+    for batch, result in predictions(task, dataset):
         cloud = batch['mask_cloud']
         quality.update(result['reconstruction'], batch['image_clear'], cloud)
         floor.update(batch['image'], batch['image_clear'], cloud)

@@ -52,8 +52,10 @@ def resume_position(trainer: Trainer | None) -> tuple[int, int]:
     Returns:
         Epoch, and number of its batches that are done already.
     """
-    if trainer is None or not trainer.ckpt_path:
-        return 0 if trainer is None else trainer.current_epoch, 0
+    if trainer is None:
+        return 0, 0
+    if not trainer.ckpt_path:
+        return trainer.current_epoch, 0
     loop = trainer.fit_loop
     batches = loop.epoch_loop.batch_progress
     epochs: Any = loop.epoch_progress.current

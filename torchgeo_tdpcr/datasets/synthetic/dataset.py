@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..layout import COVERS
 from .biomes import BIOMES, CLASSES
 from .scene import build_scene, cloudy_chip, scene_shape, windows
-from .writer import COVERS, FOLDER, Place, write_chip
+from .writer import FOLDER, Place, write_chip
 
 # Raised whenever the same parameters would give other pixels.
 _VERSION = 1

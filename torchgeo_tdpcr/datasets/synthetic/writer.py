@@ -17,24 +17,14 @@ from rasterio.transform import Affine, from_origin
 
 from ...transforms.bands import BASELINE_OFFSET
 from ...transforms.clouds import CloudyImage
+from ..layout import COVERS, OSFCRLayout
 from .radar import GRID_SHIFT
 from .scene import Scene
 
+_LAYOUT = OSFCRLayout()
+
 #: Folder that holds the data set, below the root.
-FOLDER = 'LuojiaSET-OSFCR'
-
-#: Folders by cloud cover, each 20 % wide.
-COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
-
-#: Name of a layer's files, by folder.
-LAYERS = {
-    's2': 'ROIs_{roi:02d}_s2_p{patch}.tif',
-    's2_cloudy': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
-    's1': 'ROIs_{roi:02d}_s1_p{patch}.tif',
-    'land_cover_maps': 'ROIs_{roi:02d}_s2_p{patch}.tif',
-    'cloud_detection_results': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
-    'cloud_thickness': 'ROIs_{roi:02d}_s2_cloudy_p{patch}.tif',
-}
+FOLDER = _LAYOUT.name
 
 PIXEL = 10.0
 
@@ -62,6 +52,17 @@ def cover_folder(cover: float) -> str:
         ('20%-40%', '80%-100%')
     """
     return COVERS[min(int(cover * len(COVERS)), len(COVERS) - 1)]
+
+
+def chip_path(root: Path, cover: str, layer: str, roi: int, patch: int) -> Path:
+    """Where the data set keeps a layer of a chip.
+
+    Example:
+        >>> chip_path(Path('set'), '0-20%', 's1', 1, 4).as_posix()
+        'set/0-20%/s1/ROIs_01_s1_p4.tif'
+    """
+    folder = _LAYOUT.folder(root, layer, cover, roi)
+    return folder.path / _LAYOUT.file_name(folder, roi, patch)
 
 
 def to_digital(image: np.ndarray) -> np.ndarray:
@@ -108,9 +109,8 @@ def write_chip(
     }
     cover = cover_folder(float(sky.mask.mean()))
     for layer, array in arrays.items():
-        folder = root / FOLDER / cover / layer
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LAYERS[layer].format(roi=roi, patch=patch)
+        path = chip_path(root / FOLDER, cover, layer, roi, patch)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_raster(path, array, shifted if layer == 's1' else grid, place.epsg)
     return cover
 
