@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .callbacks import PredictionFigures
-    from .datamodules import OSFCRDataModule, SEN12MSCRDataModule
-    from .datasets import OSFCR, SEN12MSCR, SyntheticOSFCR
+    from .callbacks import GeoTIFFWriter, PredictionFigures
+    from .datamodules import OSFCRDataModule, SceneDataModule, SEN12MSCRDataModule
+    from .datasets import OSFCR, SEN12MSCR, SceneDataset, SyntheticOSFCR
     from .losses import JointLoss, ReconstructionLoss
     from .metrics import RestorationMetrics, SegmentationMetrics
     from .models import TDPCR, NAFBlock, PromptGenerator, PromptGuidedFusion
-    from .samplers import ChipSampler
+    from .samplers import ChipSampler, WindowSampler
     from .tasks import TDPCRTask
     from .transforms import (
         Sentinel1Denormalize,
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __version__ = '0.1.0.dev0'
 
 _HOMES = {
-    'callbacks': ('PredictionFigures',),
-    'datamodules': ('OSFCRDataModule', 'SEN12MSCRDataModule'),
-    'datasets': ('OSFCR', 'SEN12MSCR', 'SyntheticOSFCR'),
+    'callbacks': ('GeoTIFFWriter', 'PredictionFigures'),
+    'datamodules': ('OSFCRDataModule', 'SEN12MSCRDataModule', 'SceneDataModule'),
+    'datasets': ('OSFCR', 'SEN12MSCR', 'SceneDataset', 'SyntheticOSFCR'),
     'losses': ('JointLoss', 'ReconstructionLoss'),
     'metrics': ('RestorationMetrics', 'SegmentationMetrics'),
     'models': ('TDPCR', 'NAFBlock', 'PromptGenerator', 'PromptGuidedFusion'),
-    'samplers': ('ChipSampler',),
+    'samplers': ('ChipSampler', 'WindowSampler'),
     'tasks': ('TDPCRTask',),
     'transforms': (
         'Sentinel1Denormalize',
@@ -50,6 +50,7 @@ __all__ = (
     'SEN12MSCR',
     'TDPCR',
     'ChipSampler',
+    'GeoTIFFWriter',
     'JointLoss',
     'NAFBlock',
     'OSFCRDataModule',
@@ -59,6 +60,8 @@ __all__ = (
     'ReconstructionLoss',
     'RestorationMetrics',
     'SEN12MSCRDataModule',
+    'SceneDataModule',
+    'SceneDataset',
     'SegmentationMetrics',
     'Sentinel1Denormalize',
     'Sentinel1Normalize',
@@ -66,6 +69,7 @@ __all__ = (
     'Sentinel2Normalize',
     'SyntheticOSFCR',
     'TDPCRTask',
+    'WindowSampler',
 )
 
 

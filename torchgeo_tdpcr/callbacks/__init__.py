@@ -1,8 +1,9 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Callbacks: figures of what a model does."""
+"""Callbacks: figures of what a model does, and its predictions as GeoTIFFs."""
 
 from .contact_sheet import contact_sheet
 from .figures import PredictionFigures
+from .geotiff import GeoTIFFWriter, ScenesFailed
 
-__all__ = ('PredictionFigures', 'contact_sheet')
+__all__ = ('GeoTIFFWriter', 'PredictionFigures', 'ScenesFailed', 'contact_sheet')

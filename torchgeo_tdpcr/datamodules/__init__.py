@@ -3,5 +3,11 @@
 """Data modules."""
 
 from .chips import ChipDataModule, OSFCRDataModule, SEN12MSCRDataModule
+from .scenes import SceneDataModule
 
-__all__ = ('ChipDataModule', 'OSFCRDataModule', 'SEN12MSCRDataModule')
+__all__ = (
+    'ChipDataModule',
+    'OSFCRDataModule',
+    'SEN12MSCRDataModule',
+    'SceneDataModule',
+)

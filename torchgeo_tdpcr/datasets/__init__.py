@@ -6,6 +6,7 @@ from .chips import ChipDataset
 from .layout import CorruptChipError
 from .osfcr import OSFCR
 from .queries import ChipQuery
+from .scenes import SceneDataset, SceneError, ScenePair
 from .sen12mscr import SEN12MSCR
 from .splits import (
     SplitBy,
@@ -26,6 +27,9 @@ __all__ = (
     'ChipUnion',
     'CorruptChipError',
     'Fault',
+    'SceneDataset',
+    'SceneError',
+    'ScenePair',
     'SplitBy',
     'SyntheticOSFCR',
     'component_split',

@@ -2,15 +2,16 @@
 
 """Pictures of a sample: optical, radar, cloud, land cover, and what a model made."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchgeo.datasets.utils import Sample
@@ -57,29 +58,168 @@ def sar_picture(image: Tensor) -> NDArray[np.float32]:
     return np.stack([stretch(array, *limits) for array, limits in channels], axis=-1)
 
 
-def prompt_picture(prompt: Tensor) -> NDArray[np.float32]:
-    """Draw the first three principal components of a prompt as colours.
+def prompt_pictures(prompts: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+    """Draw the first three principal components of some prompts as colours.
+
+    The components and their ranges are those of all the prompts together, so that a
+    colour means the same in every picture.
 
     Args:
-        prompt: C×H×W.
+        prompts: C×H×W each, of one C; heights and widths may differ.
 
     Returns:
-        H×W×3 in 0 to 1, each component from its 2nd to its 98th percentile. The sign of
-        a component, which is arbitrary, is such that its largest loading is positive.
+        H×W×3 in 0 to 1 for each, every component from its 2nd to its 98th percentile.
+        The sign of a component, which is arbitrary, is such that its largest loading is
+        positive.
+
+    Raises:
+        ValueError: If the prompts differ in their number of channels.
     """
-    flat = prompt.detach().float().cpu().flatten(1)
+    flats = [prompt.detach().float().cpu().flatten(1) for prompt in prompts]
+    if len({len(flat) for flat in flats}) > 1:
+        raise ValueError(
+            f'`prompts` have {[len(flat) for flat in flats]} channels; draw only '
+            'prompts of one model together.'
+        )
+    flat = torch.cat(flats, dim=1)
     flat = flat - flat.mean(dim=1, keepdim=True)
     _, vectors = torch.linalg.eigh(flat @ flat.T)
     axes = vectors.flip(1)[:, :3]
     largest = axes.abs().argmax(dim=0, keepdim=True)
     axes = axes * axes.gather(0, largest).sign()
-    parts = (axes.T @ flat).reshape(-1, *prompt.shape[-2:]).numpy()
-    picture = np.zeros((*prompt.shape[-2:], 3), dtype=np.float32)
-    for channel, part in enumerate(parts):
+    picture = np.zeros((flat.shape[1], 3), dtype=np.float32)
+    for channel, part in enumerate((axes.T @ flat).numpy()):
         low, high = np.percentile(part, (2, 98))
         if high > low:
-            picture[..., channel] = stretch(part, low, high)
-    return picture
+            picture[:, channel] = stretch(part, low, high)
+    ends = np.cumsum([flat.shape[1] for flat in flats])[:-1]
+    return [
+        part.reshape(*prompt.shape[-2:], 3)
+        for part, prompt in zip(np.split(picture, ends), prompts, strict=True)
+    ]
+
+
+def class_colours(num_classes: int) -> NDArray[np.float32]:
+    """Return the colours of land-cover classes.
+
+    Args:
+        num_classes: Number of classes; from the 21st on, colours repeat.
+
+    Returns:
+        num_classes×3 in 0 to 1.
+    """
+    colours = colormaps['tab20'](np.arange(num_classes) % 20)
+    return np.asarray(colours[:, :3], dtype=np.float32)
+
+
+def land_cover_picture(
+    labels: Tensor, colours: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Draw land cover, white where there is no label.
+
+    Args:
+        labels: H×W class indices, or 1×H×W; those without a colour count as no label.
+        colours: Colour of each class, as :func:`class_colours` returns them.
+
+    Returns:
+        H×W×3 in 0 to 1.
+    """
+    table = np.ones((IGNORE_INDEX + 1, 3), dtype=np.float32)
+    table[: len(colours)] = colours
+    indices: NDArray[np.float32] = table[labels.squeeze().cpu().numpy()]
+    return indices
+
+
+def grey_picture(values: Tensor) -> NDArray[np.float32]:
+    """Draw 0 black and 1 white, such as cloud white.
+
+    Args:
+        values: H×W, or 1×H×W.
+
+    Returns:
+        H×W×3 in 0 to 1.
+    """
+    grey = values.squeeze().float().cpu().numpy().clip(0, 1)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def heat_picture(values: Tensor, high: float | None = None) -> NDArray[np.float32]:
+    """Draw amounts, from black for none to bright yellow.
+
+    Args:
+        values: H×W, or 1×H×W, such as the optical thickness of cloud.
+        high: Amount drawn brightest (defaults to the largest).
+
+    Returns:
+        H×W×3 in 0 to 1.
+    """
+    amounts = values.squeeze().float().cpu().numpy()
+    high = float(amounts.max()) if high is None else high
+    colours = colormaps['magma'](stretch(amounts, 0, max(high, 1e-6)))
+    return np.asarray(colours[..., :3], dtype=np.float32)
+
+
+def panel_figure(
+    rows: Sequence[Mapping[str, NDArray[np.float32]]],
+    row_titles: Sequence[str] = (),
+    show_titles: bool = True,
+    suptitle: str | None = None,
+) -> tuple[Figure, list[dict[str, Axes]]]:
+    """Draw rows of pictures, each picture in the column of its title.
+
+    Args:
+        rows: Pictures by title, H×W×3 in 0 to 1. Columns are in the order in which
+            titles first occur; where a row lacks one its place is empty.
+        row_titles: What to write at the left of each row.
+        show_titles: Whether to write the titles above the first row.
+        suptitle: Title of the figure.
+
+    Returns:
+        The figure, and the axes of each row by title.
+    """
+    columns = list(dict.fromkeys(title for row in rows for title in row))
+    fig, grid = plt.subplots(
+        len(rows),
+        len(columns),
+        figsize=(3 * len(columns), 3.1 * len(rows) + 0.3),
+        squeeze=False,
+        layout='constrained',
+    )
+    drawn: list[dict[str, Axes]] = []
+    for i, row in enumerate(rows):
+        drawn.append({})
+        for ax, title in zip(grid[i], columns, strict=True):
+            ax.set(xticks=[], yticks=[])
+            if title in row:
+                ax.imshow(row[title])
+                drawn[-1][title] = ax
+            else:
+                ax.set_frame_on(False)
+            if show_titles and not i:
+                ax.set_title(title)
+        if row_titles:
+            grid[i, 0].set_ylabel(row_titles[i])
+    if suptitle is not None:
+        # Names of files may hold dollar signs, which would start a formula.
+        fig.suptitle(suptitle, parse_math=False)
+    return fig, drawn
+
+
+def add_legend(figure: Figure, colours: Mapping[str, Any]) -> None:
+    """Write below a figure what its colours mean.
+
+    Args:
+        figure: The figure.
+        colours: Colour of each name; nothing is written if there is none.
+    """
+    if not colours:
+        return
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    legend = figure.legend(
+        handles=handles, loc='outside lower center', ncols=min(8, len(handles))
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def plot_sample(
@@ -106,44 +246,23 @@ def plot_sample(
     Raises:
         ValueError: If the sample has nothing to draw.
     """
-    colours = ListedColormap(colormaps['tab20'](np.arange(num_classes) % 20))
-
-    def optical(ax: Axes, value: Tensor) -> None:
-        ax.imshow(rgb_picture(value, rgb))
-
-    def radar(ax: Axes, value: Tensor) -> None:
-        ax.imshow(sar_picture(value))
-
-    def land_cover(ax: Axes, value: Tensor) -> None:
-        labels = value.squeeze().cpu().numpy()
-        shown = np.ma.masked_equal(labels, IGNORE_INDEX)
-        ax.set_facecolor('white')
-        ax.imshow(shown, cmap=colours, vmin=-0.5, vmax=num_classes - 0.5)
-        labels_shown = np.unique(shown.compressed())
-        if class_names and labels_shown.size:
-            for label in labels_shown:
-                ax.scatter([], [], color=colours(int(label)), label=class_names[label])
-            ax.legend(fontsize='x-small', loc='lower right')
-
-    def cloud(ax: Axes, value: Tensor) -> None:
-        ax.imshow(value.squeeze().cpu().numpy(), cmap='gray', vmin=0, vmax=1)
-
-    def thickness(ax: Axes, value: Tensor) -> None:
-        ax.imshow(value.squeeze().cpu().numpy(), cmap='magma', vmin=0)
-
-    def prompt(ax: Axes, value: Tensor) -> None:
-        ax.imshow(prompt_picture(value))
-
-    panels: dict[str, tuple[str, Callable[[Axes, Tensor], None]]] = {
-        'image': ('Cloudy', optical),
-        'image_sar': ('Radar (VV, VH, VV − VH)', radar),
-        'reconstruction': ('Reconstruction', optical),
-        'image_clear': ('Clear', optical),
-        'mask': ('Land cover', land_cover),
-        'prediction': ('Predicted land cover', land_cover),
-        'mask_cloud': ('Cloud and shadow', cloud),
-        'image_thickness': ('Optical thickness', thickness),
-        'prompt': ('Prompt (principal components)', prompt),
+    colours = class_colours(num_classes)
+    panels = {
+        'image': ('Cloudy', lambda value: rgb_picture(value, rgb)),
+        'image_sar': ('Radar (VV, VH, VV − VH)', sar_picture),
+        'reconstruction': ('Reconstruction', lambda value: rgb_picture(value, rgb)),
+        'image_clear': ('Clear', lambda value: rgb_picture(value, rgb)),
+        'mask': ('Land cover', lambda value: land_cover_picture(value, colours)),
+        'prediction': (
+            'Predicted land cover',
+            lambda value: land_cover_picture(value, colours),
+        ),
+        'mask_cloud': ('Cloud and shadow', grey_picture),
+        'image_thickness': ('Optical thickness', heat_picture),
+        'prompt': (
+            'Prompt (principal components)',
+            lambda value: prompt_pictures([value])[0],
+        ),
     }
     keys = [key for key in panels if key in sample]
     if not keys:
@@ -151,15 +270,14 @@ def plot_sample(
             f'`sample` has none of the keys {list(panels)}, so there is nothing to '
             f'draw. It has {list(sample)}.'
         )
-    fig, axes = plt.subplots(
-        1, len(keys), figsize=(3 * len(keys), 3.4), squeeze=False, layout='constrained'
-    )
-    for ax, key in zip(axes[0], keys, strict=True):
-        title, draw = panels[key]
-        draw(ax, sample[key])
-        ax.set(xticks=[], yticks=[])
-        if show_titles:
-            ax.set_title(title)
-    if suptitle is not None:
-        fig.suptitle(suptitle)
+    row = {panels[key][0]: panels[key][1](sample[key]) for key in keys}
+    fig, (axes,) = panel_figure([row], show_titles=show_titles, suptitle=suptitle)
+    for key in ('mask', 'prediction'):
+        if key in sample and class_names:
+            ax = axes[panels[key][0]]
+            shown = [i for i in sample[key].unique().tolist() if i < num_classes]
+            for i in shown:
+                ax.scatter([], [], color=colours[i], label=class_names[i])
+            if shown:
+                ax.legend(fontsize='x-small', loc='lower right')
     return fig

@@ -3,5 +3,6 @@
 """Samplers: one query a chip."""
 
 from .chips import ChipSampler
+from .windows import WindowSampler
 
-__all__ = ('ChipSampler',)
+__all__ = ('ChipSampler', 'WindowSampler')

@@ -1,0 +1,8 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Predictions as Cloud-Optimised GeoTIFFs."""
+
+from .summary import ScenesFailed
+from .writer import GeoTIFFWriter
+
+__all__ = ('GeoTIFFWriter', 'ScenesFailed')

@@ -1,0 +1,280 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What can be written of a prediction: image, classes, confidence, change, prompt.
+
+A layer says which outputs of the task it is made from, turns blended rows of them into
+the numbers of its file, and knows what to say about its bands.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...datasets.scenes.common import SceneInfo
+from ...transforms.bands import QUANTIFICATION
+from .raster import Band, RawRaster
+
+#: Colours of classes that have one by custom; others get those of ``tab20``.
+COLORS = {
+    'water': (65, 155, 223),
+    'trees': (57, 125, 73),
+    'forest': (57, 125, 73),
+    'grass': (136, 176, 83),
+    'rangeland': (200, 190, 110),
+    'wetland': (122, 135, 198),
+    'crops': (228, 150, 53),
+    'cropland': (228, 150, 53),
+    'shrub': (190, 170, 80),
+    'built': (196, 40, 27),
+    'bare': (165, 155, 143),
+    'snow': (179, 159, 225),
+}
+
+
+class Rows:
+    """Some finished rows of a scene.
+
+    Args:
+        values: Blended outputs of the task by name, C×H×W float32.
+        valid: Where they are valid, H×W bool.
+        observe: Reads the observed image of these rows: digital numbers, C×H×W.
+        weigh: Reads the weight of the reconstruction in these rows, H×W in 0 to 1;
+            None to use the reconstruction everywhere.
+        offset: What digital numbers carry on top.
+    """
+
+    def __init__(
+        self,
+        values: dict[str, Tensor],
+        valid: Tensor,
+        observe: Callable[[], NDArray],
+        weigh: Callable[[], Tensor] | None = None,
+        offset: float = 0.0,
+    ) -> None:
+        self.values = values
+        self.valid = valid
+        self._observe = observe
+        self._weigh = weigh
+        self._offset = offset
+
+    @cached_property
+    def observed(self) -> Tensor:
+        """The observed image in digital numbers, C×H×W float32."""
+        return torch.from_numpy(self._observe().astype(np.float32))
+
+    @cached_property
+    def image(self) -> Tensor:
+        """The image to write, in digital numbers, C×H×W float32."""
+        image = self.values['reconstruction'] * QUANTIFICATION + self._offset
+        if self._weigh is None:
+            return image
+        weight = self._weigh()
+        # Not lerp_, which does not give back the observed value at weight 0 exactly
+        mixed = self.observed * (1 - weight) + image * weight
+        return torch.where(weight > 0, mixed, self.observed)
+
+
+class Layer:
+    """One file of a prediction."""
+
+    #: Name of the layer, which ends the name of its file.
+    name: ClassVar[str]
+    #: Title for people.
+    title: ClassVar[str]
+    #: Output of the task that the layer is made from.
+    key: ClassVar[str]
+    #: Type of the numbers in the file, and the one that marks missing pixels.
+    dtype: ClassVar[str]
+    nodata: ClassVar[float]
+    #: How overviews are made.
+    resampling: ClassVar[str] = 'AVERAGE'
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """Describe the bands of the file.
+
+        Args:
+            count: Number of channels of the output.
+            info: The scene.
+        """
+        raise NotImplementedError
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Turn rows into numbers of the file, C×H×W; where not valid, any."""
+        raise NotImplementedError
+
+    def write(self, raw: RawRaster, top: int, rows: Rows) -> None:
+        """Write rows to the raw raster.
+
+        Args:
+            raw: The raw raster.
+            top: The first row.
+            rows: The rows.
+        """
+        numbers = self.encode(rows).astype(self.dtype, copy=False)
+        if not bool(rows.valid.all()):
+            numbers[:, ~rows.valid.numpy()] = self.nodata
+        raw.write(top, numbers)
+
+    def raw_count(self, count: int, info: SceneInfo) -> int:
+        """Number of bands of the raw raster."""
+        return len(self.bands(count, info))
+
+    def state(self) -> Any:
+        """What must be kept to go on after a break, besides the raw raster."""
+        return None
+
+    def load_state(self, state: Any) -> None:
+        """Go on with what :meth:`state` gave."""
+
+    def finish(self, raw: RawRaster, count: int, info: SceneInfo) -> RawRaster:
+        """Make the raw raster of the file, once all rows are written."""
+        return raw
+
+
+def _colors(names: Sequence[str]) -> list[Sequence[int]]:
+    """Colours of classes by their names."""
+    default = colormaps['tab20'](np.arange(len(names)) % 20, bytes=True)[:, :3].tolist()
+    return [COLORS.get(name, default[i]) for i, name in enumerate(names)]
+
+
+def _rounded(values: Tensor, low: float, high: float, dtype: str) -> NDArray:
+    # Not `values`, which others may still need, is rounded in place
+    return values.round().clamp_(low, high).numpy().astype(dtype)
+
+
+class ImageLayer(Layer):
+    """The cloud-free image, digital numbers on the scale and offset of the input."""
+
+    name = 'image'
+    title = 'Cloud-free image'
+    key = 'reconstruction'
+    dtype = 'uint16'
+    nodata = 0
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """Name the bands, and say how digital numbers become reflectance."""
+        names = info.bands or [f'Band {i + 1}' for i in range(count)]
+        scale = 1 / QUANTIFICATION
+        return [
+            Band(name, scale=scale, offset=-info.offset / QUANTIFICATION)
+            for name in names
+        ]
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Round; 0 is left to missing pixels."""
+        return _rounded(rows.image, 1, 65535, self.dtype)
+
+
+class ChangeLayer(Layer):
+    """How much was changed: |output − input|, averaged over the bands."""
+
+    name = 'change'
+    title = 'Mean absolute change over the bands'
+    key = 'reconstruction'
+    dtype = 'uint16'
+    nodata = 65535
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band, in digital numbers."""
+        return [Band('change', scale=1 / QUANTIFICATION)]
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Average over the bands."""
+        change = (rows.image - rows.observed).abs_().mean(0, keepdim=True)
+        return _rounded(change, 0, 65534, self.dtype)
+
+
+class ClassesLayer(Layer):
+    """The most probable class of each pixel.
+
+    Args:
+        names: Names of the classes.
+        colors: Colours of the classes, 0 to 255 (defaults to :data:`COLORS`).
+    """
+
+    name = 'classes'
+    title = 'Land cover'
+    key = 'probabilities'
+    dtype = 'uint8'
+    nodata = 255
+    resampling = 'MODE'
+
+    def __init__(
+        self,
+        names: Sequence[str] | None = None,
+        colors: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        self.names = names
+        self.colors = colors
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band with the names and colours of the classes."""
+        # A single probability tells two classes apart
+        number = max(count, 2)
+        names = self.names or [f'class {i}' for i in range(number)]
+        colors = self.colors or _colors(names)
+        for argument, given in (('class_names', names), ('class_colors', colors)):
+            if len(given) != number:
+                raise ValueError(
+                    f'`{argument}` has {len(given)} entries, but the task predicts '
+                    f'{number} classes. Give one a class.'
+                )
+        rgb = tuple((int(r), int(g), int(b)) for r, g, b in colors)
+        return [Band('class', classes=tuple(names), colors=rgb)]
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Take the most probable class; above one half where there is one only."""
+        probabilities = rows.values[self.key]
+        if len(probabilities) == 1:
+            return (probabilities > 0.5).numpy().astype(self.dtype)
+        return probabilities.argmax(0, keepdim=True).numpy().astype(self.dtype)
+
+
+class ConfidenceLayer(Layer):
+    """Probability of the class that was chosen, in percent."""
+
+    name = 'confidence'
+    title = 'Probability of the class'
+    key = 'probabilities'
+    dtype = 'uint8'
+    nodata = 255
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band, in percent."""
+        return [Band('confidence', unit='%')]
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Take the largest probability."""
+        probabilities = rows.values[self.key]
+        if len(probabilities) == 1:
+            largest = torch.maximum(probabilities, 1 - probabilities)
+        else:
+            largest = probabilities.amax(0, keepdim=True)
+        return _rounded(largest * 100, 0, 100, self.dtype)
+
+
+class ValueLayer(Layer):
+    """A prediction as it is: what a regression gives."""
+
+    name = 'prediction'
+    title = 'Prediction'
+    key = 'prediction'
+    dtype = 'float32'
+    nodata = float('nan')
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band a channel."""
+        return [
+            Band('prediction' if count == 1 else f'prediction {i + 1}')
+            for i in range(count)
+        ]
+
+    def encode(self, rows: Rows) -> NDArray:
+        """Leave the values alone."""
+        return rows.values[self.key].numpy()

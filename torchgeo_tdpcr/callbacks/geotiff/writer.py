@@ -1,0 +1,206 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""GeoTIFFWriter: predictions of any TorchGeo task as Cloud-Optimised GeoTIFFs."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torchgeo.datasets.utils import Path as PathLike
+
+from .run import Options, Run
+from .source import Mosaic, SceneSource
+
+#: Names of what can be written.
+LayerName = Literal['image', 'classes', 'confidence', 'prompt', 'change', 'prediction']
+
+
+class GeoTIFFWriter(BasePredictionWriter):
+    """Write predictions as Cloud-Optimised GeoTIFFs, with a STAC item beside them.
+
+    With :class:`~torchgeo_tdpcr.datamodules.SceneDataModule` each scene becomes a folder
+    of its name, on the grid of its Sentinel-2 product. With any other
+    :class:`~torchgeo.datamodules.GeoDataModule` whose sampler yields patches in rows,
+    such as :class:`~torchgeo.samplers.GriddedPatchSampler`, all patches become one
+    mosaic. Windows that overlap are blended without seams.
+
+    A folder appears when it is complete. A run that was killed goes on with the scenes
+    that are not, and within a scene at the row where it broke off. A scene that cannot
+    be mapped does not keep the others from it: the failures are listed at the end, and
+    raised.
+
+    ====================  ==========================================================
+    Layer                 What is written
+    ====================  ==========================================================
+    ``image``             uint16 digital numbers on the scale and offset of the
+                          input; 0 is missing. From ``reconstruction``.
+    ``classes``           uint8 classes with names and colours; 255 is missing. From
+                          ``probabilities``.
+    ``confidence``        uint8, probability of the class in percent; 255 is missing.
+    ``prompt``            float32, first three principal components of ``prompt``.
+    ``change``            uint16, mean of |output − input| over the bands in digital
+                          numbers; 65535 is missing.
+    ``prediction``        float32, where the task predicts a tensor, such as a
+                          regression.
+    ====================  ==========================================================
+
+    Example:
+        >>> GeoTIFFWriter('maps', layers=['image', 'classes', 'change']).output_dir.name
+        'maps'
+    """
+
+    def __init__(
+        self,
+        output_dir: PathLike,
+        layers: Sequence[LayerName] | None = None,
+        keep_clear: bool = False,
+        feather: int = 16,
+        class_names: Sequence[str] | None = None,
+        class_colors: Sequence[Sequence[int]] | None = None,
+        name: str = 'prediction',
+        compress: Literal['DEFLATE', 'ZSTD', 'LZW', 'NONE'] = 'DEFLATE',
+        overwrite: bool = False,
+        progress: bool = True,
+        properties: dict[str, Any] | None = None,
+    ) -> None:
+        """Initialize a new GeoTIFFWriter instance.
+
+        Args:
+            output_dir: Folder to write to, made if there is none.
+            layers: What to write (defaults to image, classes and prediction, as far as
+                the task predicts them).
+            keep_clear: Whether the image keeps what was observed where the cloud mask
+                of the scene says clear.
+            feather: Width in pixels of the border around clouds in which the image
+                fades from one to the other.
+            class_names: Names of the classes (defaults to the ``labels`` of the task).
+            class_colors: Red, green and blue, 0 to 255, of each class.
+            name: Name of the mosaic, where the data module knows of no scenes.
+            compress: Compression of the files.
+            overwrite: Whether to replace scenes that were mapped otherwise before.
+            progress: Whether to show megapixels per second and the time left.
+            properties: Further properties of the STAC items.
+
+        Raises:
+            ValueError: If a layer is unknown, *feather* is negative, or *name* is no
+                name of a file.
+        """
+        super().__init__('batch')
+        known = get_args(LayerName)
+        for layer in layers or ():
+            if layer not in known:
+                raise ValueError(f'`layers`: {layer!r} is none of {list(known)}.')
+        if feather < 0:
+            raise ValueError(f'`feather={feather}`: give 0 or more pixels.')
+        if Path(name).name != name:
+            raise ValueError(f'`name={name!r}` must not be a path; see `output_dir`.')
+        self.output_dir = Path(output_dir)
+        self.options = Options(
+            layers=None if layers is None else tuple(layers),
+            keep_clear=keep_clear,
+            feather=feather,
+            class_names=None if class_names is None else tuple(class_names),
+            class_colors=class_colors,
+            compress=compress,
+            overwrite=overwrite,
+            progress=progress,
+            properties=properties or {},
+        )
+        self.name = name
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Check that the folder can be written, before anything is predicted.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            stage: Only ``'predict'`` matters.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage != 'predict':
+            return
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            probe = self.output_dir / f'.write-{os.getpid()}'
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OSError(
+                f'`output_dir={str(self.output_dir)!r}` cannot be written ({error}). '
+                'Give another folder.'
+            ) from error
+        # Where windows lie, batches say themselves
+        warnings.filterwarnings('ignore', "Couldn't infer the batch indices")
+        # Scenes do not fit into memory
+        trainer.predict_loop.return_predictions = False
+        if self.options.progress and trainer.progress_bar_callback is not None:
+            trainer.progress_bar_callback.disable()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out what is done already.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+
+        Raises:
+            ValueError: If a mosaic is to be made by several processes.
+        """
+        datamodule: Any = getattr(trainer, 'datamodule', None)
+        dataset: Any = getattr(datamodule, 'predict_dataset', None)
+        if not isinstance(dataset, SceneSource):
+            if not hasattr(dataset, 'bounds'):
+                raise ValueError(
+                    'GeoTIFFWriter needs a GeoDataModule with a `predict_dataset`, '
+                    'which says where predictions lie. Give one to `Trainer.predict`.'
+                )
+            if trainer.world_size > 1:
+                raise ValueError(
+                    'Several processes cannot write one mosaic. Predict with '
+                    '`trainer.devices=1`, or use SceneDataModule.'
+                )
+            dataset = Mosaic(dataset, self.name)
+        self._run = Run(self.output_dir, self.options, dataset, trainer, pl_module)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[Any] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Blend the windows of a batch into their scene.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            prediction: What the task predicted: a dictionary of tensors, or a tensor
+                B×H×W or B×C×H×W.
+            batch_indices: Queries of the batch, where Lightning knows them.
+            batch: The batch.
+            batch_idx: Index of the batch.
+            dataloader_idx: Index of the dataloader.
+        """
+        self._run.add(prediction, batch, batch_indices)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Finish the last scene and list what was done.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+
+        Raises:
+            ScenesFailed: If a scene could not be mapped.
+        """
+        self._run.close()

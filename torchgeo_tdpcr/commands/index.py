@@ -1,0 +1,44 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""``torchgeo-tdpcr index``."""
+
+import argparse
+
+from .arguments import add_root
+
+NAME = 'index'
+HELP = 'build the index of a data set and count its chips'
+DESCRIPTION = (
+    'Build the index of a data set, or check that it is up to date, and count its '
+    'chips.'
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_root(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the index of a data set and count its chips."""
+    from ..datasets.index import load_table
+    from ..datasets.layout import OSFCRLayout, SEN12MSCRLayout, find_root
+
+    for layout in (OSFCRLayout(), SEN12MSCRLayout()):
+        if (root := find_root(layout, args.root)) is not None:
+            break
+    else:
+        raise FileNotFoundError(
+            f"'{args.root}' holds no data set. Looked for {OSFCRLayout.looked_for}; or "
+            f'for {SEN12MSCRLayout.looked_for}.'
+        )
+    table = load_table(
+        layout, root, workers=args.workers, progress=not args.no_progress
+    )
+    complete = table[(table['reference'] != '') & (table['fault'] == '')]
+    print(f'{root}: {layout.name}, {len(table)} chips, {len(complete)} of them placed')
+    for column in (layout.group, 'epsg'):
+        print(f'  by {column}:')
+        for value, count in complete[column].value_counts().sort_index().items():
+            print(f'    {value}: {count}')
+    return 0

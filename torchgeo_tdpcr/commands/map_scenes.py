@@ -1,0 +1,141 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""``torchgeo-tdpcr map``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+NAME = 'map'
+HELP = 'remove the clouds of scenes and map their land cover'
+DESCRIPTION = (
+    'Remove the clouds of Sentinel-2 scenes with the help of Sentinel-1, and map their '
+    'land cover: a folder of GeoTIFFs for each. Scenes that are there already are left '
+    'alone, so a run that was killed goes on. Ends with status 0 if all scenes are '
+    'mapped, 1 if some are not, 2 if none could be tried.'
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    scenes = parser.add_argument_group('scenes')
+    scenes.add_argument('--s2', nargs='+', help='Sentinel-2 products, or their folder')
+    scenes.add_argument('--s1', nargs='+', help='Sentinel-1 rasters, or their folder')
+    scenes.add_argument('--cloud-mask', help='cloud mask, nonzero in clouds')
+    scenes.add_argument('--pairs', help='CSV file with the columns s2, s1, cloud_mask')
+    scenes.add_argument(
+        '--max-days', type=float, default=15, help='most days between S2 and S1'
+    )
+    scenes.add_argument(
+        '--offset', type=float, help='what digital numbers carry on top, 0 or 1000'
+    )
+    scenes.add_argument('--sar-scale', choices=('auto', 'db', 'linear'), default='auto')
+    scenes.add_argument(
+        '--min-sar-cover', type=float, default=0.9, help='part that radar must cover'
+    )
+    model = parser.add_argument_group('model')
+    model.add_argument('--checkpoint', required=True, help='checkpoint of TDPCRTask')
+    model.add_argument(
+        '--bands', nargs='+', help='bands of the model (default: all 13)'
+    )
+    model.add_argument('--sar-clip', choices=('joint', 'shared'), default='joint')
+    model.add_argument('--patch-size', type=int, default=256, help='window in pixels')
+    model.add_argument('--overlap', type=int, default=64, help='of windows, in pixels')
+    model.add_argument('--batch-size', type=int, default=4, help='windows in a batch')
+    model.add_argument('--num-workers', type=int, default=0, help='reading processes')
+    model.add_argument('--compile', action='store_true', help='compile the model')
+    model.add_argument('--precision', default='32-true', help='such as bf16-mixed')
+    model.add_argument('--accelerator', default='auto', help='cpu, gpu, …')
+    model.add_argument('--devices', default='auto', help='how many')
+    model.add_argument('--strategy', default='auto', help='such as ddp')
+    model.add_argument('--num-nodes', type=int, default=1, help='how many machines')
+    output = parser.add_argument_group('output')
+    output.add_argument('--output', default='maps', help='folder to write to')
+    output.add_argument(
+        '--layers',
+        nargs='+',
+        choices=('image', 'classes', 'confidence', 'prompt', 'change'),
+        help='what to write (default: image and classes)',
+    )
+    output.add_argument(
+        '--keep-clear', action='store_true', help='keep observed pixels that are clear'
+    )
+    output.add_argument(
+        '--feather', type=int, default=16, help='border around clouds in pixels'
+    )
+    output.add_argument('--class-names', nargs='+', help='names of the classes')
+    output.add_argument(
+        '--overwrite', action='store_true', help='replace other maps of these scenes'
+    )
+    output.add_argument('--no-progress', action='store_true', help='no progress bar')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Map the scenes. Returns 1 if some could not be mapped, else 0."""
+    from lightning.pytorch import Trainer
+
+    from ..callbacks import GeoTIFFWriter, ScenesFailed
+    from ..datamodules import SceneDataModule
+    from ..tasks import TDPCRTask
+
+    if not Path(args.checkpoint).is_file():
+        raise FileNotFoundError(
+            f'`--checkpoint {args.checkpoint}`: there is no such file.'
+        )
+    task = TDPCRTask.load_from_checkpoint(args.checkpoint, map_location='cpu')
+    datamodule = SceneDataModule(
+        s2=_one_or_many(args.s2),
+        s1=_one_or_many(args.s1),
+        cloud_mask=args.cloud_mask,
+        pairs=args.pairs,
+        max_days=args.max_days,
+        bands=args.bands,
+        offset='auto' if args.offset is None else args.offset,
+        sar_scale=args.sar_scale,
+        sar_clip=args.sar_clip,
+        min_sar_cover=args.min_sar_cover,
+        patch_size=args.patch_size,
+        overlap=args.overlap,
+        batch_size=args.batch_size,
+        num_workers=args.num_workers,
+    )
+    channels, bands = task.hparams['in_channels'], datamodule.kwargs['bands']
+    if channels != len(bands):
+        raise ValueError(
+            f'{args.checkpoint} is of a model for {channels} bands, but `--bands` are '
+            f'{len(bands)}: {" ".join(bands)}. Name those that it was trained with.'
+        )
+    if args.compile:
+        task.model.compile()
+    writer = GeoTIFFWriter(
+        args.output,
+        layers=args.layers,
+        keep_clear=args.keep_clear,
+        feather=args.feather,
+        class_names=args.class_names,
+        overwrite=args.overwrite,
+        progress=not args.no_progress,
+        properties={'tdpcr:checkpoint': args.checkpoint},
+    )
+    trainer = Trainer(
+        accelerator=args.accelerator,
+        devices=args.devices,
+        strategy=args.strategy,
+        num_nodes=args.num_nodes,
+        precision=args.precision,
+        callbacks=[writer],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    try:
+        trainer.predict(task, datamodule=datamodule, return_predictions=False)
+    except ScenesFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _one_or_many(paths: list[str] | None) -> str | list[str] | None:
+    return paths[0] if paths and len(paths) == 1 else paths

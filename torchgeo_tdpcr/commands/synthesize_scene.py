@@ -1,0 +1,90 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""``torchgeo-tdpcr synthesize-scene``."""
+
+import argparse
+
+NAME = 'synthesize-scene'
+HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('root', help='folder to write to')
+    parser.add_argument('--name', help='start of the names of the files (scene)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs='+',
+        metavar='PIXELS',
+        help='side, or height and width, in pixels of 10 m (1024)',
+    )
+    parser.add_argument('--seed', type=int, help='seed of everything random (0)')
+    parser.add_argument(
+        '--kind',
+        choices=('geotiff', 'bands', 'safe', 'zip'),
+        help='form of the Sentinel-2 product: one GeoTIFF, one GeoTIFF a band, a SAFE '
+        'folder or a zip of one (geotiff); all but the first need sizes that are '
+        'multiples of 6',
+    )
+    parser.add_argument(
+        '--cover', type=float, help='part under cloud or shadow, 0 to 1 (0.4)'
+    )
+    parser.add_argument(
+        '--offset', type=int, help='added to the optical digital numbers (1000)'
+    )
+    parser.add_argument(
+        '--sar-epsg', type=int, help="EPSG code of the radar's CRS (the scene's)"
+    )
+    parser.add_argument(
+        '--sar-res', type=float, help='pixel size of the radar in metres (10)'
+    )
+    parser.add_argument(
+        '--sar-scale', choices=('db', 'linear'), help='scale of the backscatter (db)'
+    )
+    parser.add_argument(
+        '--sar-margin',
+        type=int,
+        help='pixels by which the radar extends beyond the scene (64)',
+    )
+    parser.add_argument(
+        '--nodata-corner',
+        action='store_true',
+        help='leave a corner of the Sentinel-2 product empty',
+    )
+    parser.add_argument('--date', help='day of the acquisition (2020-06-04)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write a synthetic scene and print where its files are."""
+    from ..datasets.synthetic.scene_pair import write_scene_pair
+
+    names = (
+        'name',
+        'seed',
+        'kind',
+        'cover',
+        'offset',
+        'sar_epsg',
+        'sar_res',
+        'sar_scale',
+        'sar_margin',
+        'nodata_corner',
+        'date',
+    )
+    given = {name: getattr(args, name) for name in names}
+    if args.size is not None:
+        if len(args.size) > 2:
+            raise ValueError(
+                f'`--size` has {len(args.size)} numbers: give the side, or the height '
+                'and the width.'
+            )
+        # one number is both
+        given['size'] = (args.size[0], args.size[-1])
+    paths = write_scene_pair(
+        args.root, **{name: value for name, value in given.items() if value is not None}
+    )
+    for key, path in zip(paths._fields, paths, strict=True):
+        print(f'{key}: {path}')
+    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}')
+    return 0

@@ -1,0 +1,254 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Data module of whole scenes, for prediction."""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+from torch.utils.data import DataLoader
+from torchgeo.datamodules import GeoDataModule
+from torchgeo.datasets.utils import Path, Sample
+
+from ..datasets.scenes.dataset import SceneDataset, SceneFailure
+from ..datasets.scenes.pairing import ScenePair, pair_scenes, read_pairs
+from ..samplers.windows import WindowSampler
+from ..transforms import (
+    Sentinel1Denormalize,
+    Sentinel1Normalize,
+    Sentinel2Denormalize,
+    Sentinel2Normalize,
+)
+from ..transforms.bands import check_bands
+from ..transforms.normalize import SARClip
+
+
+class SceneLoader:
+    """Batches of windows: those without data are left out, and so are failed scenes.
+
+    Args:
+        dataset: Dataset of scenes; learns what failed.
+        loader: Loader of runs of windows.
+    """
+
+    def __init__(self, dataset: SceneDataset, loader: DataLoader[Any]) -> None:
+        self.dataset = dataset
+        self.loader = loader
+
+    def __len__(self) -> int:
+        """Most batches that there may be."""
+        return sum(1 for _ in cast(WindowSampler, self.loader.sampler))
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the batches.
+
+        Yields:
+            Batches of windows, scene by scene.
+        """
+        for batch in self.loader:
+            if isinstance(batch, SceneFailure):
+                self.dataset.failures.setdefault(batch.scene, batch.error)
+            elif batch is not None and int(batch['scene']) not in self.dataset.failures:
+                yield batch
+
+
+class SceneDataModule(GeoDataModule):
+    """Whole Sentinel-2 products with their Sentinel-1, in overlapping windows.
+
+    For ``torchgeo predict`` together with
+    :class:`~torchgeo_tdpcr.callbacks.GeoTIFFWriter`. With several processes
+    (``trainer.strategy=ddp``) each scene is mapped by one of them.
+    """
+
+    #: With more processes than scenes, some have nothing to do.
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(
+        self,
+        s2: Path | Sequence[Path] | None = None,
+        s1: Path | Sequence[Path] | None = None,
+        cloud_mask: Path | None = None,
+        pairs: Path | None = None,
+        max_days: float = 15,
+        bands: Sequence[str] | None = None,
+        offset: float | Literal['auto'] = 'auto',
+        sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
+        sar_clip: SARClip = 'joint',
+        min_sar_cover: float = 0.9,
+        patch_size: int = 256,
+        overlap: int = 64,
+        batch_size: int = 4,
+        num_workers: int = 0,
+    ) -> None:
+        """Initialize a new SceneDataModule instance.
+
+        Args:
+            s2: Sentinel-2 product: a GeoTIFF with a band a band, a folder with a file a
+                band, or a SAFE folder or its zip. Or a folder of several products, or a
+                list.
+            s1: Sentinel-1 raster with VV and VH in any CRS, resolution and extent. Or a
+                folder of several, or a list; they are paired by place and date.
+            cloud_mask: Cloud mask of a single product, nonzero in clouds and shadows
+                (defaults to the product's own, if it has one).
+            pairs: Table in place of *s2* and *s1*: a CSV file with the columns ``s2``
+                and ``s1``, and optionally ``cloud_mask`` and ``name``.
+            max_days: Most days between the two of a pair.
+            bands: Names of the Sentinel-2 bands that the model takes, or None for all.
+            offset: What the digital numbers carry on top, or ``'auto'`` to find out.
+            sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
+                ``'auto'`` to find out.
+            sar_clip: Clip range of the SAR bands that the model was trained with, see
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+            min_sar_cover: Part of a scene that radar must cover at least.
+            patch_size: Height and width of the windows in pixels.
+            overlap: Number of pixels that neighbouring windows share at least.
+            batch_size: Most windows in a batch.
+            num_workers: Number of worker processes that read windows.
+
+        Raises:
+            ValueError: If neither *pairs* nor both of *s2* and *s1* are given, or an
+                argument is out of its range.
+
+        Example:
+            >>> SceneDataModule(s2='S2.SAFE', s1='s1.tif', overlap=32).settings['overlap']
+            32
+        """
+        if (pairs is None) == (s2 is None and s1 is None) or (s2 is None) != (
+            s1 is None
+        ):
+            raise ValueError(
+                'Give `s2` and `s1`, or a table as `pairs`, and not both: '
+                f'`s2={s2!r}`, `s1={s1!r}`, `pairs={pairs!r}`.'
+            )
+        bands = check_bands(bands)
+        super().__init__(
+            cast(Any, SceneDataset),
+            batch_size=batch_size,
+            patch_size=patch_size,
+            num_workers=num_workers,
+            bands=bands,
+            offset=offset,
+            sar_scale=sar_scale,
+            min_sar_cover=min_sar_cover,
+        )
+        self.s2 = s2
+        self.s1 = s1
+        self.cloud_mask = cloud_mask
+        self.pairs = pairs
+        self.max_days = max_days
+        self.overlap = overlap
+        self.aug = nn.Sequential(
+            Sentinel2Normalize(bands), Sentinel1Normalize(sar_clip)
+        )
+        self._denormalize = nn.Sequential(
+            Sentinel2Denormalize(bands), Sentinel1Denormalize(sar_clip)
+        )
+        #: What predictions depend on, besides the files and the model.
+        self.settings = {
+            **self.kwargs,
+            'sar_clip': sar_clip,
+            'patch_size': patch_size,
+            'overlap': overlap,
+            'batch_size': batch_size,
+        }
+
+    def setup(self, stage: str) -> None:
+        """Find the scenes and share them out.
+
+        Args:
+            stage: Only ``'predict'`` is of use.
+
+        Raises:
+            SceneError: If the files of the only scene cannot be used.
+            ValueError: If the stage is another.
+        """
+        if stage != 'predict':
+            raise ValueError(
+                f'SceneDataModule has no truth to {stage} with. Use `torchgeo predict`.'
+            )
+        dataset = SceneDataset(self._scene_pairs(), **self.kwargs)
+        trainer = self.trainer
+        self.predict_dataset = dataset
+        self.predict_sampler = cast(
+            Any,
+            WindowSampler(
+                dataset,
+                cast(int, self.patch_size),
+                self.overlap,
+                self.batch_size or 1,
+                rank=0 if trainer is None else trainer.global_rank,
+                world_size=1 if trainer is None else trainer.world_size,
+            ),
+        )
+
+    def _scene_pairs(self) -> list[ScenePair]:
+        if self.pairs is not None:
+            pairs = read_pairs(self.pairs)
+        else:
+            pairs = pair_scenes(cast(Any, self.s2), cast(Any, self.s1), self.max_days)
+        if self.cloud_mask is None:
+            return pairs
+        if len(pairs) > 1:
+            raise ValueError(
+                f'`cloud_mask={str(self.cloud_mask)!r}` is of one scene, but there are '
+                f'{len(pairs)}. Give masks in a table, as `pairs`.'
+            )
+        (pair,) = pairs
+        return [replace(pair, cloud_mask=pathlib.Path(self.cloud_mask))]
+
+    def teardown(self, stage: str) -> None:
+        """Close the files.
+
+        Args:
+            stage: Any.
+        """
+        if isinstance(self.predict_dataset, SceneDataset):
+            self.predict_dataset.close()
+
+    def predict_dataloader(self) -> Any:
+        """Windows of all scenes.
+
+        Returns:
+            The loader.
+        """
+        dataset = cast(SceneDataset, self.predict_dataset)
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=self.predict_sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        return SceneLoader(dataset, loader)
+
+    def denormalize(self, sample: Sample) -> Sample:
+        """Undo the normalisation.
+
+        Args:
+            sample: A sample or batch with images in [0, 1]. A ``reconstruction`` counts
+                as an image.
+
+        Returns:
+            The same in digital numbers and dB.
+        """
+        sample = cast(Sample, self._denormalize(sample))
+        if 'reconstruction' in sample:
+            sample['reconstruction'] = self._denormalize[0](sample['reconstruction'])
+        return sample
+
+    def plot(self, *args: Any, **kwargs: Any) -> Figure | None:
+        """Plot a sample as the dataset does.
+
+        Args:
+            *args: Arguments of the dataset's ``plot``: a sample in digital numbers.
+            **kwargs: Keyword arguments of the dataset's ``plot``.
+
+        Returns:
+            The figure, or None before any setup.
+        """
+        dataset = cast(SceneDataset | None, self.predict_dataset)
+        return None if dataset is None else dataset.plot(*args, **kwargs)

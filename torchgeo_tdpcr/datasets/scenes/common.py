@@ -1,0 +1,122 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What every part of a scene shares: its grid, its errors, how its files are read."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from os import PathLike
+from typing import NamedTuple
+
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.transform import array_bounds
+
+from ..reading import Window
+
+#: Settings of GDAL for scenes. Its cache, 5 % of the memory by default, would grow with
+#: the machine; this is enough for a row of blocks of all bands of a Sentinel-2 tile.
+GDAL_SETTINGS = {'GDAL_CACHEMAX': 512 * 2**20, 'GDAL_NUM_THREADS': 'ALL_CPUS'}
+
+
+class SceneError(RuntimeError):
+    """A file of a scene is not what it must be.
+
+    Args:
+        path: The file.
+        fault: What is wrong with it, and what to do.
+
+    Example:
+        >>> str(SceneError('s1.tif', 'has one band; give VV and VH.'))
+        's1.tif: has one band; give VV and VH.'
+    """
+
+    def __init__(self, path: str | PathLike[str], fault: str) -> None:
+        super().__init__(path, fault)
+        self.path = str(path)
+        self.fault = fault
+
+    def __str__(self) -> str:
+        """File and fault."""
+        return f'{self.path}: {self.fault}'
+
+
+class SceneGrid(NamedTuple):
+    """The pixels of a scene.
+
+    Args:
+        crs: Coordinate reference system.
+        transform: From column and row to coordinates.
+        width: Number of columns.
+        height: Number of rows.
+    """
+
+    crs: CRS
+    transform: Affine
+    width: int
+    height: int
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right and top in the CRS."""
+        left, bottom, right, top = array_bounds(self.height, self.width, self.transform)
+        return left, bottom, right, top
+
+    @property
+    def all(self) -> Window:
+        """The window of all pixels."""
+        return Window(0, 0, self.width, self.height)
+
+    def check(self, window: Window) -> None:
+        """Refuse windows that are empty or reach beyond the scene.
+
+        Args:
+            window: The window.
+
+        Raises:
+            ValueError: If it does.
+        """
+        left, top, right, bottom = window
+        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
+            raise ValueError(
+                f'{window} is empty or reaches beyond the scene of '
+                f'{self.width}×{self.height} pixels.'
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SceneInfo:
+    """What a writer needs to know of a scene.
+
+    Args:
+        name: Name, unique among the scenes.
+        grid: Its pixels.
+        inputs: What it was made from: paths by kind, such as ``'s2'`` and ``'s1'``.
+        date: Begin and end of the acquisition in UTC, None where unknown.
+        bands: Names of the optical bands, empty where it has none.
+        offset: What its digital numbers carry on top.
+    """
+
+    name: str
+    grid: SceneGrid
+    inputs: dict[str, str] = field(default_factory=dict)
+    date: tuple[datetime, datetime] | None = None
+    bands: tuple[str, ...] = ()
+    offset: float = 0.0
+
+
+class WindowRun(NamedTuple):
+    """Neighbouring windows in one row of a scene, which become one batch.
+
+    Args:
+        scene: Row of the scene in the dataset's index.
+        top: First row of the windows.
+        lefts: First column of each window, ascending.
+        height: Height of each window in pixels.
+        width: Width of each window in pixels.
+    """
+
+    scene: int
+    top: int
+    lefts: tuple[int, ...]
+    height: int
+    width: int

@@ -1,0 +1,408 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""A TorchGeo dataset of scenes: whole Sentinel-2 products with their Sentinel-1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import rasterio
+import torch
+from geopandas import GeoDataFrame
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.warp import transform, transform_bounds
+from shapely import box
+from torch import Tensor
+from torchgeo.datasets import RasterDataset
+from torchgeo.datasets.errors import RGBBandsMissingError
+from torchgeo.datasets.utils import GeoSlice, Sample
+
+from ..plotting import plot_sample
+from ..reading import Window
+from .clouds import CloudReader
+from .common import SceneError, SceneInfo, WindowRun
+from .optical import OpticalReader
+from .pairing import ScenePair
+from .products import find_optical
+from .radar import RadarReader
+
+#: Stands for missing backscatter, in dB: below all that normalisation tells apart.
+MISSING_DB = -99.0
+
+
+@dataclass(frozen=True, slots=True)
+class SceneFailure:
+    """Stands for a batch that could not be read.
+
+    Args:
+        scene: Row of the scene in the index.
+        error: What went wrong.
+    """
+
+    scene: int
+    error: SceneError
+
+
+class _Readers(NamedTuple):
+    info: SceneInfo
+    optical: OpticalReader
+    radar: RadarReader
+    clouds: CloudReader | None
+
+
+class SceneDataset(RasterDataset):
+    """Scenes of any size, each in its own CRS and exact pixels.
+
+    A query is one of
+
+    * a :class:`~torchgeo_tdpcr.samplers.WindowRun`, as
+      :class:`~torchgeo_tdpcr.samplers.WindowSampler` makes them: a batch of windows of
+      one scene, read at once;
+    * a TorchGeo query, ``dataset[xmin:xmax, ymin:ymax]`` in the CRS of the index: of the
+      scene that overlaps it most, as many pixels around its centre.
+
+    A scene whose files cannot be used does not keep the others from being used: see
+    :attr:`rejected` and :attr:`failures`.
+    """
+
+    all_bands = ()
+    rgb_bands = ('B4', 'B3', 'B2')
+
+    def __init__(
+        self,
+        pairs: Sequence[ScenePair],
+        bands: Sequence[str] | None = None,
+        offset: float | Literal['auto'] = 'auto',
+        sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
+        min_sar_cover: float = 0.9,
+    ) -> None:
+        """Initialize a new SceneDataset instance.
+
+        Args:
+            pairs: The scenes.
+            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            offset: What the digital numbers carry on top, or ``'auto'`` to find out
+                from the product's metadata, or else from B10.
+            sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
+                ``'auto'`` to find out.
+            min_sar_cover: Part of a scene that radar must cover at least. Pixels
+                without radar are missing in what is predicted.
+
+        Raises:
+            ValueError: If there are no pairs, or *min_sar_cover* is not within 0 to 1.
+            SceneError: If there is one scene only, and its files cannot be used.
+        """
+        if not pairs:
+            raise ValueError('`pairs` is empty: give at least one scene.')
+        if not 0 <= min_sar_cover <= 1:
+            raise ValueError(f'`min_sar_cover={min_sar_cover}` is not within 0 to 1.')
+        self.paths = [pair.s2 for pair in pairs]
+        self.bands = bands or ()
+        self.transforms = None
+        self.cache = False
+        self.time_series = False
+        #: What went wrong with scenes that could not even be opened, by name.
+        self.rejected: dict[str, Exception] = {}
+        #: What went wrong with scenes while they were read, by row of the index.
+        self.failures: dict[int, Exception] = {}
+        self._readers: list[_Readers] = []
+        for pair in pairs:
+            try:
+                self._readers.append(
+                    _open(pair, bands, offset, sar_scale, min_sar_cover)
+                )
+            except SceneError as error:
+                if len(pairs) == 1:
+                    raise
+                self.rejected[pair.name] = error
+        if self._readers:
+            self._make_index()
+
+    def _make_index(self) -> None:
+        infos = [readers.info for readers in self._readers]
+        crs = infos[0].grid.crs
+        with rasterio.Env(OSR_WKT_FORMAT='WKT2_2018'):
+            self._index_crs = CRS.from_user_input(crs)
+        boxes = [
+            box(*transform_bounds(info.grid.crs, crs, *info.grid.bounds))
+            for info in infos
+        ]
+        unknown = (self.mint, self.maxt)
+        times = pd.IntervalIndex.from_arrays(
+            *(
+                pd.DatetimeIndex([(info.date or unknown)[i] for info in infos]).as_unit(
+                    'ns'
+                )
+                for i in range(2)
+            ),
+            closed='both',
+            name='datetime',
+        )
+        data = {
+            'filepath': [info.inputs['s2'] for info in infos],
+            'name': [info.name for info in infos],
+        }
+        self.index = GeoDataFrame(
+            data, index=times, geometry=boxes, crs=self._index_crs
+        )
+        first = infos[0].grid.transform
+        self._res = abs(first.a), abs(first.e)
+
+    def __len__(self) -> int:
+        """Number of scenes that could be opened."""
+        return len(self._readers)
+
+    def info(self, scene: int) -> SceneInfo:
+        """Tell what there is to know of a scene.
+
+        Args:
+            scene: Row of the scene in the index.
+
+        Returns:
+            Its name, grid, inputs, date, bands and offset.
+        """
+        return self._readers[scene].info
+
+    def shape(self, scene: int) -> tuple[int, int]:
+        """Height and width of a scene in pixels."""
+        grid = self.info(scene).grid
+        return grid.height, grid.width
+
+    def observed(self, scene: int, window: Window) -> tuple[NDArray, NDArray[np.bool_]]:
+        """Read a window of the Sentinel-2 product as stored.
+
+        Args:
+            scene: Row of the scene in the index.
+            window: The window.
+
+        Returns:
+            Digital numbers with their offset, C×H×W, and where none is missing, H×W.
+        """
+        return self._readers[scene].optical.read(window)
+
+    def clouds(self, scene: int, window: Window) -> NDArray[np.bool_]:
+        """Read a window of the cloud mask.
+
+        Args:
+            scene: Row of the scene in the index.
+            window: The window.
+
+        Returns:
+            H×W, true in clouds and shadows, and where nothing is known.
+
+        Raises:
+            SceneError: If the scene has no cloud mask.
+        """
+        readers = self._readers[scene]
+        if readers.clouds is None:
+            raise SceneError(
+                readers.info.inputs['s2'],
+                'has no cloud mask of its own, so `keep_clear` cannot tell what is '
+                'clear. Give one as `cloud_mask`, or set `keep_clear` to false.',
+            )
+        return readers.clouds.read(window)
+
+    def __getitem__(self, index: WindowRun | GeoSlice) -> Any:
+        """Read a batch of windows, or a sample.
+
+        Args:
+            index: See the class.
+
+        Returns:
+            ``image`` (digital numbers without offset) and ``image_sar`` (dB), both
+            float32; ``valid`` (bool), which is false where either is missing;
+            ``transform`` and ``bounds`` of each window in the CRS of its scene, and its
+            ``epsg`` where there is one. A batch has besides ``scene``, ``top`` and
+            ``left``; windows without any valid pixel are left out of it. None stands
+            for a batch without windows, and a :class:`SceneFailure` for one that could
+            not be read.
+
+        Raises:
+            IndexError: If a TorchGeo query hits no scene.
+            SceneError: If a file cannot be read for such a query.
+        """
+        if isinstance(index, WindowRun):
+            try:
+                return self._batch(index)
+            except SceneError as error:
+                return SceneFailure(index.scene, error)
+        return self._sample(index)
+
+    def _batch(self, run: WindowRun) -> Sample | None:
+        scene, top, lefts, height, width = run
+        span = Window(lefts[0], top, lefts[-1] + width, top + height)
+        image, sar, valid = self._read(scene, span)
+        cuts = [slice(left - span.left, left - span.left + width) for left in lefts]
+        kept = [i for i, cut in enumerate(cuts) if valid[:, cut].any()]
+        if not kept:
+            return None
+        # The models' memory format from the start
+        images, sars = (
+            torch.empty(
+                (len(kept), len(whole), height, width),
+                memory_format=torch.channels_last,
+            )
+            for whole in (image, sar)
+        )
+        valids = torch.empty((len(kept), height, width), dtype=torch.bool)
+        for i, k in enumerate(kept):
+            images[i].copy_(image[..., cuts[k]])
+            sars[i].copy_(sar[..., cuts[k]])
+            valids[i].copy_(valid[:, cuts[k]])
+        left = [lefts[k] for k in kept]
+        return {
+            'image': images,
+            'image_sar': sars,
+            'valid': valids,
+            'scene': torch.tensor(scene),
+            'top': torch.tensor(top),
+            'left': torch.tensor(left),
+            **self._where(
+                scene, [Window(x, top, x + width, top + height) for x in left]
+            ),
+        }
+
+    def _read(self, scene: int, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+        """Read image (without offset), radar, and where both are valid."""
+        info, optical, radar, _ = self._readers[scene]
+        array, valid = optical.read(window)
+        image = torch.from_numpy(array).to(torch.float32)
+        if info.offset:
+            image -= info.offset
+        sar = torch.from_numpy(radar.read(window))
+        # One pass: a single NaN makes the sum one, too
+        if not bool(torch.isfinite(sar.sum())):
+            there = torch.isfinite(sar)
+            valid = valid & there.all(0).numpy()
+            sar = torch.where(there, sar, MISSING_DB)
+        if array.dtype.kind == 'f':
+            image = image.nan_to_num(0.0)
+        return image, sar, torch.from_numpy(valid)
+
+    def _where(self, scene: int, windows: Sequence[Window]) -> dict[str, Tensor]:
+        """Say where windows lie, in the CRS of their scene."""
+        info = self.info(scene)
+        a, b, c, d, e, f = tuple(info.grid.transform)[:6]
+        times = info.date or (self.mint, self.maxt)
+        rows, bounds = [], []
+        for window in windows:
+            x, y = (
+                c + a * window.left + b * window.top,
+                f + d * window.left + e * window.top,
+            )
+            right = x + a * (window.right - window.left)
+            bottom = y + e * (window.bottom - window.top)
+            rows.append([a, b, x, d, e, y, 0, 0, 1])
+            bounds.append(
+                [x, right, abs(a), bottom, y, abs(e), *map(_timestamp, times), 1]
+            )
+        where = {
+            'transform': torch.tensor(rows, dtype=torch.float64),
+            'bounds': torch.tensor(bounds, dtype=torch.float64),
+        }
+        epsg = info.grid.crs.to_epsg()
+        if epsg is not None:
+            where['epsg'] = torch.full((len(windows),), epsg)
+        return where
+
+    def _sample(self, index: GeoSlice) -> Sample:
+        """Read the pixels around the centre of a TorchGeo query."""
+        x, y, t = self._disambiguate_slice(index)
+        asked = box(x.start, y.start, x.stop, y.stop)
+        times = pd.Interval(t.start, t.stop)
+        shared = self.index.geometry.intersection(asked).area.to_numpy()
+        shared = np.where(self.index.index.overlaps(times), shared, 0)
+        scene = int(shared.argmax())
+        if not shared[scene]:
+            raise IndexError(
+                f'index: {index} not found in dataset with bounds: {self.bounds}'
+            )
+        grid = self.info(scene).grid
+        width = min(round((x.stop - x.start) / x.step), grid.width)
+        height = min(round((y.stop - y.start) / y.step), grid.height)
+        (east,), (north,) = transform(
+            self.index.crs.to_wkt(),
+            grid.crs,
+            [(x.start + x.stop) / 2],
+            [(y.start + y.stop) / 2],
+        )
+        column, row = ~grid.transform @ (east, north)
+        left = min(max(round(column - width / 2), 0), grid.width - width)
+        top = min(max(round(row - height / 2), 0), grid.height - height)
+        window = Window(left, top, left + width, top + height)
+        image, sar, valid = self._read(scene, window)
+        where = {key: value[0] for key, value in self._where(scene, [window]).items()}
+        return {'image': image, 'image_sar': sar, 'valid': valid, **where}
+
+    def close(self) -> None:
+        """Close all files; the next read opens them again."""
+        for readers in self._readers:
+            for reader in readers[1:]:
+                if reader is not None:
+                    reader.close()
+
+    def plot(
+        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
+    ) -> Figure:
+        """Plot a sample.
+
+        Args:
+            sample: A sample before normalisation, perhaps with ``reconstruction``,
+                ``prediction`` and ``prompt``.
+            show_titles: Whether to write above each panel what it shows.
+            suptitle: Title of the figure.
+
+        Returns:
+            The figure.
+
+        Raises:
+            RGBBandsMissingError: If red, green and blue were not read.
+        """
+        bands = self.info(0).bands
+        if not set(self.rgb_bands) <= set(bands):
+            raise RGBBandsMissingError()
+        rgb = [bands.index(band) for band in self.rgb_bands]
+        classes = int(sample['prediction'].max()) + 1 if 'prediction' in sample else 1
+        return plot_sample(sample, rgb, max(classes, 2), (), show_titles, suptitle)
+
+
+def _open(
+    pair: ScenePair,
+    bands: Sequence[str] | None,
+    offset: float | Literal['auto'],
+    sar_scale: Literal['auto', 'db', 'linear'],
+    min_sar_cover: float,
+) -> _Readers:
+    """Open the files of a scene and check that they fit together."""
+    product = find_optical(pair.s2)
+    optical = OpticalReader(product, bands, offset)
+    radar = RadarReader(pair.s1, optical.grid, sar_scale)
+    cover = radar.coverage()
+    if cover < min_sar_cover or not cover:
+        what = (
+            f'covers {cover:.0%} of {pair.s2}. Give a raster that covers more, or lower '
+            f'`min_sar_cover` (now {min_sar_cover:g}); what is not covered is missing '
+            'in the output then.'
+            if cover
+            else f'does not cover any of {pair.s2}: they are at different places.'
+        )
+        raise SceneError(pair.s1, what)
+    source = pair.cloud_mask or product.clouds
+    clouds = None if source is None else CloudReader(source, optical.grid)
+    inputs = {'s2': str(pair.s2), 's1': str(pair.s1)}
+    if pair.cloud_mask is not None:
+        inputs['cloud_mask'] = str(pair.cloud_mask)
+    date = None if product.date is None else (product.date, product.date)
+    info = SceneInfo(
+        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+    )
+    return _Readers(info, optical, radar, clouds)
+
+
+def _timestamp(time: datetime) -> float:
+    return pd.Timestamp(time).timestamp()

@@ -1,0 +1,110 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Which products and rasters a folder of scenes holds."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+
+from .common import SceneError
+from .naming import RASTERS, band_of_file, polarisation_of
+from .polarisations import pair_beside
+from .safe import is_safe
+
+type Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+def list_products(
+    paths: Paths, inside: Callable[[Path], list[Path]], what: str
+) -> list[Path]:
+    """List the products of paths, of which folders may hold several.
+
+    Args:
+        paths: A path, or a list of paths.
+        inside: Lists the products that a folder is or holds.
+        what: The argument that errors name.
+
+    Returns:
+        Each product once, in the order given.
+
+    Raises:
+        ValueError: If there are no paths.
+    """
+    given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
+    if not given:
+        raise ValueError(f'`{what}=[]`: give at least one product.')
+    found = [
+        product
+        for path in map(Path, given)
+        for product in (inside(path) if path.is_dir() else [path])
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _is_optical_folder(path: Path) -> bool:
+    return is_safe(path) or any(band_of_file(file.name) for file in path.iterdir())
+
+
+def optical_in(folder: Path) -> list[Path]:
+    """List the Sentinel-2 products that a folder is or holds.
+
+    Args:
+        folder: A SAFE folder, a folder with a raster a band, or one with products.
+
+    Returns:
+        The products by name; they are not opened.
+
+    Raises:
+        SceneError: If there are none.
+    """
+    if _is_optical_folder(folder):
+        return [folder]
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in (*RASTERS, '.zip')
+        or (path.is_dir() and _is_optical_folder(path))
+    ]
+    if not found:
+        raise SceneError(
+            folder,
+            'holds no Sentinel-2 products: no rasters, SAFE folders, zips, or folders '
+            'with a raster a band.',
+        )
+    return found
+
+
+def radar_in(folder: Path) -> list[Path]:
+    """List the Sentinel-1 rasters in a folder and its subfolders.
+
+    Args:
+        folder: The folder. In subfolders, rasters of VV and VH apart are looked for.
+
+    Returns:
+        The rasters by name, not opened; that of VV where VH is in one beside it.
+
+    Raises:
+        SceneError: If there are none.
+    """
+    if (folder / 'manifest.safe').exists():
+        return [folder]
+    found: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            inside = sorted(
+                file for file in path.iterdir() if polarisation_of(file.name)
+            )
+            found += [path] if (path / 'manifest.safe').exists() else inside
+        else:
+            found.append(path)
+    found = [
+        path for path in found if path.suffix.lower() in (*RASTERS, '.safe', '.zip')
+    ]
+    found = [
+        path
+        for path in found
+        if polarisation_of(path.name) != 'VH' or pair_beside(path) is None
+    ]
+    if not found:
+        raise SceneError(folder, 'holds no Sentinel-1 rasters.')
+    return found

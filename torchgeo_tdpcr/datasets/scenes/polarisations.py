@@ -1,0 +1,161 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Sentinel-1 rasters in every form that people have them: where VV and VH are."""
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from .common import SceneError
+from .naming import RASTERS, polarisation_of
+from .products import BandFile
+from .rasters import RasterFiles, reading
+
+
+def find_radar(
+    path: str | PathLike[str] | Sequence[str | PathLike[str]],
+) -> tuple[BandFile, BandFile]:
+    """Find VV and VH.
+
+    Args:
+        path: One of
+
+            * a raster of two bands, VV and VH, or of more whose descriptions name them;
+            * two rasters of one band, whose names hold VV and VH as words
+              (``a_vv.tif``, ``a_vh.tif``), or else in this order;
+            * a folder with two such rasters, or one of them: the other is looked for
+              beside it.
+
+    Returns:
+        The bands VV and VH.
+
+    Raises:
+        SceneError: If it is none of these.
+    """
+    if not isinstance(path, (str, PathLike)):
+        pair = [Path(file) for file in path]
+        if len(pair) != 2:
+            raise ValueError(f'`path` has {len(pair)} files; give VV and VH.')
+        if polarisation_of(pair[0].name) == 'VH':
+            pair.reverse()
+        return BandFile(str(pair[0])), BandFile(str(pair[1]))
+    path = Path(path)
+    if not path.exists():
+        raise SceneError(path, 'does not exist.')
+    if path.suffix.lower() in ('.safe', '.zip') or (path / 'manifest.safe').exists():
+        raise SceneError(
+            path,
+            'is a product as ESA delivers it. Calibrate it to sigma0 or gamma0 and '
+            'terrain-correct it first, with SNAP for example, and give the raster.',
+        )
+    if path.is_dir():
+        return _in_folder(path)
+    with reading(path):
+        files = RasterFiles()
+        labels = [label or '' for label in files[str(path)].descriptions]
+        files.close()
+    if len(labels) == 1:
+        if beside := pair_beside(path):
+            return beside
+        raise SceneError(path, 'has one band; give VV and VH.')
+    return _in_raster(path, labels)
+
+
+def _in_folder(path: Path) -> tuple[BandFile, BandFile]:
+    files = [file for file in path.iterdir() if file.suffix.lower() in RASTERS]
+    found = {
+        name: [str(file) for file in files if polarisation_of(file.name) == name]
+        for name in ('VV', 'VH')
+    }
+    if any(len(names) != 1 for names in found.values()):
+        raise SceneError(
+            path,
+            f'holds {len(found["VV"])} rasters of VV and {len(found["VH"])} of VH by '
+            'their names. Keep one of each, such as a_vv.tif and a_vh.tif.',
+        )
+    return BandFile(found['VV'][0]), BandFile(found['VH'][0])
+
+
+def pair_beside(path: Path) -> tuple[BandFile, BandFile] | None:
+    """Find the raster of the other polarisation beside one.
+
+    Args:
+        path: A raster whose name holds VV or VH as a word.
+
+    Returns:
+        VV and VH; None if there is no other.
+    """
+    own = polarisation_of(path.name)
+    if own is None:
+        return None
+    swap = {'VV': 'VH', 'vv': 'vh', 'Vv': 'Vh', 'VH': 'VV', 'vh': 'vv', 'Vh': 'Vv'}
+    word = re.compile(rf'(?<![A-Za-z0-9]){own}(?![A-Za-z0-9])', re.IGNORECASE)
+    other = path.with_name(word.sub(lambda match: swap[match[0]], path.name))
+    if not other.is_file():
+        return None
+    pair = (path, other) if own == 'VV' else (other, path)
+    return BandFile(str(pair[0])), BandFile(str(pair[1]))
+
+
+def _in_raster(path: Path, labels: Sequence[str]) -> tuple[BandFile, BandFile]:
+    indexes = []
+    for name in ('VV', 'VH'):
+        exact = [i for i, label in enumerate(labels, 1) if label.upper() == name]
+        found = [
+            i for i, label in enumerate(labels, 1) if polarisation_of(label) == name
+        ]
+        indexes.append((exact or found)[0] if len(exact or found) == 1 else None)
+    if None not in indexes:
+        return BandFile(str(path), indexes[0] or 1), BandFile(
+            str(path), indexes[1] or 2
+        )
+    other = re.compile(r'(?<![A-Z])(HH|HV|VV|VH)(?![A-Z])', re.IGNORECASE)
+    if len(labels) != 2 or any(other.search(label) for label in labels):
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands described as {list(labels)}; exactly one must be '
+            "VV and one VH. Set `dataset.descriptions = ('VV', 'VH')` in rasterio.",
+        )
+    return BandFile(str(path), 1), BandFile(str(path), 2)
+
+
+def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
+    """Refuse rasters that hold no backscatter, or lie nowhere or apart.
+
+    Args:
+        bands: VV and VH.
+        rasters: To open them with.
+
+    Raises:
+        SceneError: If they do.
+    """
+    grids = []
+    for band in bands:
+        with reading(band.path):
+            source = rasters[band.path]
+            placed = bool(source.gcps[0])
+        kind = np.dtype(source.dtypes[band.index - 1]).kind
+        if kind != 'f':
+            raise SceneError(
+                band.path,
+                f'holds {source.dtypes[band.index - 1]}: digital numbers or complex '
+                'amplitudes, not backscatter. Calibrate it to sigma0 or gamma0 first.',
+            )
+        if source.crs is None:
+            raise SceneError(
+                band.path,
+                'has ground control points only. Terrain-correct it first, with SNAP '
+                'for example.'
+                if placed
+                else 'has no coordinate reference system.',
+            )
+        grids.append((source.crs, source.transform, source.shape))
+    if grids[0] != grids[1]:
+        raise SceneError(
+            bands[1].path,
+            f'does not have the pixels of {bands[0].path}: place, CRS or size '
+            'differ. Give VV and VH of one product.',
+        )

@@ -1,0 +1,298 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Sentinel-2 products in every form that people have them: where which band is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isclose, isnan
+from os import PathLike
+from pathlib import Path
+from typing import Literal, cast
+
+from rasterio.io import DatasetReader
+
+from ...transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
+from .common import SceneError
+from .naming import (
+    band_of_file,
+    band_of_label,
+    classification_among,
+    date_of,
+    product_name,
+    strip_band,
+)
+from .rasters import RasterFiles, reading
+from .safe import is_metadata, is_safe, read_safe
+
+#: How a cloud mask is coded: nonzero is cloud or shadow; ESA's MSK_CLASSI (opaque,
+#: cirrus, snow); ESA's scene classification of level 2A; ESA's polygons.
+type MaskKind = Literal['mask', 'classi', 'scl', 'gml']
+
+
+@dataclass(frozen=True, slots=True)
+class BandFile:
+    """One band of a raster file.
+
+    Args:
+        path: Anything that rasterio opens, a file in a zip included.
+        index: The band, counted from 1.
+    """
+
+    path: str
+    index: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CloudMask:
+    """A file that tells where clouds are.
+
+    Args:
+        path: The file, perhaps in a zip.
+        kind: How it is coded.
+        index: The band, counted from 1, if *kind* is ``'mask'``.
+    """
+
+    path: str
+    kind: MaskKind = 'mask'
+    index: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OpticalProduct:
+    """A Sentinel-2 product: where its bands are, and what its numbers mean.
+
+    Args:
+        path: The file or folder that was given.
+        name: Its name without endings.
+        bands: File of each band that there is, in the order of ``SENTINEL2_BANDS``.
+        offset: What was added to reflectance × 10⁴; None if nothing tells.
+        date: Start of the acquisition in UTC; None if nothing tells.
+        nodata: Digital number of missing pixels, may be NaN.
+        clouds: The product's own cloud mask; None if it has none.
+    """
+
+    path: Path
+    name: str
+    bands: dict[str, BandFile]
+    offset: int | None
+    date: datetime | None
+    nodata: float
+    clouds: CloudMask | None = None
+
+
+def find_optical(
+    path: str | PathLike[str] | Sequence[str | PathLike[str]],
+) -> OpticalProduct:
+    """Find the bands of a Sentinel-2 product.
+
+    No pixels are read.
+
+    Args:
+        path: One of
+
+            * a raster with 13 bands in the order of ``SENTINEL2_BANDS``, 12 bands in the
+              same order without B10, or any number of bands whose descriptions name
+              them (``'B1'`` or ``'B01'``); descriptions win over the order;
+            * a folder with one raster a band, whose names end in the band (``_B02.tif``,
+              ``_B8A_20m.jp2``); of several resolutions the finest is taken;
+            * a list of such rasters;
+            * a SAFE folder of level 1C or 2A, its metadata file, or a zip of it, which
+              is not extracted.
+
+    Returns:
+        The product.
+
+    Raises:
+        SceneError: If it is none of these, or its files contradict each other.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import rasterio
+        >>> profile = {'driver': 'GTiff', 'count': 1, 'dtype': 'uint16'}
+        >>> profile |= {'width': 8, 'height': 8, 'crs': 'EPSG:32632'}
+        >>> profile |= {'transform': rasterio.Affine(10, 0, 6e5, 0, -10, 5e6)}
+        >>> with TemporaryDirectory() as folder:
+        ...     for band in ('B8A', 'B04'):
+        ...         path = f'{folder}/S2_20200604_{band}.tif'
+        ...         rasterio.open(path, 'w', **profile).close()
+        ...     product = find_optical(folder)
+        >>> list(product.bands), product.date.year, product.offset
+        (['B4', 'B8A'], 2020, None)
+    """
+    if not isinstance(path, (str, PathLike)):
+        files = [Path(file) for file in path]
+        if not files:
+            raise ValueError('`path=[]`: give at least one file.')
+        name = strip_band(files[0].name) or files[0].absolute().parent.name
+        return _from_files(files[0].parent, name, files)
+    path = Path(path)
+    if not path.exists():
+        raise SceneError(path, 'does not exist.')
+    if is_metadata(path):
+        path = path.absolute().parent
+    if is_safe(path):
+        return _from_safe(path)
+    if path.is_dir():
+        name = product_name(path.absolute())
+        # Level 2A has a folder for each resolution in IMG_DATA
+        return _from_files(
+            path, name, sorted([*path.iterdir(), *path.glob('R[126]0m/*')])
+        )
+    return _from_raster(path)
+
+
+def _ordered(bands: dict[str, BandFile]) -> dict[str, BandFile]:
+    return {name: bands[name] for name in SENTINEL2_BANDS if name in bands}
+
+
+def _finest(band: str, candidates: Sequence[str], rasters: RasterFiles) -> str:
+    """Of the files of one band, the one with the smallest pixels."""
+    if len(candidates) == 1:
+        return candidates[0]
+    sizes = []
+    for path in candidates:
+        with reading(path):
+            sizes.append((abs(rasters[path].transform.a), path))
+    sizes.sort()
+    if isclose(sizes[0][0], sizes[1][0]):
+        raise SceneError(
+            sizes[0][1],
+            f'and {sizes[1][1]} both hold {band} with the same resolution. Keep one.',
+        )
+    return sizes[0][1]
+
+
+def _tagged_offset(path: str, source: DatasetReader) -> int | None:
+    """Offset that the scale and offset of a raster's bands tell, None if they do not."""
+    tags = set(zip(source.scales, source.offsets, strict=True))
+    if tags == {(1.0, 0.0)}:
+        return None
+    scale, offset = next(iter(tags))
+    if len(tags) > 1:
+        raise SceneError(
+            path, f'has bands of different scale or offset: {sorted(tags)}.'
+        )
+    if not (isclose(scale, 1) or isclose(scale, 1 / QUANTIFICATION, rel_tol=1e-3)):
+        raise SceneError(
+            path,
+            f'has the scale {scale:g}; digital numbers must be reflectance × '
+            f'{QUANTIFICATION}, which is a scale of {1 / QUANTIFICATION:g}.',
+        )
+    return round(-offset / scale)
+
+
+def _common[T](path: Path, what: str, values: Iterable[T | None]) -> T | None:
+    """The one value among those that are not None."""
+    known = {value for value in values if value is not None}
+    if len(known) > 1:
+        raise SceneError(
+            path, f'has bands of different {what}: {sorted(map(str, known))}.'
+        )
+    return known.pop() if known else None
+
+
+def _nodata(path: Path, sources: Iterable[DatasetReader]) -> float:
+    declared = [source.nodata for source in sources]
+    if any(value is not None and isnan(value) for value in declared):
+        return float('nan')
+    return float(_common(path, 'nodata values', declared) or 0)
+
+
+def _from_safe(path: Path) -> OpticalProduct:
+    contents = read_safe(path)
+    rasters = RasterFiles()
+    bands = {
+        band: BandFile(_finest(band, files, rasters))
+        for band, files in contents.bands.items()
+    }
+    rasters.close()
+    clouds = contents.clouds
+    return OpticalProduct(
+        path,
+        product_name(path),
+        _ordered(bands),
+        contents.offset,
+        contents.date or date_of(path.name),
+        # As the specification of the format has it; its files do not say
+        0.0,
+        CloudMask(clouds[0], cast(MaskKind, clouds[1])) if clouds else None,
+    )
+
+
+def _from_files(path: Path, name: str, files: Sequence[Path]) -> OpticalProduct:
+    """A product of one file a band; *path* is the folder that errors name."""
+    by_band = _by_band(files)
+    if not by_band:
+        raise SceneError(
+            path,
+            'holds no band files. Their names must end in the band, such as _B02.tif or '
+            '_B8A_20m.jp2.',
+        )
+    rasters = RasterFiles()
+    chosen = {band: _finest(band, paths, rasters) for band, paths in by_band.items()}
+    sources, offsets = [], []
+    for file in chosen.values():
+        with reading(file):
+            sources.append(rasters[file])
+            offsets.append(_tagged_offset(file, sources[-1]))
+            if sources[-1].count != 1:
+                raise SceneError(
+                    file, f'has {sources[-1].count} bands; its name says one.'
+                )
+    nodata = _nodata(path, sources)
+    rasters.close()
+    first = Path(next(iter(chosen.values())))
+    clouds = classification_among(map(str, files))
+    return OpticalProduct(
+        path,
+        name,
+        _ordered({band: BandFile(file) for band, file in chosen.items()}),
+        _common(path, 'offsets', offsets),
+        date_of(first.name) or date_of(name),
+        nodata,
+        CloudMask(clouds, 'scl') if clouds else None,
+    )
+
+
+def _by_band(files: Iterable[Path]) -> dict[str, list[str]]:
+    bands: dict[str, list[str]] = {}
+    for file in files:
+        if found := band_of_file(file.name):
+            bands.setdefault(found[0], []).append(str(file))
+    return bands
+
+
+def _from_raster(path: Path) -> OpticalProduct:
+    file = str(path)
+    rasters = RasterFiles()
+    with reading(path):
+        source = rasters[file]
+        labels = [band_of_label(label) for label in source.descriptions]
+        named = [label for label in labels if label]
+        offset = _tagged_offset(file, source)
+        nodata = _nodata(path, [source])
+        count = source.count
+    rasters.close()
+    if len(set(named)) != len(named):
+        raise SceneError(path, f'has a band twice: its descriptions are {named}.')
+    if not named:
+        labels = list(SENTINEL2_BANDS)
+        if count == len(labels) - 1:
+            labels.remove('B10')
+    if not named and count != len(labels):
+        raise SceneError(
+            path,
+            f'has {count} band{"s" * (count != 1)}, which could be any. '
+            'Give 13 (B1 to B12 with B8A), 12 (without B10), or describe the bands: '
+            "`dataset.descriptions = ('B2', 'B3', …)` in rasterio.",
+        )
+    bands = {label: BandFile(file, i) for i, label in enumerate(labels, 1) if label}
+    return OpticalProduct(
+        path,
+        product_name(path),
+        _ordered(bands),
+        offset,
+        date_of(path.name),
+        nodata,
+    )

@@ -1,0 +1,248 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Windows of a Sentinel-1 raster on the grid of a scene, in dB."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from ..reading import Window
+from .common import SceneError, SceneGrid
+from .polarisations import check_radar, find_radar
+from .rasters import RasterFiles, reading
+from .warping import (
+    TOLERANCE,
+    bounds_of,
+    fineness,
+    points_of,
+    same_grid,
+    source_pixels,
+    source_window,
+    transform_of,
+)
+
+#: Sources whose pixels are finer than the scene's by more than this are averaged.
+_AVERAGED = 1.5
+
+#: Points a side that tell the scale.
+_SAMPLE = 32
+
+#: No median backscatter is above this: it would be 10 dB.
+_LARGEST = 10.0
+
+#: No backscatter in dB is below this: such values stand for missing ones.
+_LOWEST = -100.0
+
+
+class RadarReader:
+    """Windows of Sentinel-1 backscatter on the grid of a scene.
+
+    A raster with the very pixels of the scene is read as it is. Any other is warped,
+    window by window: bilinearly, or averaged if its pixels are more than 1.5 times
+    finer. Power is warped as power.
+
+    Pixels are missing that have the raster's nodata value or are not finite, in power
+    those not above 0, in dB those below -100, and, if the raster declares no nodata
+    value, those where VV and VH both are exactly 0 dB. After warping, a pixel is missing
+    if all those of the raster around it are.
+
+    Readers can be pickled and forked; files are opened when first read from, in each
+    process.
+
+    Args:
+        path: The raster or rasters, see :func:`~.polarisations.find_radar`.
+        grid: The pixels of the scene.
+        scale: Whether the raster holds dB or power (linear); ``'auto'`` takes it for dB
+            if its median is below 0.
+
+    Raises:
+        SceneError: If the raster has no place, is not calibrated, or is empty.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import rasterio
+        >>> from rasterio.transform import from_origin
+        >>> grid = SceneGrid(
+        ...     rasterio.CRS.from_epsg(32632), from_origin(6e5, 5e6, 10, 10), 64, 64
+        ... )
+        >>> profile = {'crs': grid.crs, 'transform': grid.transform, 'count': 2}
+        >>> profile |= {'width': 64, 'height': 64, 'dtype': 'float32'}
+        >>> with TemporaryDirectory() as folder:
+        ...     with rasterio.open(f'{folder}/s1.tif', 'w', **profile) as file:
+        ...         file.write(np.full((2, 64, 64), 0.1, np.float32))
+        ...     reader = RadarReader(f'{folder}/s1.tif', grid)
+        ...     image = reader.read(Window(0, 0, 32, 16))
+        >>> reader.scale, image.shape, image.mean().item()
+        ('linear', (2, 16, 32), -10.0)
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | Sequence[str | PathLike[str]],
+        grid: SceneGrid,
+        scale: Literal['auto', 'db', 'linear'] = 'auto',
+    ) -> None:
+        if scale not in ('auto', 'db', 'linear'):
+            raise ValueError(f"`scale={scale!r}`: choose 'auto', 'db' or 'linear'.")
+        self.bands = find_radar(path)
+        """Where VV and VH are."""
+        self.grid = grid
+        self._files = RasterFiles()
+        check_radar(self.bands, self._files)
+        with reading(self.bands[0].path):
+            source = self._files[self.bands[0].path]
+            self._aligned = same_grid(source, grid)
+            self._averaged = fineness(source, grid) > _AVERAGED
+            self._declared = source.nodata is not None
+        self.scale: Literal['db', 'linear'] = self._find_scale(scale)
+        """What the raster holds."""
+        self.close()
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Read a window.
+
+        Args:
+            window: Pixels of :attr:`grid`.
+
+        Returns:
+            VV and VH in dB, of shape 2×H×W, NaN where there is none.
+
+        Raises:
+            SceneError: If a file cannot be read.
+            ValueError: If the window reaches beyond the scene.
+        """
+        self.grid.check(window)
+        read = self._read if self._aligned else self._warp
+        image = read(window)
+        return 10 * np.log10(image) if self.scale == 'linear' else image
+
+    def coverage(self, size: int = 256) -> float:
+        """Tell which part of the scene has VV and VH.
+
+        Args:
+            size: Points a side at which that is looked up; few are fast.
+
+        Returns:
+            The part, 0 to 1; 0 if scene and raster are at different places.
+
+        Raises:
+            SceneError: If a file cannot be read.
+        """
+        path, grid = self.bands[0].path, self.grid
+        with reading(path):
+            source = self._files[path]
+            part = source_window(source, grid, grid.all)
+            if part is None:
+                return 0.0
+            there = np.isfinite(self._mask(self._values(part, size))).all(axis=0)
+            left, top = source_pixels(source, grid, *points_of(grid, size))
+        self.close()
+        inside = (left >= part.left) & (left < part.right)
+        inside &= (top >= part.top) & (top < part.bottom)
+        rows = (top[inside] - part.top) * (there.shape[0] / (part.bottom - part.top))
+        columns = (left[inside] - part.left) * (
+            there.shape[1] / (part.right - part.left)
+        )
+        return float(there[rows.astype(int), columns.astype(int)].sum() / inside.size)
+
+    def close(self) -> None:
+        """Close the files; the next read opens them again."""
+        self._files.close()
+
+    def _find_scale(
+        self, scale: Literal['auto', 'db', 'linear']
+    ) -> Literal['db', 'linear']:
+        path = self.bands[0].path
+        if scale == 'db':
+            return scale
+        with reading(path):
+            source = self._files[path]
+            part = source_window(source, self.grid, self.grid.all)
+        whole = Window(0, 0, source.width, source.height)
+        # The part may be empty; then any part tells
+        for place in (part, whole):
+            values = np.empty(0) if place is None else self._values(place, _SAMPLE)[0]
+            # 0 is a border in power, and in dB if nothing else is declared
+            values = values[np.isfinite(values) & (values != 0) & (values > _LOWEST)]
+            if values.size:
+                break
+        else:
+            raise SceneError(path, 'holds no values; all pixels are missing.')
+        median = float(np.median(values))
+        if scale == 'auto' and median < 0:
+            return 'db'
+        if median > _LARGEST:
+            raise SceneError(
+                path,
+                f'has a median of {median:.4g}, which is no backscatter. Calibrate it to '
+                'sigma0 or gamma0 first.',
+            )
+        return 'linear'
+
+    def _values(self, window: Window, size: int | None = None) -> NDArray[np.float32]:
+        """VV and VH of a window of the raster, as stored; NaN for its nodata value."""
+        height, width = window.bottom - window.top, window.right - window.left
+        if size is not None:
+            height, width = min(height, size), min(width, size)
+        image = np.empty((2, height, width), np.float32)
+        for band, values in zip(self.bands, image, strict=True):
+            with reading(band.path):
+                source = self._files[band.path]
+                array: NDArray[Any] = source.read(
+                    band.index, window=bounds_of(window), out_shape=(height, width)
+                )
+            values[:] = array
+            nodata = source.nodatavals[band.index - 1]
+            if nodata is not None:
+                values[array == array.dtype.type(nodata)] = np.nan
+        return image
+
+    def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Set what is missing to NaN, in place."""
+        image[~np.isfinite(image)] = np.nan
+        if self.scale == 'linear':
+            image[image <= 0] = np.nan
+            return image
+        image[image < _LOWEST] = np.nan
+        if not self._declared:
+            image[:, (image == 0).all(axis=0)] = np.nan
+        return image
+
+    def _read(self, window: Window) -> NDArray[np.float32]:
+        return self._mask(self._values(window))
+
+    def _warp(self, window: Window) -> NDArray[np.float32]:
+        shape = 2, window.bottom - window.top, window.right - window.left
+        image = np.full(shape, np.nan, np.float32)
+        path = self.bands[0].path
+        with reading(path):
+            source = self._files[path]
+            part = source_window(source, self.grid, window)
+            if part is None:
+                return image
+            if self._averaged:
+                options: dict[str, Any] = {'resampling': Resampling.average}
+            else:
+                # GDAL would guess the ratio of pixel sizes from each window anew, and
+                # take turned pixels for finer ones, which blurs
+                options = {'resampling': Resampling.bilinear, 'XSCALE': 1, 'YSCALE': 1}
+            reproject(
+                self._read(part),
+                image,
+                src_transform=transform_of(source.transform, part),
+                src_crs=source.crs,
+                src_nodata=np.nan,
+                dst_transform=transform_of(self.grid.transform, window),
+                dst_crs=self.grid.crs,
+                dst_nodata=np.nan,
+                tolerance=TOLERANCE,
+                # Else only what both bands miss would count as missing
+                UNIFIED_SRC_NODATA='NO',
+                **options,
+            )
+        return cast(NDArray[np.float32], image)

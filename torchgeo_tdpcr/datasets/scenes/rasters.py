@@ -1,0 +1,95 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Opening the rasters of scenes: settings of GDAL, errors, files that stay open."""
+
+import os
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from os import PathLike
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from .common import GDAL_SETTINGS, SceneError
+
+
+@contextmanager
+def reading(path: str | PathLike[str]) -> Iterator[None]:
+    """Set GDAL up for scenes, and turn its errors into one kind.
+
+    Args:
+        path: The file that is read.
+
+    Yields:
+        None: Control, with the settings in force.
+
+    Raises:
+        SceneError: If the file cannot be read.
+    """
+    settings = dict(GDAL_SETTINGS)
+    if parent_process() is not None:
+        # GDAL's threads do not survive a fork: a worker would wait for them forever.
+        # Workers are many anyway.
+        settings['GDAL_NUM_THREADS'] = 1
+    with rasterio.Env(**settings):
+        try:
+            yield
+        except (RasterioError, CPLE_BaseError, OSError) as error:
+            cause = error.__cause__ or error
+            raise SceneError(path, f'cannot be read ({cause}).') from error
+
+
+#: Readers whose files are open at the same time. A reader has 13 at most, and systems
+#: allow a process as few as 256.
+_READERS = 16
+
+_recent: list[weakref.ref['RasterFiles']] = []
+
+
+class RasterFiles:
+    """Rasters of a reader that stay open between reads, opened anew in each process.
+
+    The files of the readers that were used least recently are closed when too many are
+    open. It may be pickled and forked; threads must not share one.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, DatasetReader] = {}
+        self._process = os.getpid()
+
+    def __getitem__(self, path: str) -> DatasetReader:
+        """The opened raster *path*; call within :func:`reading`."""
+        if self._process != os.getpid():
+            # The parent's files share their position with it
+            self._open, self._process = {}, os.getpid()
+        if path not in self._open:
+            with warnings.catch_warnings():
+                # Whether a raster has a place is checked, with an error of its own
+                warnings.simplefilter('ignore', NotGeoreferencedWarning)
+                self._open[path] = rasterio.open(path)
+        self._note_use()
+        return self._open[path]
+
+    def _note_use(self) -> None:
+        if _recent and _recent[-1]() is self:
+            return
+        others = [ref for ref in _recent if ref() not in (None, self)]
+        surplus = max(len(others) + 1 - _READERS, 0)
+        for ref in others[:surplus]:
+            if (files := ref()) is not None:
+                files.close()
+        _recent[:] = [*others[surplus:], weakref.ref(self)]
+
+    def close(self) -> None:
+        """Close all files; the next access opens them again."""
+        for source in self._open.values():
+            source.close()
+        self._open = {}
+
+    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[()]]:
+        return RasterFiles, ()

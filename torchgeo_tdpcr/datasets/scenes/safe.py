@@ -1,0 +1,240 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""ESA's SAFE format of Sentinel-2 products, as a folder or a zip of it.
+
+The format, and the names of the elements that are read here, are those of ESA's
+*Sentinel-2 Products Specification Document* (S2-PDGS-TAS-DI-PSD).
+"""
+
+import re
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from ...transforms.bands import QUANTIFICATION
+from .common import SceneError
+from .naming import band_of_file, classification_among
+
+_METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')
+_POLYGONS = re.compile(r'MSK_CLOUDS_(?:[^/]*_)?B00[^/]*\.gml$')
+_CLASSES = re.compile(r'MSK_CLASSI_B00\.jp2$')
+_INSIDE = re.compile(r'/vsizip/\{(.+)\}/([^}]+)$')
+
+
+class SafeContents(NamedTuple):
+    """What a SAFE product holds.
+
+    Args:
+        bands: Files of each band, as rasterio opens them; several resolutions of a
+            band may be among them.
+        offset: What was added to the digital numbers.
+        date: Start of the acquisition in UTC.
+        clouds: File and kind of the product's cloud mask.
+    """
+
+    bands: dict[str, list[str]]
+    offset: int
+    date: datetime | None
+    clouds: tuple[str, str] | None
+
+
+class _Files(NamedTuple):
+    """The files of a folder or a zip, by the names that they have in it."""
+
+    root: Path
+    names: list[str]
+
+    def path(self, name: str) -> str:
+        """What rasterio opens a file by."""
+        if self.root.is_dir():
+            return str(self.root / name)
+        return f'/vsizip/{{{self.root.resolve().as_posix()}}}/{name}'
+
+
+def _files(path: Path) -> _Files:
+    try:
+        if path.is_dir():
+            found = (file for file in path.rglob('*') if file.is_file())
+            names = [file.relative_to(path).as_posix() for file in found]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SceneError(path, f'cannot be read ({error}).') from error
+    return _Files(path, sorted(names))
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a file that may lie in a zip.
+
+    Args:
+        path: The file, or ``/vsizip/{archive}/name``.
+
+    Returns:
+        Its contents.
+
+    Raises:
+        SceneError: If it cannot be read.
+    """
+    inside = _INSIDE.match(path)
+    try:
+        if not inside:
+            return Path(path).read_bytes()
+        with zipfile.ZipFile(inside[1]) as archive:
+            return archive.read(inside[2])
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise SceneError(path, f'cannot be read ({error}).') from error
+
+
+def read_xml(path: str) -> ET.Element:
+    """Parse an XML file that may lie in a zip.
+
+    Args:
+        path: The file, or ``/vsizip/{archive}/name``.
+
+    Returns:
+        Its root.
+
+    Raises:
+        SceneError: If it cannot be read, or is no XML.
+    """
+    try:
+        return ET.fromstring(read_bytes(path))
+    except ET.ParseError as error:
+        raise SceneError(path, f'is no valid XML ({error}).') from error
+
+
+def is_safe(path: str | PathLike[str]) -> bool:
+    """Tell whether a path is a SAFE product: a zip, or a folder with its metadata."""
+    path = Path(path)
+    if path.suffix.lower() == '.zip':
+        return path.is_file()
+    if not path.is_dir():
+        return False
+    return path.suffix.upper() == '.SAFE' or any(
+        _METADATA.match(file.name) for file in path.glob('*.xml')
+    )
+
+
+def is_metadata(path: Path) -> bool:
+    """Tell whether a file is the metadata of a SAFE product, which stands for it."""
+    return _METADATA.match(path.name) is not None
+
+
+def _texts(root: ET.Element, *tags: str) -> list[str]:
+    """Texts of all elements with one of the tags, whatever their namespace."""
+    found = (node for node in root.iter() if node.tag.rpartition('}')[2] in tags)
+    return [node.text.strip() for node in found if node.text and node.text.strip()]
+
+
+def _numbers(path: str, root: ET.Element, *tags: str) -> set[float]:
+    try:
+        return {float(text) for text in _texts(root, *tags)}
+    except ValueError as error:
+        raise SceneError(path, f'has a {tags[0]} that is no number.') from error
+
+
+def _offset(path: str, root: ET.Element, level: str) -> int:
+    """Offset of the digital numbers, which are checked to be reflectance × 10⁴."""
+    prefix = 'RADIO' if level == '1C' else 'BOA'
+    scales = _numbers(
+        path,
+        root,
+        'QUANTIFICATION_VALUE',
+        'BOA_QUANTIFICATION_VALUE',
+        'L2A_BOA_QUANTIFICATION_VALUE',
+    )
+    if scales - {float(QUANTIFICATION)}:
+        raise SceneError(
+            path,
+            f'has the quantification value {sorted(scales)}; only {QUANTIFICATION} '
+            'can be read. Scale the bands to reflectance × 10000 in a GeoTIFF.',
+        )
+    offsets = _numbers(path, root, f'{prefix}_ADD_OFFSET')
+    if len(offsets) > 1:
+        raise SceneError(
+            path,
+            f'has a different offset in some bands ({sorted(offsets)}). Write the '
+            'bands with one offset to a GeoTIFF.',
+        )
+    return -int(offsets.pop()) if offsets else 0
+
+
+def _date(root: ET.Element) -> datetime | None:
+    tags = ('PRODUCT_START_TIME', 'DATATAKE_SENSING_START', 'SENSING_TIME')
+    for text in (text for tag in tags for text in _texts(root, tag)):
+        try:
+            date = datetime.fromisoformat(text)
+        except ValueError:
+            continue
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return None
+
+
+def _clouds(names: Sequence[str], level: str) -> tuple[str, str] | None:
+    if level == '2A' and (name := classification_among(names)):
+        return name, 'scl'
+    for pattern, kind in ((_CLASSES, 'classi'), (_POLYGONS, 'gml')):
+        if found := [name for name in names if pattern.search(name)]:
+            return found[0], kind
+    return None
+
+
+def read_safe(path: Path) -> SafeContents:
+    """Find out what a SAFE product holds, without extracting it.
+
+    Args:
+        path: The folder, or a zip of it.
+
+    Returns:
+        Bands, offset, date and cloud mask.
+
+    Raises:
+        SceneError: If it is no Sentinel-2 product of level 1C or 2A, holds several, or
+            its metadata cannot be used.
+    """
+    files = _files(path)
+    metadata = [
+        name for name in files.names if _METADATA.match(PurePosixPath(name).name)
+    ]
+    if len(metadata) != 1:
+        fault = (
+            'has no MTD_MSIL1C.xml or MTD_MSIL2A.xml, so it is no Sentinel-2 product.'
+        )
+        if metadata:
+            fault = f'holds {len(metadata)} products ({", ".join(metadata)}).'
+        raise SceneError(path, f'{fault} Give one product of level 1C or 2A.')
+    top, _, name = metadata[0].rpartition('/')
+    level = _METADATA.match(name)[1]  # type: ignore[index]
+    granules: dict[str, list[str]] = {}
+    start = f'{top}/GRANULE/' if top else 'GRANULE/'
+    for file in files.names:
+        if file.startswith(start) and '/' in file[len(start) :]:
+            granules.setdefault(file[len(start) :].split('/')[0], []).append(file)
+    if len(granules) != 1:
+        raise SceneError(
+            path,
+            f'holds {len(granules)} tiles in GRANULE. Give a product of one tile, or '
+            'the IMG_DATA folder of one of its tiles.',
+        )
+    inside = next(iter(granules.values()))
+    bands: dict[str, list[str]] = {}
+    for file in inside:
+        image = PurePosixPath(file)
+        if 'IMG_DATA' in image.parts and (found := band_of_file(image.name)):
+            bands.setdefault(found[0], []).append(files.path(file))
+    if not bands:
+        raise SceneError(path, 'holds no band files in GRANULE/*/IMG_DATA.')
+    xml = files.path(metadata[0])
+    root = read_xml(xml)
+    clouds = _clouds(inside, level)
+    return SafeContents(
+        bands,
+        _offset(xml, root, level),
+        _date(root),
+        (files.path(clouds[0]), clouds[1]) if clouds else None,
+    )

@@ -1,0 +1,290 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""A mapped scene at a glance: one HTML page or one picture, before and after."""
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from rasterio.transform import xy
+
+from ..datasets.plotting import add_legend, panel_figure
+from ..datasets.reading import IGNORE_INDEX, Window
+from ..datasets.scenes.optical import OpticalReader
+from . import scene_page as html
+from .saving import replacing
+from .scene_files import MappedScene, image_detail, read_detail, read_overview
+from .scene_numbers import class_areas, largest_changes, scene_scores
+from .scene_views import (
+    Picture,
+    Views,
+    change_picture,
+    class_picture,
+    look,
+    optical_picture,
+    overview_labels,
+    prompt_picture,
+)
+
+
+def plot_scene(
+    folder: str | PathLike[str],
+    truth: str | PathLike[str] | None = None,
+    size: int = 1024,
+) -> Figure:
+    """Draw a mapped scene: before, after, land cover and change, as far as there are.
+
+    Args:
+        folder: Folder of the scene, as ``torchgeo-tdpcr map`` writes it.
+        truth: A clear Sentinel-2 product on the same grid.
+        size: Largest width and height of a panel in pixels.
+
+    Returns:
+        The figure.
+
+    Raises:
+        SceneError: If the folder holds no scene, or *truth* is not on its grid.
+
+    Example:
+        >>> figure = plot_scene('mapped/T55GEN_20200101')  # doctest: +SKIP
+        >>> figure.savefig('scene.png')  # doctest: +SKIP
+    """
+    views = look(folder, truth, size)
+    row: dict[str, Picture] = {}
+    if views.before is not None:
+        row['Before'] = views.before
+    row['After'] = views.after
+    if views.truth is not None:
+        row['Truth'] = views.truth
+    legend: dict[str, Any] = {}
+    if 'classes' in views.scene.assets:
+        labels = overview_labels(views)
+        row['Land cover'] = class_picture(views.scene, labels)
+        shown = set(np.unique(labels).tolist())
+        legend = {c.name: c.colour for c in views.scene.classes if c.value in shown}
+    if views.change is not None:
+        picture, high = change_picture(views.change)
+        row[f'Change (0 to {high:.0f})'] = picture
+    fig, _ = panel_figure([row], suptitle=views.scene.name)
+    add_legend(fig, legend)
+    return fig
+
+
+def write_report(
+    folder: str | PathLike[str],
+    output: str | PathLike[str] | None = None,
+    truth: str | PathLike[str] | None = None,
+    size: int = 1200,
+) -> Path:
+    """Write an HTML page about a mapped scene, one file that needs no other.
+
+    Overviews are read at a lower resolution, areas block by block and details in
+    windows, so that a whole Sentinel-2 tile takes seconds and little memory. With
+    *truth*, every pixel is read to score it, which takes minutes.
+
+    Args:
+        folder: Folder of the scene, as ``torchgeo-tdpcr map`` writes it.
+        output: File to write (defaults to ``report.html`` in *folder*).
+        truth: A clear Sentinel-2 product on the same grid.
+        size: Largest width and height of an overview in pixels.
+
+    Returns:
+        The file.
+
+    Raises:
+        SceneError: If the folder holds no scene, a raster of it is broken, or *truth*
+            is not on its grid.
+
+    Example:
+        >>> write_report('mapped/T55GEN_20200101')  # doctest: +SKIP
+        PosixPath('mapped/T55GEN_20200101/report.html')
+    """
+    path = Path(folder) / 'report.html' if output is None else Path(output)
+    views = look(folder, truth, size)
+    parts = [
+        *_header(views),
+        *_comparison(views),
+        *_scores(views),
+        *_land_cover(views),
+        *_maps(views),
+        *_details(views),
+    ]
+    text = html.page(views.scene.name, parts)
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8')
+    return path
+
+
+def _header(views: Views) -> list[str]:
+    """Name of the scene, and what it is made from and with."""
+    scene, grid = views.scene, views.scene.grid
+    x, y = abs(grid.transform.a), abs(grid.transform.e)
+    items = [
+        ('Date', _date(scene.properties)),
+        ('Model', _text(scene.properties.get('tdpcr:model'))),
+        ('Checkpoint', _text(scene.properties.get('tdpcr:checkpoint'))),
+        ('Clear pixels kept', _text(scene.properties.get('tdpcr:keep_clear'))),
+        *(
+            (f'Input {key}', _text(value))
+            for key, value in (scene.properties.get('tdpcr:inputs') or {}).items()
+        ),
+        ('CRS', _text(scene.properties.get('proj:code') or grid.crs)),
+        ('Size', f'{grid.width} × {grid.height} pixels of {x:g} × {y:g}'),
+        ('Bands', ', '.join(scene.bands)),
+        ('Offset of digital numbers', f'{scene.offset:g}'),
+    ]
+    return [
+        html.heading(scene.name, level=1),
+        html.facts([(name, text) for name, text in items if text]),
+    ]
+
+
+def _date(properties: dict[str, Any]) -> str:
+    """When the scene was observed, and how that is known where it is a guess."""
+    source = _text(properties.get('tdpcr:datetime_from'))
+    return _text(properties.get('datetime')) + (f' (from: {source})' if source else '')
+
+
+def _text(value: Any) -> str:
+    """Any value of a JSON file as text."""
+    if value is None or isinstance(value, str):
+        return value or ''
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _comparison(views: Views) -> list[str]:
+    """The image before and after."""
+    scale = max(views.scene.grid.height / views.shape[0], 1)
+    caption = f'B4, B3, B2; one pixel here is {scale:.3g} of the scene.'
+    if views.before is None:
+        missing = f'The image before cannot be shown: {views.fault}'
+        return [
+            html.heading('After'),
+            html.note(missing),
+            html.figure(views.after, caption),
+        ]
+    return [
+        html.heading('Before and after'),
+        html.slider(views.before, views.after),
+        html.note(f'Move the line with the mouse or the arrow keys. {caption}'),
+    ]
+
+
+def _scores(views: Views) -> list[str]:
+    """How near to the truth the image is, and the input was."""
+    if views.clear is None:
+        return []
+    scene = views.scene
+    clear = OpticalReader(views.clear.product, scene.bands, views.clear.offset)
+    found = {'After': scene_scores(scene, clear)}
+    if views.original is not None:
+        product = OpticalReader(views.original.product, scene.bands, scene.offset)
+        found = {'Before': scene_scores(scene, clear, product), **found}
+    rows = [
+        [
+            name,
+            f'{s["psnr"]:.2f} dB',
+            f'{s["ssim"]:.4f}',
+            f'{s["mae"]:.4f}',
+            f'{s["sam"]:.2f}°',
+        ]
+        for name, s in found.items()
+        if s
+    ]
+    return [
+        html.heading('Against the truth'),
+        html.table(['', 'PSNR', 'SSIM', 'MAE (reflectance)', 'SAM'], rows),
+        html.note(
+            f'Truth: {views.clear.product.path}. Over all pixels that both have, '
+            f'{len(scene.bands)} bands, digital numbers 0 to 10,000 as 0 to 1.'
+        ),
+    ]
+
+
+def _land_cover(views: Views) -> list[str]:
+    """The class map, and how much each class covers."""
+    scene = views.scene
+    if 'classes' not in scene.assets:
+        return []
+    areas = class_areas(scene)
+    rows = [
+        [
+            area.kind.name,
+            '–' if area.hectares is None else f'{area.hectares:,.1f}',
+            f'{area.pixels:,}',
+            f'{area.share * 100:.1f} %',
+            '–' if area.confidence is None else f'{area.confidence:.0f} %',
+        ]
+        for area in areas
+    ]
+    head = ['Class', 'Area (ha)', 'Pixels', 'Share', 'Mean confidence']
+    picture = class_picture(scene, overview_labels(views))
+    return [
+        html.heading('Land cover'),
+        html.row(
+            [
+                html.figure(picture, 'Land cover, white where there is none', True),
+                html.table(head, rows, [area.kind.colour for area in areas]),
+            ]
+        ),
+        html.note('Areas are counted at full resolution; shares are of mapped pixels.'),
+    ]
+
+
+def _maps(views: Views) -> list[str]:
+    """The prompt and the change."""
+    figures = []
+    if 'prompt' in views.scene.assets:
+        prompt = read_overview(views.scene.assets['prompt'], None, views.shape)
+        caption = 'Degradation prompt, first three components as red, green and blue'
+        figures.append(html.figure(prompt_picture(prompt), caption))
+    if views.change is not None:
+        picture, high = change_picture(views.change)
+        caption = (
+            'Change, mean over the bands of |after − before|: black 0, brightest '
+            f'{high:.0f} digital numbers or more'
+        )
+        figures.append(html.figure(picture, caption))
+    if not figures:
+        return []
+    return [html.heading('What the model did'), html.row(figures)]
+
+
+def _details(views: Views) -> list[str]:
+    """The places that changed most, at full resolution."""
+    if views.change is None:
+        return []
+    parts = []
+    for window in largest_changes(views.change, views.scene.grid):
+        figures = []
+        if views.original is not None:
+            detail = views.original.detail(window)
+            figures.append(html.figure(optical_picture(detail), 'Before'))
+        detail = image_detail(views.scene, window)
+        figures.append(html.figure(optical_picture(detail), 'After'))
+        if views.clear is not None:
+            detail = views.clear.detail(window)
+            figures.append(html.figure(optical_picture(detail), 'Truth'))
+        if 'classes' in views.scene.assets:
+            labels = read_detail(views.scene.assets['classes'], [1], window)[0]
+            codes = np.nan_to_num(labels, nan=IGNORE_INDEX).astype(np.uint8)
+            picture = class_picture(views.scene, codes)
+            figures.append(html.figure(picture, 'Land cover', True))
+        parts += [html.note(_place(views.scene, window)), html.row(figures)]
+    return [html.heading('Where it changed most'), *parts] if parts else []
+
+
+def _place(scene: MappedScene, window: Window) -> str:
+    """Say where a window lies."""
+    x, y = xy(scene.grid.transform, window.top, window.left, offset='ul')
+    return (
+        f'Columns {window.left} to {window.right}, rows {window.top} to '
+        f'{window.bottom}; upper left corner at {x:.0f}, {y:.0f}.'
+    )
