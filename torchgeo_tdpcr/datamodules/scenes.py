@@ -170,7 +170,9 @@ class SceneDataModule(GeoDataModule):
             raise ValueError(
                 f'SceneDataModule has no truth to {stage} with. Use `torchgeo predict`.'
             )
-        dataset = SceneDataset(self._scene_pairs(), **self.kwargs)
+        faults: dict[str, Exception] = {}
+        dataset = SceneDataset(self._scene_pairs(faults), **self.kwargs)
+        dataset.rejected |= faults
         trainer = self.trainer
         self.predict_dataset = dataset
         self.predict_sampler = cast(
@@ -185,17 +187,19 @@ class SceneDataModule(GeoDataModule):
             ),
         )
 
-    def _scene_pairs(self) -> list[ScenePair]:
+    def _scene_pairs(self, faults: dict[str, Exception]) -> list[ScenePair]:
         if self.pairs is not None:
             pairs = read_pairs(self.pairs)
         else:
-            pairs = pair_scenes(cast(Any, self.s2), cast(Any, self.s1), self.max_days)
+            pairs = pair_scenes(
+                cast(Any, self.s2), cast(Any, self.s1), self.max_days, faults
+            )
         if self.cloud_mask is None:
             return pairs
-        if len(pairs) > 1:
+        if len(pairs) + len(faults) > 1:
             raise ValueError(
                 f'`cloud_mask={str(self.cloud_mask)!r}` is of one scene, but there are '
-                f'{len(pairs)}. Give masks in a table, as `pairs`.'
+                f'{len(pairs) + len(faults)}. Give masks in a table, as `pairs`.'
             )
         (pair,) = pairs
         return [replace(pair, cloud_mask=pathlib.Path(self.cloud_mask))]

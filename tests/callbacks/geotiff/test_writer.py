@@ -169,8 +169,13 @@ def test_what_is_there_is_left_alone(
         predict(tmp_path, data(scene, overlap=20))
     assert not CALLS
     assert contents(tmp_path) == before
-    predict(tmp_path, data(scene, overlap=20), overwrite=True)
+    style = tmp_path / 'scene_s2' / 'scene_s2_classes.qml'
+    style.write_text('mine')
+    predict(tmp_path, data(scene, overlap=20), overwrite=True, layers=['image'])
     assert CALLS
+    assert style.read_text() == 'mine'
+    names = {path.name for path in style.parent.iterdir()}
+    assert names == {'scene_s2.json', 'scene_s2_image.tif', style.name}
 
 
 def test_what_belongs_to_others_is_never_replaced(

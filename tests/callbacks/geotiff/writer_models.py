@@ -73,12 +73,11 @@ def predict(
     datamodule = SceneDataModule(**{'patch_size': 64, 'overlap': 16, **data})
     Trainer(
         accelerator='cpu',
-        devices=1,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         callbacks=[GeoTIFFWriter(output_dir, progress=False, **kwargs)],
-        **(trainer or {}),
+        **{'devices': 1, **(trainer or {})},
     ).predict(task or make_task(), datamodule=datamodule)
 
 

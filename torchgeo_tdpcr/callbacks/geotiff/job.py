@@ -220,7 +220,15 @@ class SceneJob:
         if self.folder.exists():
             os.replace(self.folder, old)
         os.replace(self.part, self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists():
+            # What the user put beside the old map stays
+            assets = read_json(old / f'{self.info.name}.json').get('assets', {})
+            made = {Path(asset['href']).name for asset in assets.values()}
+            for path in old.iterdir():
+                new = self.folder / path.name
+                if not new.exists() and path.name.removesuffix('.aux.xml') not in made:
+                    os.replace(path, new)
+            shutil.rmtree(old, ignore_errors=True)
 
     def give_up(self) -> None:
         """Remove what was written."""

@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -85,7 +85,8 @@ class SceneDataset(RasterDataset):
 
         Args:
             pairs: The scenes.
-            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            bands: Names of the Sentinel-2 bands to read, or None for all that the
+                products have.
             offset: What the digital numbers carry on top, or ``'auto'`` to find out
                 from the product's metadata, or else from B10.
             sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
@@ -132,16 +133,13 @@ class SceneDataset(RasterDataset):
             box(*transform_bounds(info.grid.crs, crs, *info.grid.bounds))
             for info in infos
         ]
-        unknown = (self.mint, self.maxt)
+        dates = [info.date or (self.mint, self.maxt) for info in infos]
+        starts, stops = (
+            pd.DatetimeIndex([date[i] for date in dates]).as_unit('ns')
+            for i in range(2)
+        )
         times = pd.IntervalIndex.from_arrays(
-            *(
-                pd.DatetimeIndex([(info.date or unknown)[i] for info in infos]).as_unit(
-                    'ns'
-                )
-                for i in range(2)
-            ),
-            closed='both',
-            name='datetime',
+            starts, stops, closed='both', name='datetime'
         )
         data = {
             'filepath': [info.inputs['s2'] for info in infos],
@@ -397,11 +395,16 @@ def _open(
     inputs = {'s2': str(pair.s2), 's1': str(pair.s1)}
     if pair.cloud_mask is not None:
         inputs['cloud_mask'] = str(pair.cloud_mask)
-    date = None if product.date is None else (product.date, product.date)
+    date = None if product.date is None else (_naive(product.date),) * 2
     info = SceneInfo(
         pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
     )
     return _Readers(info, optical, radar, clouds)
+
+
+def _naive(time: datetime) -> datetime:
+    """The time in UTC without its zone, as pandas and TorchGeo have it."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _timestamp(time: datetime) -> float:

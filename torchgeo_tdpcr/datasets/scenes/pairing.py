@@ -152,7 +152,12 @@ class _Raster(NamedTuple):
     date: datetime | None
 
 
-def pair_scenes(s2: Paths, s1: Paths, max_days: float = 15) -> list[ScenePair]:
+def pair_scenes(
+    s2: Paths,
+    s1: Paths,
+    max_days: float = 15,
+    faults: dict[str, Exception] | None = None,
+) -> list[ScenePair]:
     """Pair each Sentinel-2 product with a Sentinel-1 raster.
 
     Of the rasters at most *max_days* away, that which covers most of the product is
@@ -164,6 +169,8 @@ def pair_scenes(s2: Paths, s1: Paths, max_days: float = 15) -> list[ScenePair]:
         s2: A Sentinel-2 product, a folder that holds several, or a list of both.
         s1: Likewise the Sentinel-1 rasters.
         max_days: Days that may lie between the two.
+        faults: Takes what is wrong with products that cannot be paired, by name, so
+            that the others are. Without it, and if none can be paired, that is raised.
 
     Returns:
         A pair for each Sentinel-2 product, in the order given; those of a folder by
@@ -177,10 +184,16 @@ def pair_scenes(s2: Paths, s1: Paths, max_days: float = 15) -> list[ScenePair]:
         raise ValueError(f'`max_days={max_days}`: give 0 or more.')
     products = [find_optical(path) for path in list_products(s2, optical_in, 's2')]
     rasters = [_radar(path) for path in list_products(s1, radar_in, 's1')]
-    pairs = [
-        ScenePair(product.name, product.path, _choose(product, rasters, max_days))
-        for product in products
-    ]
+    pairs = []
+    for product in products:
+        try:
+            raster = _choose(product, rasters, max_days)
+        except SceneError as error:
+            if faults is None or len(products) == len(faults) + 1:
+                raise
+            faults[product.name] = error
+        else:
+            pairs.append(ScenePair(product.name, product.path, raster))
     return _uniquely_named(products[0].path, pairs)
 
 

@@ -1,0 +1,165 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""From training to a map, through the commands alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+from torchgeo.main import main as torchgeo
+
+from torchgeo_tdpcr.cli import main
+from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
+
+CONF = Path(__file__).parents[1] / 'conf' / 'tdpcr.yaml'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both phases of a small model, trained a little."""
+    folder = tmp_path_factory.mktemp('training')
+    torchgeo(
+        [
+            'fit',
+            '--config',
+            str(CONF),
+            '--data.paths',
+            str(synthetic_root),
+            '--trainer.default_root_dir',
+            str(folder),
+            '--trainer.logger.init_args.save_dir',
+            str(folder),
+            '--trainer.max_epochs',
+            '4',
+            '--model.phase1_epochs',
+            '2',
+        ]
+    )
+    (path,) = folder.rglob('*.ckpt')
+    return path
+
+
+@pytest.fixture(scope='module')
+def scene(tmp_path_factory: pytest.TempPathFactory) -> ScenePaths:
+    return write_scene_pair(tmp_path_factory.mktemp('scene'), size=192, seed=1)
+
+
+def test_map_and_report(
+    tmp_path: Path,
+    checkpoint: Path,
+    scene: ScenePaths,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / 'maps'
+    arguments = ['--checkpoint', str(checkpoint), '--output', str(out), '--no-progress']
+    arguments += ['--s2', str(scene.s2), '--s1', str(scene.s1), '--accelerator', 'cpu']
+    arguments += ['--patch-size', '96', '--overlap', '32']
+    assert main(['map', *arguments]) == 0
+    assert '1 of 1 scenes mapped' in capsys.readouterr().out
+    folder = out / 'scene_s2'
+    item = json.loads((folder / 'scene_s2.json').read_text())
+    assert item['properties']['tdpcr:checkpoint'] == str(checkpoint)
+    assert item['properties']['tdpcr:model'] == 'tdpcr'
+
+    # No step is larger where windows begin or end (64, 96, 128) than elsewhere
+    with rasterio.open(folder / 'scene_s2_image.tif') as file:
+        image = file.read().astype(float)
+    for axis in (1, 2):
+        steps = np.abs(np.diff(image, axis=axis)).mean((0, 3 - axis))
+        borders = np.zeros(len(steps), bool)
+        borders[[63, 95, 127]] = True
+        assert steps[borders].mean() < steps[~borders].mean() + steps[~borders].std()
+
+    assert main(['report', str(folder), '--truth', str(scene.clear)]) == 0
+    assert (folder / 'report.html').stat().st_size > 10_000
+    # A report does not make the map someone else's
+    assert main(['map', *arguments]) == 0
+    assert '1 were there' in capsys.readouterr().out
+
+
+def test_torchgeo_predict_does_the_same(
+    tmp_path: Path, checkpoint: Path, scene: ScenePaths
+) -> None:
+    config = {
+        'trainer': {
+            'accelerator': 'cpu',
+            'logger': False,
+            'default_root_dir': str(tmp_path),
+            'callbacks': [
+                {
+                    'class_path': 'GeoTIFFWriter',
+                    'init_args': {'output_dir': str(tmp_path / 'one')},
+                }
+            ],
+        },
+        'model': {'class_path': 'TDPCRTask'},
+        'data': {
+            'class_path': 'SceneDataModule',
+            'init_args': {'s2': str(scene.s2), 's1': str(scene.s1), 'batch_size': 2},
+        },
+    }
+    path = tmp_path / 'predict.yaml'
+    path.write_text(yaml.safe_dump(config))
+    torchgeo(['predict', '--config', str(path), '--ckpt_path', str(checkpoint)])
+    arguments = ['--checkpoint', str(checkpoint), '--accelerator', 'cpu']
+    arguments += ['--batch-size', '2']
+    arguments += ['--s2', str(scene.s2), '--s1', str(scene.s1), '--no-progress']
+    assert main(['map', *arguments, '--output', str(tmp_path / 'two')]) == 0
+    for name in ('scene_s2_image.tif', 'scene_s2_classes.tif'):
+        one, two = (tmp_path / k / 'scene_s2' / name for k in ('one', 'two'))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_mixed_precision_and_compile(
+    tmp_path: Path, checkpoint: Path, scene: ScenePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda self: compiled.append(self))
+    arguments = [
+        '--checkpoint',
+        str(checkpoint),
+        '--accelerator',
+        'cpu',
+        '--no-progress',
+    ]
+    arguments += ['--s2', str(scene.s2), '--s1', str(scene.s1), '--output']
+    assert main(['map', *arguments, str(tmp_path / 'full')]) == 0
+    mixed = ['--precision', 'bf16-mixed', '--compile', '--layers', 'image']
+    assert main(['map', *arguments, str(tmp_path / 'half'), *mixed]) == 0
+    assert len(compiled) == 1
+    images = []
+    for name in ('full', 'half'):
+        with rasterio.open(tmp_path / name / 'scene_s2/scene_s2_image.tif') as file:
+            images.append(file.read().astype(float))
+    assert not np.array_equal(*images)
+    assert np.abs(images[0] - images[1]).mean() < 50
+
+
+def test_status(
+    tmp_path: Path,
+    checkpoint: Path,
+    scene: ScenePaths,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = ['map', '--output', str(tmp_path / 'maps'), '--no-progress', '--checkpoint']
+    files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
+    assert main([*run, str(tmp_path / 'none.ckpt'), *files]) == 2
+    assert 'there is no such file' in capsys.readouterr().err
+    assert main([*run, str(checkpoint), *files, '--bands', 'B2', 'B3']) == 2
+    assert 'for 13 bands, but `--bands` are 2: B2 B3' in capsys.readouterr().err
+    assert main([*run, str(checkpoint), '--s2', str(tmp_path / 'x'), *files[2:]]) == 2
+    assert str(tmp_path / 'x') in capsys.readouterr().err
+    # One of two has no radar
+    far = write_scene_pair(tmp_path, 'far', size=64, seed=6)
+    with rasterio.open(far.s2, 'r+') as file:
+        file.transform = rasterio.transform.from_origin(0, 0, 10, 10)
+    both = ['--s2', str(scene.s2), str(far.s2), *files[2:], '--accelerator', 'cpu']
+    assert main([*run, str(checkpoint), *both]) == 1
+    captured = capsys.readouterr()
+    assert '1 of 2 scenes mapped' in captured.out
+    assert '1 of 2 scenes could not be mapped' in captured.err
+    assert 'different places' in captured.err
