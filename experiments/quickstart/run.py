@@ -1,14 +1,17 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""The main job on synthetic data: make the set, train both phases, test, show.
+"""The main job on synthetic data: make the set, train both phases, test, map a scene.
 
     python experiments/quickstart/run.py
 
 It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `fit`, and
-`test` with the checkpoint of each phase; then a table and a contact sheet. Written are
-`runs/quickstart/table.md` and `runs/quickstart/contact_sheet.png`.
+`test` with the checkpoint of each phase; then a table and a contact sheet; then
+`torchgeo-tdpcr map` on a synthetic scene. Written are `runs/quickstart/table.md`,
+`runs/quickstart/contact_sheet.png`, and in `runs/quickstart/maps/scene_s2` the cloud-free
+image and the land cover of the scene as GeoTIFFs, with a report.
 """
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,11 @@ from torchgeo.main import main as torchgeo
 
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.callbacks import contact_sheet
+from torchgeo_tdpcr.cli import main as tdpcr
+from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
+SCENE_SIZE = 768
 COLUMNS = ('psnr', 'ssim', 'sam', 'pa', 'miou')
 
 
@@ -98,6 +104,33 @@ def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) ->
     contact_sheet(task, module, dataset, rows).save(path)
 
 
+def map_scene(checkpoint: Path, out: Path) -> Path:
+    """Map a synthetic scene that is no part of the data set, and report.
+
+    Args:
+        checkpoint: The checkpoint.
+        out: Folder to write to; what it holds of an earlier run is replaced.
+
+    Returns:
+        The folder of the map.
+    """
+    for folder in (out / 'scene', out / 'maps'):
+        shutil.rmtree(folder, ignore_errors=True)
+    scene = write_scene_pair(out / 'scene', size=SCENE_SIZE, seed=7)
+    files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
+    options = ['--checkpoint', str(checkpoint), '--output', str(out / 'maps')]
+    layers = ['--layers', 'image', 'classes', 'prompt', 'change']
+    mask = ['--cloud-mask', str(scene.clouds), '--keep-clear']
+    if tdpcr(['map', *files, *options, *layers, *mask, '--accelerator', 'cpu']):
+        raise RuntimeError(f'{scene.s2} could not be mapped; see above.')
+    folder = out / 'maps' / 'scene_s2'
+    for name in ('report.html', 'report.png'):
+        report = ['--truth', str(scene.clear), '--output', str(folder / name)]
+        if tdpcr(['report', str(folder), *report]):
+            raise RuntimeError(f'{folder} could not be reported on; see above.')
+    return folder
+
+
 def main() -> None:
     """Run the main job in the current folder."""
     start = time.perf_counter()
@@ -118,9 +151,11 @@ def main() -> None:
     (out / 'table.md').write_text(text)
     sheet = out / 'contact_sheet.png'
     draw(checkpoints[1], settings['data']['init_args'], sheet)
+    maps = map_scene(checkpoints[1], out)
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
     print(f'\nHeld-out regions of the synthetic set:\n\n{text}')
-    print(f'Contact sheet: {sheet}\nTook {minutes} min {seconds} s.')
+    print(f'Contact sheet: {sheet}\nGeoTIFFs of a scene: {maps}')
+    print(f'Took {minutes} min {seconds} s.')
 
 
 if __name__ == '__main__':

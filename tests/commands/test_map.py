@@ -65,9 +65,10 @@ def test_map_and_report(
     assert item['properties']['tdpcr:checkpoint'] == str(checkpoint)
     assert item['properties']['tdpcr:model'] == 'tdpcr'
 
-    # No step is larger where windows begin or end (64, 96, 128) than elsewhere
+    # No step is larger where windows begin or end (64, 96, 128) than elsewhere; in
+    # bands of 10 m, as those of 20 and 60 m have steps of their own
     with rasterio.open(folder / 'scene_s2_image.tif') as file:
-        image = file.read().astype(float)
+        image = file.read([2, 3, 4, 8]).astype(float)
     for axis in (1, 2):
         steps = np.abs(np.diff(image, axis=axis)).mean((0, 3 - axis))
         borders = np.zeros(len(steps), bool)
