@@ -150,7 +150,8 @@ def write_cog(
         options['level'] = '1'
     if _BANDS_APART:
         options['interleave'] = 'BAND'
-    with rasterio.Env(**GDAL_SETTINGS):
+    # Overviews are made in a temporary file, which need not be small
+    with rasterio.Env(**GDAL_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
         copy(vrt, path, driver='COG', **options)
     vrt.unlink()
 
