@@ -22,26 +22,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument('--s2', nargs='+', help='Sentinel-2 products, or their folder')
     scenes.add_argument('--s1', nargs='+', help='Sentinel-1 rasters, or their folder')
     scenes.add_argument('--cloud-mask', help='cloud mask, nonzero in clouds')
-    scenes.add_argument('--pairs', help='CSV file with the columns s2, s1, cloud_mask')
     scenes.add_argument(
-        '--max-days', type=float, default=15, help='most days between S2 and S1'
+        '--pairs',
+        help='table in place of these: a CSV file with the columns s2 and s1, and '
+        'optionally cloud_mask and name',
     )
     scenes.add_argument(
-        '--offset', type=float, help='what digital numbers carry on top, 0 or 1000'
+        '--max-days',
+        type=float,
+        default=15,
+        help='most days between the two (default: 15)',
     )
-    scenes.add_argument('--sar-scale', choices=('auto', 'db', 'linear'), default='auto')
     scenes.add_argument(
-        '--min-sar-cover', type=float, default=0.9, help='part that radar must cover'
+        '--offset',
+        type=float,
+        help='what digital numbers carry on top, 0 or 1000 (default: found out)',
+    )
+    scenes.add_argument(
+        '--sar-scale',
+        choices=('auto', 'db', 'linear'),
+        default='auto',
+        help='what Sentinel-1 is in (default: found out)',
+    )
+    scenes.add_argument(
+        '--min-sar-cover',
+        type=float,
+        default=0.9,
+        help='part that radar must cover (default: 0.9)',
     )
     model = parser.add_argument_group('model')
     model.add_argument('--checkpoint', required=True, help='checkpoint of TDPCRTask')
     model.add_argument(
         '--bands', nargs='+', help='bands of the model (default: all 13)'
     )
-    model.add_argument('--sar-clip', choices=('joint', 'shared'), default='joint')
-    model.add_argument('--patch-size', type=int, default=256, help='window in pixels')
-    model.add_argument('--overlap', type=int, default=64, help='of windows, in pixels')
-    model.add_argument('--batch-size', type=int, default=4, help='windows in a batch')
+    model.add_argument(
+        '--sar-clip',
+        choices=('joint', 'shared'),
+        default='joint',
+        help='clip range of radar that the model was trained with (default: joint)',
+    )
+    model.add_argument(
+        '--patch-size', type=int, default=256, help='window (default: 256 pixels)'
+    )
+    model.add_argument(
+        '--overlap', type=int, default=64, help='of windows (default: 64 pixels)'
+    )
+    model.add_argument(
+        '--batch-size', type=int, default=4, help='windows in a batch (default: 4)'
+    )
     model.add_argument('--num-workers', type=int, default=0, help='reading processes')
     model.add_argument('--compile', action='store_true', help='compile the model')
     model.add_argument('--precision', default='32-true', help='such as bf16-mixed')
@@ -50,7 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument('--strategy', default='auto', help='such as ddp')
     model.add_argument('--num-nodes', type=int, default=1, help='how many machines')
     output = parser.add_argument_group('output')
-    output.add_argument('--output', default='maps', help='folder to write to')
+    output.add_argument(
+        '--output-dir',
+        '--output',
+        default='maps',
+        help='folder to write to (default: maps)',
+    )
     output.add_argument(
         '--layers',
         nargs='+',
@@ -61,7 +94,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--keep-clear', action='store_true', help='keep observed pixels that are clear'
     )
     output.add_argument(
-        '--feather', type=int, default=16, help='border around clouds in pixels'
+        '--feather',
+        type=int,
+        default=16,
+        help='border around clouds (default: 16 pixels)',
     )
     output.add_argument('--class-names', nargs='+', help='names of the classes')
     output.add_argument(
@@ -108,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compile:
         task.model.compile()
     writer = GeoTIFFWriter(
-        args.output,
+        args.output_dir,
         layers=args.layers,
         keep_clear=args.keep_clear,
         feather=args.feather,

@@ -86,5 +86,6 @@ def run(args: argparse.Namespace) -> int:
     )
     for key, path in zip(paths._fields, paths, strict=True):
         print(f'{key}: {path}')
-    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}')
+    files = f'--s2 {paths.s2} --s1 {paths.s1}'
+    print(f'Map it: torchgeo-tdpcr map {files} --checkpoint CHECKPOINT')
     return 0

@@ -141,6 +141,13 @@ class ChipDataModule(GeoDataModule):
         trainer = self.trainer
         if trainer is None or not trainer.training:
             return super().on_after_batch_transfer(batch, dataloader_idx)
+        size = min(batch['image'].shape[-2:])
+        if size < cast(int, self.patch_size):
+            # kornia would enlarge the chips, and mix the labels
+            raise ValueError(
+                f'`patch_size={self.patch_size}` is larger than the chips, which are '
+                f'{size} pixels. Choose at most that.'
+            )
         for key in ('bounds', 'transform', 'epsg'):
             batch.pop(key, None)
         with batch_seed(trainer):

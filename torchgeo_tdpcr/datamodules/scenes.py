@@ -149,11 +149,12 @@ class SceneDataModule(GeoDataModule):
         )
         #: What predictions depend on, besides the files and the model.
         self.settings = {
-            **self.kwargs,
+            'bands': bands,
+            'offset': offset,
+            'sar_scale': sar_scale,
             'sar_clip': sar_clip,
             'patch_size': patch_size,
             'overlap': overlap,
-            'batch_size': batch_size,
         }
 
     def setup(self, stage: str) -> None:

@@ -17,6 +17,7 @@ from torchgeo.tasks import BaseTask
 
 from ..callbacks import PredictionFigures
 from ..losses import JointLoss
+from ..memory import keep_freed_memory
 from ..models import get_model
 from .evaluation import EvaluationMixin
 from .phases import Phase, Schedule, Training, set_trainable
@@ -177,6 +178,15 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         if scheduler is not None:
             configured['lr_scheduler'] = scheduler
         return cast(OptimizerLRScheduler, configured)
+
+    def setup(self, stage: str) -> None:
+        """Prepare the process for the device.
+
+        Args:
+            stage: Any.
+        """
+        if self.trainer.strategy.root_device.type == 'cpu':
+            keep_freed_memory()
 
     def on_fit_start(self) -> None:
         """Check that the fit has what its phases need."""

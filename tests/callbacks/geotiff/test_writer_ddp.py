@@ -2,13 +2,14 @@
 
 """Scenes shared out over two processes: the same bytes as from one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from writer_models import contents, pairs_csv, predict
+from writer_models import SLEEP, contents, pairs_csv, predict
 
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
@@ -17,12 +18,16 @@ import sys
 sys.path.insert(0, {helpers!r})
 import torch
 torch.set_num_threads(1)
+from datetime import timedelta
 from pathlib import Path
+from lightning.pytorch.strategies import DDPStrategy
 from writer_models import predict
+# Processes of the group give up on each other long before the slower is done
+strategy = DDPStrategy(timeout=timedelta(seconds=15))
 predict(
     Path({out!r}),
     {{'pairs': {pairs!r}}},
-    trainer={{'devices': 2, 'strategy': 'ddp', 'use_distributed_sampler': True}},
+    trainer={{'devices': 2, 'strategy': strategy, 'use_distributed_sampler': True}},
 )
 """
 
@@ -49,6 +54,7 @@ def test_two_processes(tmp_path: Path, scene: ScenePaths, other: ScenePaths) -> 
         text=True,
         timeout=180,
         check=False,
+        env={**os.environ, SLEEP: '18'},
     )
     assert run.returncode != 0
     assert '1 of 3 scenes could not be mapped' in run.stderr

@@ -4,6 +4,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from torchgeo_tdpcr.models import register_model
 CALLS: list[int] = []
 DIE_AT = 'TDPCR_TEST_DIE_AT'
 
+#: Seconds that the first process of several takes longer.
+SLEEP = 'TDPCR_TEST_SLEEP'
+
 
 class Identity(nn.Module):
     """Gives back its input; the class is the rounded brightness of the first band."""
@@ -34,6 +38,8 @@ class Identity(nn.Module):
         CALLS.append(len(image))
         if len(CALLS) == int(os.environ.get(DIE_AT, 0)):
             os.kill(os.getpid(), signal.SIGKILL)
+        if len(CALLS) == 1 and os.environ.get('LOCAL_RANK', '0') == '0':
+            time.sleep(float(os.environ.get(SLEEP, 0)))
         outputs = {'reconstruction': image * self.scale, 'prompt': image[:, :4]}
         if self.num_classes:
             target = image[:, :1] * 10 % self.num_classes

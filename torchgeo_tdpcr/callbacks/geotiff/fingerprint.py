@@ -42,7 +42,7 @@ def fingerprint(info: SceneInfo, weights: str, settings: dict[str, Any]) -> str:
     files = [
         [str(file), file.stat().st_size, file.stat().st_mtime_ns]
         for path in info.inputs.values()
-        for file in _files(Path(path))
+        for file in _files(Path(path).resolve())
     ]
     grid = [info.grid.crs.to_wkt(), *info.grid.transform, *info.grid[2:]]
     parts = [info.name, grid, info.bands, info.offset, files, weights, settings]

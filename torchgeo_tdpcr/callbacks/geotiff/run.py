@@ -76,6 +76,7 @@ class Run:
         self.options = options
         self.dataset = dataset
         self.summary = Summary()
+        self.summary.join()
         self._job: SceneJob | None = None
         self._scene: int | None = None
         self._labels = module.hparams.get('labels')

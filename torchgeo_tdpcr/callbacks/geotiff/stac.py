@@ -3,7 +3,7 @@
 """The STAC item of a mapped scene."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def _dates(info: SceneInfo) -> dict[str, Any]:
     times = [
         Path(path).stat().st_mtime for path in info.inputs.values() if _there(path)
     ]
-    modified = datetime.fromtimestamp(int(min(times, default=0)))
+    modified = datetime.fromtimestamp(int(min(times, default=0)), UTC)
     return {'datetime': _utc(modified), 'tdpcr:datetime_from': 'input file'}
 
 

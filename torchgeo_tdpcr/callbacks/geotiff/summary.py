@@ -4,9 +4,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
+
+#: How long a process waits for the others to finish their scenes, days.
+_PATIENCE = 365
 
 
 class ScenesFailed(RuntimeError):
@@ -37,6 +42,17 @@ class Summary:
     mapped: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    _group: Any = field(init=False, repr=False, compare=False, default=None)
+
+    def join(self) -> None:
+        """Agree with the other processes, if there are any, to wait for each other.
+
+        The group that they are in would give up on each other after minutes, but one
+        may have hours more to do.
+        """
+        if dist.is_available() and dist.is_initialized():
+            patience = timedelta(days=_PATIENCE)
+            self._group = dist.new_group(backend='gloo', timeout=patience)
 
     def conclude(self, rejected: Mapping[str, Exception], output_dir: Path) -> None:
         """Gather what all processes did, say it, and raise if a scene failed.
@@ -48,17 +64,16 @@ class Summary:
         Raises:
             ScenesFailed: If a scene could not be mapped.
         """
-        parts = [self]
+        own = (self.mapped, self.skipped, self.failed)
+        parts = [own]
         first = True
-        if dist.is_available() and dist.is_initialized():
-            parts = [Summary() for _ in range(dist.get_world_size())]
-            dist.all_gather_object(parts, self)
+        if self._group is not None:
+            parts = [own] * dist.get_world_size()
+            dist.all_gather_object(parts, own, self._group)
             first = dist.get_rank() == 0
-        mapped = sorted(name for part in parts for name in part.mapped)
-        skipped = sorted(name for part in parts for name in part.skipped)
-        failed = {
-            name: message for part in parts for name, message in part.failed.items()
-        }
+        mapped = sorted(name for part in parts for name in part[0])
+        skipped = sorted(name for part in parts for name in part[1])
+        failed = {name: message for part in parts for name, message in part[2].items()}
         failed |= {name: str(error) for name, error in rejected.items()}
         total = len(mapped) + len(skipped) + len(failed)
         if first:

@@ -42,8 +42,8 @@ class GeoTIFFWriter(BasePredictionWriter):
                           ``probabilities``.
     ``confidence``        uint8, probability of the class in percent; 255 is missing.
     ``prompt``            float32, first three principal components of ``prompt``.
-    ``change``            uint16, mean of |output − input| over the bands in digital
-                          numbers; 65535 is missing.
+    ``change``            uint16, mean absolute difference of output and input over the
+                          bands, in digital numbers; 65535 is missing.
     ``prediction``        float32, where the task predicts a tensor, such as a
                           regression.
     ====================  ==========================================================
