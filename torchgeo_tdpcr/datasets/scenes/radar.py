@@ -3,6 +3,7 @@
 """Windows of a Sentinel-1 raster on the grid of a scene, in dB."""
 
 from collections.abc import Sequence
+from multiprocessing import parent_process
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -190,16 +191,24 @@ class RadarReader:
         if size is not None:
             height, width = min(height, size), min(width, size)
         image = np.empty((2, height, width), np.float32)
-        for band, values in zip(self.bands, image, strict=True):
-            with reading(band.path):
-                source = self._files[band.path]
+        vv, vh = self.bands
+        # Two bands of one file in one read, for what they share is then decoded once
+        groups = [[0, 1]] if vv.path == vh.path else [[0], [1]]
+        for group in groups:
+            path = self.bands[group[0]].path
+            indexes = [self.bands[i].index for i in group]
+            with reading(path):
+                source = self._files[path]
                 array: NDArray[Any] = source.read(
-                    band.index, window=bounds_of(window), out_shape=(height, width)
+                    indexes,
+                    window=bounds_of(window),
+                    out_shape=(len(indexes), height, width),
                 )
-            values[:] = array
-            nodata = source.nodatavals[band.index - 1]
-            if nodata is not None:
-                values[array == array.dtype.type(nodata)] = np.nan
+            image[group] = array
+            for i, index, values in zip(group, indexes, array, strict=True):
+                nodata = source.nodatavals[index - 1]
+                if nodata is not None and not np.isnan(nodata):
+                    image[i][values == values.dtype.type(nodata)] = np.nan
         return image
 
     def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -241,6 +250,8 @@ class RadarReader:
                 dst_crs=self.grid.crs,
                 dst_nodata=np.nan,
                 tolerance=TOLERANCE,
+                # Threads do not survive a fork, see `reading`
+                num_threads=1 if parent_process() else 2,
                 # Else only what both bands miss would count as missing
                 UNIFIED_SRC_NODATA='NO',
                 **options,
