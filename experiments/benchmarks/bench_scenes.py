@@ -218,7 +218,14 @@ def main() -> None:
                 result = run(Path(out), pairs, device=args.device, **options)
             rows.append(row(name, size, number, result))
             print(rows[-1], flush=True)
-    header = ['', 's', 's per megapixel', 'in the model', 's per window, bare, fp32', 'GiB']
+    header = [
+        '',
+        's',
+        's per megapixel',
+        'in the model',
+        's per window, bare, fp32',
+        'GiB',
+    ]
     text = (
         f'Measured on: {machine(torch.device(args.device))}. Windows of 256 pixels that '
         f'overlap by 64, batches of {BATCH}; input and output compressed; image and '
