@@ -14,21 +14,16 @@ from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets import OSFCR, SEN12MSCR, ChipDataset, SplitBy, SyntheticOSFCR
 from ..samplers import ChipSampler
-from ..transforms import (
-    Sentinel1Denormalize,
-    Sentinel1Normalize,
-    Sentinel2Denormalize,
-    Sentinel2Normalize,
-    random_crop_flip_rotate,
-)
+from ..transforms import random_crop_flip_rotate
 from ..transforms.normalize import SARClip
+from .normalization import NormalizationMixin
 from .resume import batch_seed, global_seed, resume_position
 
 #: Layers that a prediction needs.
 PREDICT_LAYERS = ('s2_cloudy', 's1')
 
 
-class ChipDataModule(GeoDataModule):
+class ChipDataModule(NormalizationMixin, GeoDataModule):
     """Chips in batches: normalised, and augmented for training, on the device.
 
     Training sees a random 128×128 crop, flipped and rotated, of every chip an epoch;
@@ -60,13 +55,9 @@ class ChipDataModule(GeoDataModule):
         self.val_batch_size = max(1, batch_size // 4)
         self.test_batch_size = self.predict_batch_size = self.val_batch_size
 
-        normalize = [Sentinel2Normalize(bands), Sentinel1Normalize(sar_clip)]
-        self.aug = nn.Sequential(*normalize)
+        self.aug = self._set_normalization(bands, sar_clip)
         # Cropping first leaves fewer pixels to normalise.
-        self.train_aug = nn.Sequential(random_crop_flip_rotate(patch_size), *normalize)
-        self._denormalize = nn.Sequential(
-            Sentinel2Denormalize(bands), Sentinel1Denormalize(sar_clip)
-        )
+        self.train_aug = nn.Sequential(random_crop_flip_rotate(patch_size), *self.aug)
 
     def setup(self, stage: str) -> None:
         """Set up datasets and samplers.
@@ -152,22 +143,6 @@ class ChipDataModule(GeoDataModule):
             batch.pop(key, None)
         with batch_seed(trainer):
             return super().on_after_batch_transfer(batch, dataloader_idx)
-
-    def denormalize(self, sample: Sample) -> Sample:
-        """Undo the normalisation.
-
-        Args:
-            sample: A sample or batch with images in [0, 1]. A ``reconstruction`` counts
-                as an image.
-
-        Returns:
-            The same in digital numbers and dB.
-        """
-        sample = cast(Sample, self._denormalize(sample))
-        if 'reconstruction' in sample:
-            optical = self._denormalize[0]
-            sample['reconstruction'] = optical(sample['reconstruction'])
-        return sample
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure | None:
         """Plot a sample as the dataset does.

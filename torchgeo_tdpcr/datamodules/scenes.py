@@ -9,7 +9,6 @@ from typing import Any, Literal, cast
 
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
@@ -17,14 +16,9 @@ from torchgeo.datasets.utils import Path, Sample
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.pairing import ScenePair, pair_scenes, read_pairs
 from ..samplers.windows import WindowSampler
-from ..transforms import (
-    Sentinel1Denormalize,
-    Sentinel1Normalize,
-    Sentinel2Denormalize,
-    Sentinel2Normalize,
-)
 from ..transforms.bands import check_bands
 from ..transforms.normalize import SARClip
+from .normalization import NormalizationMixin
 
 
 class SceneLoader:
@@ -56,7 +50,7 @@ class SceneLoader:
                 yield batch
 
 
-class SceneDataModule(GeoDataModule):
+class SceneDataModule(NormalizationMixin, GeoDataModule):
     """Whole Sentinel-2 products with their Sentinel-1, in overlapping windows.
 
     For ``torchgeo predict`` together with
@@ -141,12 +135,7 @@ class SceneDataModule(GeoDataModule):
         self.pairs = pairs
         self.max_days = max_days
         self.overlap = overlap
-        self.aug = nn.Sequential(
-            Sentinel2Normalize(bands), Sentinel1Normalize(sar_clip)
-        )
-        self._denormalize = nn.Sequential(
-            Sentinel2Denormalize(bands), Sentinel1Denormalize(sar_clip)
-        )
+        self.aug = self._set_normalization(bands, sar_clip)
         #: What predictions depend on, besides the files and the model.
         self.settings = {
             'bands': bands,
@@ -229,21 +218,6 @@ class SceneDataModule(GeoDataModule):
             pin_memory=torch.cuda.is_available(),
         )
         return SceneLoader(dataset, loader)
-
-    def denormalize(self, sample: Sample) -> Sample:
-        """Undo the normalisation.
-
-        Args:
-            sample: A sample or batch with images in [0, 1]. A ``reconstruction`` counts
-                as an image.
-
-        Returns:
-            The same in digital numbers and dB.
-        """
-        sample = cast(Sample, self._denormalize(sample))
-        if 'reconstruction' in sample:
-            sample['reconstruction'] = self._denormalize[0](sample['reconstruction'])
-        return sample
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure | None:
         """Plot a sample as the dataset does.

@@ -4,8 +4,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from datetime import datetime
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,9 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ..plotting import plot_sample
 from ..reading import Window
-from .clouds import CloudReader
 from .common import SceneError, SceneInfo, WindowRun
-from .optical import OpticalReader
+from .opening import SceneFiles, open_scene
 from .pairing import ScenePair
-from .products import find_optical
-from .radar import RadarReader
 
 #: Stands for missing backscatter, in dB: below all that normalisation tells apart.
 MISSING_DB = -99.0
@@ -46,13 +43,6 @@ class SceneFailure:
 
     scene: int
     error: SceneError
-
-
-class _Readers(NamedTuple):
-    info: SceneInfo
-    optical: OpticalReader
-    radar: RadarReader
-    clouds: CloudReader | None
 
 
 class SceneDataset(RasterDataset):
@@ -111,11 +101,11 @@ class SceneDataset(RasterDataset):
         self.rejected: dict[str, Exception] = {}
         #: What went wrong with scenes while they were read, by row of the index.
         self.failures: dict[int, Exception] = {}
-        self._readers: list[_Readers] = []
+        self._readers: list[SceneFiles] = []
         for pair in pairs:
             try:
                 self._readers.append(
-                    _open(pair, bands, offset, sar_scale, min_sar_cover)
+                    open_scene(pair, bands, offset, sar_scale, min_sar_cover)
                 )
             except SceneError as error:
                 if len(pairs) == 1:
@@ -367,44 +357,6 @@ class SceneDataset(RasterDataset):
         rgb = [bands.index(band) for band in self.rgb_bands]
         classes = int(sample['prediction'].max()) + 1 if 'prediction' in sample else 1
         return plot_sample(sample, rgb, max(classes, 2), (), show_titles, suptitle)
-
-
-def _open(
-    pair: ScenePair,
-    bands: Sequence[str] | None,
-    offset: float | Literal['auto'],
-    sar_scale: Literal['auto', 'db', 'linear'],
-    min_sar_cover: float,
-) -> _Readers:
-    """Open the files of a scene and check that they fit together."""
-    product = find_optical(pair.s2)
-    optical = OpticalReader(product, bands, offset)
-    radar = RadarReader(pair.s1, optical.grid, sar_scale)
-    cover = radar.coverage()
-    if cover < min_sar_cover or not cover:
-        what = (
-            f'covers {cover:.0%} of {pair.s2}. Give a raster that covers more, or lower '
-            f'`min_sar_cover` (now {min_sar_cover:g}); what is not covered is missing '
-            'in the output then.'
-            if cover
-            else f'does not cover any of {pair.s2}: they are at different places.'
-        )
-        raise SceneError(pair.s1, what)
-    source = pair.cloud_mask or product.clouds
-    clouds = None if source is None else CloudReader(source, optical.grid)
-    inputs = {'s2': str(pair.s2), 's1': str(pair.s1)}
-    if pair.cloud_mask is not None:
-        inputs['cloud_mask'] = str(pair.cloud_mask)
-    date = None if product.date is None else (_naive(product.date),) * 2
-    info = SceneInfo(
-        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
-    )
-    return _Readers(info, optical, radar, clouds)
-
-
-def _naive(time: datetime) -> datetime:
-    """The time in UTC without its zone, as pandas and TorchGeo have it."""
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def _timestamp(time: datetime) -> float:

@@ -1,0 +1,82 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Opening a scene: its files, and whether they fit together."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from .clouds import CloudReader
+from .common import SceneError, SceneInfo
+from .optical import OpticalReader
+from .pairing import ScenePair
+from .products import find_optical
+from .radar import RadarReader
+
+
+class SceneFiles(NamedTuple):
+    """The opened files of a scene.
+
+    Args:
+        info: What there is to know of it.
+        optical: Reads Sentinel-2.
+        radar: Reads Sentinel-1.
+        clouds: Reads the cloud mask, None where there is none.
+    """
+
+    info: SceneInfo
+    optical: OpticalReader
+    radar: RadarReader
+    clouds: CloudReader | None
+
+
+def open_scene(
+    pair: ScenePair,
+    bands: Sequence[str] | None,
+    offset: float | Literal['auto'],
+    sar_scale: Literal['auto', 'db', 'linear'],
+    min_sar_cover: float,
+) -> SceneFiles:
+    """Open the files of a scene and check that they fit together.
+
+    Args:
+        pair: The files.
+        bands: Names of the Sentinel-2 bands to read, None for all.
+        offset: What the digital numbers carry on top, or ``'auto'``.
+        sar_scale: What the radar is in, or ``'auto'``.
+        min_sar_cover: Part of the scene that radar must cover at least.
+
+    Returns:
+        The opened files.
+
+    Raises:
+        SceneError: If a file cannot be used, or radar covers too little.
+    """
+    product = find_optical(pair.s2)
+    optical = OpticalReader(product, bands, offset)
+    radar = RadarReader(pair.s1, optical.grid, sar_scale)
+    cover = radar.coverage()
+    if cover < min_sar_cover or not cover:
+        what = (
+            f'covers {cover:.0%} of {pair.s2}. Give a raster that covers more, or lower '
+            f'`min_sar_cover` (now {min_sar_cover:g}); what is not covered is missing '
+            'in the output then.'
+            if cover
+            else f'does not cover any of {pair.s2}: they are at different places.'
+        )
+        raise SceneError(pair.s1, what)
+    source = pair.cloud_mask or product.clouds
+    clouds = None if source is None else CloudReader(source, optical.grid)
+    inputs = {'s2': str(pair.s2), 's1': str(pair.s1)}
+    if pair.cloud_mask is not None:
+        inputs['cloud_mask'] = str(pair.cloud_mask)
+    date = None if product.date is None else (_naive(product.date),) * 2
+    info = SceneInfo(
+        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+    )
+    return SceneFiles(info, optical, radar, clouds)
+
+
+def _naive(time: datetime) -> datetime:
+    """The time in UTC without its zone, as pandas and TorchGeo have it."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
