@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from torchgeo_tdpcr import SyntheticOSFCR
+from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,21 @@ def samples() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip('needs the real samples: set TDPCR_SAMPLES to their folder')
     return Path(folder)
+
+
+@pytest.fixture(scope='session')
+def scene(tmp_path_factory: pytest.TempPathFactory) -> ScenePaths:
+    """A scene with a missing corner, larger than a window and no multiple of one."""
+    root = tmp_path_factory.mktemp('scene')
+    return write_scene_pair(
+        root, size=(150, 204), seed=3, nodata_corner=True, sar_margin=24
+    )
+
+
+@pytest.fixture(scope='session')
+def other(tmp_path_factory: pytest.TempPathFactory) -> ScenePaths:
+    """Another scene at the same place, as one file a band, radar in another zone."""
+    root = tmp_path_factory.mktemp('other')
+    return write_scene_pair(
+        root, 'other', size=96, seed=4, kind='bands', sar_epsg=32633, sar_scale='linear'
+    )
