@@ -150,6 +150,9 @@ def test_status(
     files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
     assert main([*run, str(tmp_path / 'none.ckpt'), *files]) == 2
     assert 'there is no such file' in capsys.readouterr().err
+    (tmp_path / 'none.ckpt').write_text('no checkpoint')
+    assert main([*run, str(tmp_path / 'none.ckpt'), *files]) == 2
+    assert 'cannot be read as a checkpoint of TDPCRTask' in capsys.readouterr().err
     assert main([*run, str(checkpoint), *files, '--bands', 'B2', 'B3']) == 2
     assert 'for 13 bands, but `--bands` are 2: B2 B3' in capsys.readouterr().err
     assert main([*run, str(checkpoint), '--s2', str(tmp_path / 'x'), *files[2:]]) == 2

@@ -3,7 +3,9 @@
 """``torchgeo-tdpcr map``."""
 
 import argparse
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 NAME = 'map'
@@ -96,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--feather',
         type=int,
-        default=16,
-        help='border around clouds (default: 16 pixels)',
+        default=8,
+        help='border around clouds (default: 8 pixels)',
     )
     output.add_argument('--class-names', nargs='+', help='names of the classes')
     output.add_argument(
@@ -108,17 +110,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Map the scenes. Returns 1 if some could not be mapped, else 0."""
+    _check_paths(args)
+    # The advertisements of Lightning, and warnings that nobody can do anything about
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    warnings.filterwarnings('ignore', '.*LeafSpec.*')
     from lightning.pytorch import Trainer
 
     from ..callbacks import GeoTIFFWriter, ScenesFailed
     from ..datamodules import SceneDataModule
     from ..tasks import TDPCRTask
 
-    if not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(
-            f'`--checkpoint {args.checkpoint}`: there is no such file.'
-        )
-    task = TDPCRTask.load_from_checkpoint(args.checkpoint, map_location='cpu')
+    try:
+        task = TDPCRTask.load_from_checkpoint(args.checkpoint, map_location='cpu')
+    except Exception as error:
+        raise ValueError(
+            f'`--checkpoint {args.checkpoint}` cannot be read as a checkpoint of '
+            f'TDPCRTask ({str(error).splitlines()[0]}). Give a file that training wrote, '
+            'such as lightning_logs/version_0/checkpoints/….ckpt.'
+        ) from error
     datamodule = SceneDataModule(
         s2=_one_or_many(args.s2),
         s1=_one_or_many(args.s1),
@@ -139,7 +148,8 @@ def run(args: argparse.Namespace) -> int:
     if channels != len(bands):
         raise ValueError(
             f'{args.checkpoint} is of a model for {channels} bands, but `--bands` are '
-            f'{len(bands)}: {" ".join(bands)}. Name those that it was trained with.'
+            f'{len(bands)}: {" ".join(bands)}. Name those that it was '
+            'trained with, and give products that have them.'
         )
     if args.compile:
         task.model.compile()
@@ -170,7 +180,20 @@ def run(args: argparse.Namespace) -> int:
     except ScenesFailed as error:
         print(error, file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, SystemExit):
+        print('Interrupted. The same command goes on from here.', file=sys.stderr)
+        raise
     return 0
+
+
+def _check_paths(args: argparse.Namespace) -> None:
+    """Raise for paths that are not there, before anything heavy is imported."""
+    for option in ('checkpoint', 's2', 's1', 'pairs', 'cloud_mask'):
+        given = getattr(args, option) or []
+        for path in [given] if isinstance(given, str) else given:
+            if not Path(path).exists():
+                name = option.replace('_', '-')
+                raise FileNotFoundError(f'`--{name} {path}`: there is no such file.')
 
 
 def _one_or_many(paths: list[str] | None) -> str | list[str] | None:

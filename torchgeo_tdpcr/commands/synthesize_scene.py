@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs='+',
         metavar='PIXELS',
-        help='side, or height and width, in pixels of 10 m (1024)',
+        help='side, or height and width, in pixels of 10 m (1020)',
     )
     parser.add_argument('--seed', type=int, help='seed of everything random (0)')
     parser.add_argument(

@@ -92,6 +92,7 @@ def test_what_the_files_say(tmp_path: Path, scene: ScenePaths) -> None:
             assert file.crs == source.crs
             assert file.transform == source.transform
         assert image.descriptions == source.descriptions
+        assert [c.name for c in image.colorinterp[1:4]] == ['blue', 'green', 'red']
         assert (image.nodata, classes.nodata) == (0, 255)
         assert image.offsets == (-0.1,) * 13
         assert classes.colormap(1)[0] == (65, 155, 223, 255)
@@ -165,7 +166,7 @@ def test_what_is_there_is_left_alone(
     predict(tmp_path, data(scene))
     assert not CALLS
     assert '0 of 1 scenes mapped' in capsys.readouterr().out
-    with pytest.raises(ScenesFailed, match='in another way'):
+    with pytest.raises(ScenesFailed, match='with other settings'):
         predict(tmp_path, data(scene, overlap=20))
     assert not CALLS
     assert contents(tmp_path) == before

@@ -57,8 +57,17 @@ def finished_fingerprint(output_dir: Path, name: str) -> str | None:
     folder = scene_folder(output_dir, name)
     if not folder.exists():
         return None
-    properties = read_json(folder / f'{name}.json').get('properties', {})
+    properties = finished_properties(output_dir, name)
     return str(properties.get('tdpcr:fingerprint', ''))
+
+
+def finished_properties(output_dir: Path, name: str) -> dict[str, Any]:
+    """What the item of a finished scene says, empty where there is none."""
+    folder = scene_folder(output_dir, name)
+    properties: dict[str, Any] = read_json(folder / f'{name}.json').get(
+        'properties', {}
+    )
+    return properties
 
 
 def rows_done(output_dir: Path, name: str, fingerprint: str) -> int:

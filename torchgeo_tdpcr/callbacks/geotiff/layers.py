@@ -20,6 +20,9 @@ from ...datasets.scenes.common import SceneInfo
 from ...transforms.bands import QUANTIFICATION
 from .raster import Band, RawRaster
 
+#: What viewers show the bands as.
+_CHANNELS = {'B4': 'Red', 'B3': 'Green', 'B2': 'Blue'}
+
 #: Colours of classes that have one by custom; others get those of ``tab20``.
 COLORS = {
     'water': (65, 155, 223),
@@ -162,7 +165,12 @@ class ImageLayer(Layer):
         names = info.bands or [f'Band {i + 1}' for i in range(count)]
         scale = 1 / QUANTIFICATION
         return [
-            Band(name, scale=scale, offset=-info.offset / QUANTIFICATION)
+            Band(
+                name,
+                scale=scale,
+                offset=-info.offset / QUANTIFICATION,
+                channel=_CHANNELS.get(name, ''),
+            )
             for name in names
         ]
 

@@ -37,6 +37,7 @@ class Band:
         unit: Unit of measurement, '' for none.
         classes: Names of the classes, from 0 on.
         colors: Colour of each class, 0 to 255.
+        channel: Which colour viewers show it as: ``'Red'``, ``'Green'``, ``'Blue'``.
     """
 
     description: str
@@ -45,6 +46,7 @@ class Band:
     unit: str = ''
     classes: tuple[str, ...] = ()
     colors: tuple[tuple[int, int, int], ...] = ()
+    channel: str = ''
 
 
 @dataclass(slots=True)
@@ -188,6 +190,8 @@ def _describe(
             add(element, 'Scale', repr(band.scale))
         if band.unit:
             add(element, 'UnitType', band.unit)
+        if band.channel:
+            add(element, 'ColorInterp', band.channel)
         if band.colors:
             add(element, 'ColorInterp', 'Palette')
             table = ElementTree.SubElement(element, 'ColorTable')

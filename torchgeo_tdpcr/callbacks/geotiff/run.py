@@ -14,9 +14,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...datasets.reading import Window
-from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.common import SceneError, SceneInfo
 from .fingerprint import fingerprint, weights_hash
-from .job import SceneJob, finished_fingerprint, rows_done
+from .job import (
+    SceneJob,
+    finished_fingerprint,
+    finished_properties,
+    rows_done,
+)
 from .keep_clear import cloud_weight
 from .layers import (
     ChangeLayer,
@@ -129,8 +134,8 @@ class Run:
         if found is not None and (not found or not self.options.overwrite):
             folder = str(self.output_dir / info.name)
             fault = (
-                'holds a map that was made from other files or in another way. Give '
-                'another `output_dir`, or set `overwrite`.'
+                f'holds a map that was made {self._difference(info)}. Give another '
+                '`output_dir`, or set `overwrite`.'
                 if found
                 else 'holds something else than a map. Give another `output_dir`.'
             )
@@ -139,6 +144,18 @@ class Run:
         if isinstance(self.dataset, Mosaic):
             return 0
         return rows_done(self.output_dir, info.name, self._marks[scene])
+
+    def _difference(self, info: SceneInfo) -> str:
+        """Say how the map that is there was made otherwise."""
+        there = finished_properties(self.output_dir, info.name)
+        if (
+            there.get('tdpcr:weights_sha256')
+            != self._properties['tdpcr:weights_sha256']
+        ):
+            return 'with another checkpoint'
+        if there.get('tdpcr:inputs') != info.inputs:
+            return 'from other files'
+        return 'with other settings, or from files that have changed'
 
     def add(self, prediction: Any, batch: Any, queries: Sequence[Any] | None) -> None:
         """Blend the windows of a batch into their scene.

@@ -58,7 +58,7 @@ class GeoTIFFWriter(BasePredictionWriter):
         output_dir: PathLike,
         layers: Sequence[LayerName] | None = None,
         keep_clear: bool = False,
-        feather: int = 16,
+        feather: int = 8,
         class_names: Sequence[str] | None = None,
         class_colors: Sequence[Sequence[int]] | None = None,
         name: str = 'prediction',

@@ -67,9 +67,10 @@ def open_scene(
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds
     clouds = None if source is None else CloudReader(source, optical.grid)
-    inputs = {'s2': str(pair.s2), 's1': str(pair.s1)}
+    # Absolute, so that they can be found again from anywhere
+    inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     if pair.cloud_mask is not None:
-        inputs['cloud_mask'] = str(pair.cloud_mask)
+        inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     date = None if product.date is None else (_naive(product.date),) * 2
     info = SceneInfo(
         pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)

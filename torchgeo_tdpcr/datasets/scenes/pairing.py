@@ -248,8 +248,8 @@ def _choose(
         names = ', '.join(str(raster.path) for raster in rasters[:3])
         raise SceneError(
             product.path,
-            f'and {names}{" …" if len(rasters) > 3 else ""} are at different places: no '
-            'pixel of it has Sentinel-1.',
+            f'has Sentinel-1 nowhere: it and {names}{" …" if len(rasters) > 3 else ""} '
+            'are at different places.',
         )
     equal = [raster for raster, part in measured.items() if part >= best - _SAME]
     dated = [raster for raster in equal if days[raster] is not None]

@@ -281,11 +281,12 @@ def _from_raster(path: Path) -> OpticalProduct:
         if count == len(labels) - 1:
             labels.remove('B10')
     if not named and count != len(labels):
+        swapped = 'Were Sentinel-1 and Sentinel-2 swapped? ' if count == 2 else ''
         raise SceneError(
             path,
-            f'has {count} band{"s" * (count != 1)}, which could be any. '
+            f'has {count} band{"s" * (count != 1)}, which could be any. {swapped}'
             'Give 13 (B1 to B12 with B8A), 12 (without B10), or describe the bands: '
-            "`dataset.descriptions = ('B2', 'B3', …)` in rasterio.",
+            "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'.",
         )
     bands = {label: BandFile(file, i) for i, label in enumerate(labels, 1) if label}
     return OpticalProduct(

@@ -62,7 +62,7 @@ class ScenePaths(NamedTuple):
 def write_scene_pair(
     root: str | os.PathLike[str],
     name: str = 'scene',
-    size: int | tuple[int, int] = 1024,
+    size: int | tuple[int, int] = 1020,
     seed: int = 0,
     kind: Kind = 'geotiff',
     cover: float = 0.4,
@@ -85,7 +85,7 @@ def write_scene_pair(
       name has the date and not `name`,
     - `'zip'`: the same in `S2A_MSIL1C_….SAFE.zip`.
 
-    A scene of 1024 × 1024 takes a few seconds and 0.5 GB of memory, which grow with
+    A scene of 1020 × 1020 takes a few seconds and 0.5 GB of memory, which grow with
     the area.
 
     Args:
