@@ -1,23 +1,47 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Models: the building blocks, TDP-CR, and the registry of models by name."""
+"""Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
+from .cloudseg import CloudSeg
+from .dsen2cr import DSen2CR
+from .ecrformer import ECRformer, ecrformer_light
+from .emrdm import EMRDM
 from .fusion import ConcatFusion, PromptGuidedFusion
+from .glfcr import GLFCR
+from .hdrsanet import HDRSANet
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
+from .hpncr import HPNCR
 from .nafblock import NAFBlock
 from .prompt import PromptGenerator
-from .registry import get_model, list_models, register_model
+from .recipes import Recipe
+from .registry import get_model, get_recipe, list_models, register_model
+from .segcr import SegCR
+from .segformer import SegFormer
 from .tdpcr import TDPCR, tdpcr_small
+from .uncrtaints import UnCRtainTS
 
 __all__ = (
+    'EMRDM',
+    'GLFCR',
+    'HPNCR',
     'TDPCR',
+    'CloudSeg',
     'ConcatFusion',
+    'DSen2CR',
+    'ECRformer',
+    'HDRSANet',
     'LiteralSegmentationDecoder',
     'NAFBlock',
     'PromptGenerator',
     'PromptGuidedFusion',
+    'Recipe',
+    'SegCR',
+    'SegFormer',
     'SegmentationDecoder',
+    'UnCRtainTS',
+    'ecrformer_light',
     'get_model',
+    'get_recipe',
     'list_models',
     'register_model',
     'tdpcr_small',

@@ -12,16 +12,22 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from .recipes import Recipe
+
 Builder = TypeVar('Builder', bound=Callable[..., nn.Module])
 
 _MODELS: dict[str, Callable[..., nn.Module]] = {}
+_RECIPES: dict[str, Recipe] = {}
 
 
-def register_model(name: str) -> Callable[[Builder], Builder]:
+def register_model(
+    name: str, recipe: Recipe | None = None
+) -> Callable[[Builder], Builder]:
     """Register a model under a name, for use as ``TDPCRTask(model=name)``.
 
     Args:
         name: The name.
+        recipe: How the authors of the model trained it, where that is known.
 
     Returns:
         A decorator for the class or function that builds the model.
@@ -43,6 +49,8 @@ def register_model(name: str) -> Callable[[Builder], Builder]:
                 'Choose another name.'
             )
         _MODELS[name] = builder
+        if recipe is not None:
+            _RECIPES[name] = recipe
         return builder
 
     return register
@@ -80,3 +88,19 @@ def get_model(name: str, **kwargs: Any) -> nn.Module:
             'register yours with torchgeo_tdpcr.models.register_model.'
         )
     return _MODELS[name](**kwargs)
+
+
+def get_recipe(name: str) -> Recipe | None:
+    """How the authors of a registered model trained it.
+
+    Args:
+        name: Name of the model.
+
+    Returns:
+        The recipe, None where the model has none.
+
+    Example:
+        >>> get_recipe('tdpcr') is None
+        True
+    """
+    return _RECIPES.get(name)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
 from .nafblock import naf_stage
+from .padding import check_inputs, padded
 from .prompt import PromptGenerator
 from .registry import register_model
 
@@ -190,10 +190,10 @@ class TDPCR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        self._check(image, image_sar)
+        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
         height, width = image.shape[-2:]
-        image = self._padded(image)
-        image_sar = self._padded(image_sar)
+        image = padded(image, self.stride)
+        image_sar = padded(image_sar, self.stride)
 
         prompt = None if self.prompt_generator is None else self.prompt_generator(image)
         optical, sar = self.optical_stem(image), self.sar_stem(image_sar)
@@ -222,34 +222,6 @@ class TDPCR(nn.Module):
         if self.segmentation_decoder is not None and self.segments:
             outputs['logits'] = self.segmentation_decoder(decoded[::-1])
         return {key: value[..., :height, :width] for key, value in outputs.items()}
-
-    def _check(self, image: Tensor, image_sar: Tensor) -> None:
-        """Raise if the inputs are not what the model was built for."""
-        for name, value, channels in (
-            ('image', image, self.in_channels),
-            ('image_sar', image_sar, self.sar_channels),
-        ):
-            if value.ndim != 4 or value.shape[1] != channels:
-                raise ValueError(
-                    f'`{name}` has shape {tuple(value.shape)}, but this model was built '
-                    f'for B×{channels}×H×W. Select {channels} bands in the data module, '
-                    'or build the model for the bands that you have.'
-                )
-        if image.shape[-2:] != image_sar.shape[-2:]:
-            raise ValueError(
-                f'`image` is {tuple(image.shape[-2:])} pixels but `image_sar` is '
-                f'{tuple(image_sar.shape[-2:])}. Bring both to one grid.'
-            )
-
-    def _padded(self, x: Tensor) -> Tensor:
-        """Repeat the border up to a multiple of the stride, in channels_last."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        stride = self.stride
-        # Written so that torch.export sees 0 where the size is a multiple of the stride.
-        below, right = ((n + stride - 1) // stride * stride - n for n in x.shape[-2:])
-        if below or right:
-            x = F.pad(x, (0, right, 0, below), mode='replicate')
-        return x
 
 
 def _down(in_channels: int, out_channels: int) -> nn.Conv2d:

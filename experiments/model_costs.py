@@ -1,0 +1,88 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Parameters and multiply-adds of every registered model, beside published figures.
+
+    python experiments/model_costs.py
+
+It prints a table and writes it to `docs/results/models.md`. Nothing is computed: models
+and inputs lie on PyTorch's meta device.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from torchgeo_tdpcr.models import get_model, get_recipe, list_models
+
+#: Parameters in millions and multiply-adds in 10⁹ as counted on the authors' own models,
+#: at 13 + 2 channels and 256×256 pixels.
+KNOWN: dict[str, tuple[str, str]] = {
+    'dsen2cr': ('18.947', '1241.2'),
+    'glfcr': ('14.827', '249.7'),
+    'hpncr': ('3.686', '17.6'),
+    'emrdm': ('39.134', '192 (one step)'),
+    'cloudseg': ('203.250', '–'),
+    'uncrtaints': ('0.520', '27.9'),
+    'ecrformer': ('11.29', '102'),
+    'ecrformer_light': ('3.70', '34–36'),
+    'tdpcr': ('5.95', '19.1'),
+}
+
+#: Models that map land cover, with the seven classes of LuojiaSET-OSFCR.
+SEGMENTING = ('tdpcr', 'tdpcr_small', 'cloudseg', 'segcr', 'segformer')
+
+
+def row(name: str) -> list[str]:
+    """A row of the table."""
+    num_classes = 7 if name in SEGMENTING else None
+    arguments: dict[str, Any] = {'in_channels': 13, 'sar_channels': 2}
+    with torch.device('meta'):
+        model = get_model(name, num_classes=num_classes, **arguments).eval()
+        image, sar = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(image, sar)
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    flops = counter.get_total_flops() / 1e9
+    known = KNOWN.get(name, ('–', '–'))
+    return [
+        f'`{name}`',
+        f'{parameters:.3f}',
+        known[0],
+        f'{flops / 2:.1f}',
+        known[1],
+        f'{flops:.1f}',
+        'yes' if get_recipe(name) else 'no',
+    ]
+
+
+def main() -> None:
+    """Count, print and write."""
+    parser = argparse.ArgumentParser(description='Count parameters and multiply-adds.')
+    parser.add_argument('--out', type=Path, default=Path('docs/results/models.md'))
+    args = parser.parse_args()
+    rows = [row(name) for name in list_models()]
+    header = [
+        'Model',
+        'Parameters (M)',
+        'known',
+        'Multiply-adds (G)',
+        'known',
+        'FLOPs (G)',
+        'own recipe',
+    ]
+    rule = ['---', *['---:'] * (len(header) - 1)]
+    lines = [f'| {" | ".join(cells)} |' for cells in (header, rule, *rows)]
+    text = '\n'.join(lines) + '\n'
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    part = args.out.with_name(f'.{args.out.name}.tmp')
+    part.write_text(text, encoding='utf-8')
+    os.replace(part, args.out)
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,194 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from torchgeo_tdpcr.models.dsen2cr import (
+    RECIPE,
+    DSen2CR,
+    ResidualBlock,
+    cloud_adaptive_loss,
+)
+from torchgeo_tdpcr.models.registry import get_model, get_recipe
+
+SMALL = {'channels': 8, 'num_blocks': 2}
+
+
+def batch_of(count: int = 2, height: int = 16, width: int = 16) -> dict:
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    return {
+        'image': rand(count, 13, height, width),
+        'image_sar': rand(count, 2, height, width),
+        'image_clear': rand(count, 13, height, width),
+        'mask_cloud': (rand(count, height, width) > 0.4).long(),
+    }
+
+
+def small(**kwargs: object) -> DSen2CR:
+    torch.manual_seed(0)
+    return DSen2CR(**{**SMALL, **kwargs})  # type: ignore[arg-type]
+
+
+def test_parameters_and_multiply_adds() -> None:
+    with torch.device('meta'):
+        model = DSen2CR()
+        inputs = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
+    assert sum(p.numel() for p in model.parameters()) == 18_947_341
+    with FlopCounterMode(display=False) as counter:
+        model(*inputs)
+    assert round(counter.get_total_flops() / 2e9, 1) == 1241.2
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70)])
+def test_any_size(height: int, width: int) -> None:
+    batch = batch_of(2, height, width)
+    out = small()(batch['image'], batch['image_sar'])
+    assert out['reconstruction'].shape == (2, 13, height, width)
+    assert out['reconstruction'].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_predicts_a_correction_in_the_scale_of_the_paper() -> None:
+    model = small()
+    batch = batch_of()
+    seen = []
+    model.body.register_forward_hook(lambda _, args, out: seen.append((args[0], out)))
+    out = model(batch['image'], batch['image_sar'])['reconstruction']
+    (x, correction), *_ = seen
+    # [0, 1] is digital numbers / 10000; the network works in digital numbers / 2000
+    torch.testing.assert_close(x[:, :13], batch['image'] * 10000 / 2000)
+    torch.testing.assert_close(x[:, 13:], batch['image_sar'] * 2)
+    expected = (x[:, :13] + correction) * 2000 / 10000
+    torch.testing.assert_close(out, expected)
+
+
+def test_residual_block_adds_a_tenth() -> None:
+    torch.manual_seed(0)
+    block, x = ResidualBlock(4), torch.randn(1, 4, 6, 6)
+    first, _, second = block.body
+    expected = x + 0.1 * second(first(x).clamp(min=0))
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_every_parameter_learns() -> None:
+    model = small()
+    RECIPE.losses(model, batch_of())['loss'].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_overfits_two_chips() -> None:
+    # the 13 bands of noise are independent: fewer channels cannot carry them all
+    model = small(channels=48)
+    batch = batch_of()
+    batch['image_clear'] = 0.5 * batch['image'] + 0.2
+    batch['mask_cloud'] = torch.ones_like(batch['mask_cloud'])
+    optimizer = torch.optim.NAdam(model.parameters(), lr=1e-3)
+    history = []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = RECIPE.losses(model, batch)['loss']
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert history[-1] < 0.4 * history[0]
+
+
+def test_losses_against_numpy() -> None:
+    batch = batch_of()
+    model = small()
+    found = RECIPE.losses(model, batch)
+    image, clear = batch['image'].numpy(), batch['image_clear'].numpy()
+    mask = batch['mask_cloud'].numpy()[:, None]
+    prediction = model(batch['image'], batch['image_sar'])['reconstruction']
+    p = prediction.detach().numpy()
+    adaptive = np.mean((1 - mask) * np.abs(p - image) + mask * np.abs(p - clear))
+    target = np.mean(np.abs(p - clear))
+    assert found['loss_adaptive'].item() == pytest.approx(adaptive, rel=1e-5)
+    assert found['loss_target'].item() == pytest.approx(target, rel=1e-5)
+    assert found['loss'].item() == pytest.approx(adaptive + target, rel=1e-5)
+    boolean = batch['mask_cloud'].bool()
+    half = cloud_adaptive_loss(
+        prediction, batch['image'], batch['image_clear'], boolean, 0.5
+    )
+    assert half['loss'].item() == pytest.approx(adaptive + target / 2, rel=1e-5)
+
+
+def test_loss_is_computed_in_full_precision() -> None:
+    batch = batch_of()
+    arguments = [batch[key].half() for key in ('image_clear', 'image', 'image_clear')]
+    found = cloud_adaptive_loss(*arguments, batch['mask_cloud'])
+    assert {value.dtype for value in found.values()} == {torch.float32}
+
+
+def test_losses_need_a_mask_of_the_right_shape_and_values() -> None:
+    batch = batch_of()
+    mask = batch.pop('mask_cloud')
+    with pytest.raises(KeyError, match=r"no 'mask_cloud' among .*cloud masks"):
+        RECIPE.losses(small(), batch)
+    for wrong, error, named in (
+        (mask[:1], ValueError, 'mask_cloud: shape'),
+        (mask + 1, ValueError, 'mask_cloud: holds'),
+        (mask.float(), TypeError, 'mask_cloud: expected'),
+    ):
+        with pytest.raises(error, match=named):
+            RECIPE.losses(small(), {**batch, 'mask_cloud': wrong})
+
+
+def test_recipe() -> None:
+    assert get_recipe('dsen2cr') is RECIPE
+    assert (RECIPE.crop, RECIPE.batch_size) == (128, 16)
+    optimizer = RECIPE.optimizer(small().parameters())
+    assert isinstance(optimizer, torch.optim.NAdam)
+    assert optimizer.defaults['lr'] == 7e-5
+
+
+def test_compiles_without_graph_breaks() -> None:
+    model, batch = small(), batch_of(1, 15, 18)
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend='eager')
+    torch.testing.assert_close(
+        compiled(batch['image'], batch['image_sar'])['reconstruction'],
+        model(batch['image'], batch['image_sar'])['reconstruction'],
+    )
+
+
+def test_exports_with_any_batch_height_and_width() -> None:
+    model, batch = small().eval(), batch_of(2, 16, 20)
+    auto = torch.export.Dim.AUTO
+    sizes = {0: auto, 2: auto, 3: auto}
+    program = torch.export.export(
+        model,
+        (batch['image'], batch['image_sar']),
+        dynamic_shapes={'image': sizes, 'image_sar': sizes},
+    ).module()
+    for size in ((1, 9, 33), (3, 16, 20)):
+        other = batch_of(*size)
+        torch.testing.assert_close(
+            program(other['image'], other['image_sar'])['reconstruction'],
+            model(other['image'], other['image_sar'])['reconstruction'],
+        )
+
+
+@pytest.mark.parametrize('count', [1, 8])
+def test_autocast(count: int) -> None:
+    model, batch = small(), batch_of(count)
+    exact = model(batch['image'], batch['image_sar'])['reconstruction']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = model(batch['image'], batch['image_sar'])['reconstruction']
+    torch.testing.assert_close(out.float(), exact, atol=0.02, rtol=0.02)
+
+
+def test_wrong_arguments_and_inputs() -> None:
+    with pytest.raises(ValueError, match='does not segment'):
+        get_model('dsen2cr', num_classes=7)
+    with pytest.raises(ValueError, match='`image_sar`'):
+        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 3, 8, 8))
+    with pytest.raises(ValueError, match='one grid'):
+        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 2, 8, 9))

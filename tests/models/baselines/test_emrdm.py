@@ -1,0 +1,290 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from torchgeo_tdpcr.models import get_model
+from torchgeo_tdpcr.models.emrdm import EMRDM, RECIPE
+from torchgeo_tdpcr.models.emrdm_process import seeded_noise
+from torchgeo_tdpcr.models.registry import get_recipe
+
+TINY = {
+    'dims': (16, 32, 32),
+    'depths': (1, 1, 1),
+    'hidden': (32, 64, 64),
+    'head_dim': 8,
+    'neighbourhood_levels': 2,
+    'mapping_dim': 16,
+    'mapping_hidden': 32,
+    'mapping_depth': 1,
+}
+
+
+#: Still smaller, for what traces the model.
+TRACED = {
+    'dims': (16, 32),
+    'depths': (1, 1),
+    'hidden': (32, 64),
+    'neighbourhood_levels': 1,
+    'steps': 2,
+}
+
+
+def tiny(**kwargs: object) -> EMRDM:
+    """A small model whose zero layers are not zero, so that every block matters."""
+    torch.manual_seed(0)
+    model = EMRDM(**{**TINY, **kwargs}).eval()  # type: ignore[arg-type]
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def inputs(batch: int = 2, height: int = 24, width: int = 24) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(batch, 13, height, width, generator=generator)
+    return image, torch.rand(batch, 2, height, width, generator=generator)
+
+
+def test_parameters_and_steps_of_the_paper() -> None:
+    with torch.device('meta'):
+        model = get_model('emrdm')
+        assert isinstance(model, EMRDM)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256))
+    assert sum(p.numel() for p in model.parameters()) == 39_133_515
+    assert model.steps == 5
+    products = counter.get_total_flops() / 2e9 / 5
+    assert round(products, 1) == 206.9
+    # Each pixel needs 7×7 keys, but its tile of 8×8 has 14×14, in four blocks a level.
+    excess = 4 * 2 * (14**2 - 7**2) * (256**2 * 128 + 128**2 * 256) / 1e9
+    assert round(products - excess) == 192
+    assert model.denoiser.patch_in.in_features == 28
+    kernels = [
+        block.attention.kernel_size
+        for stage in [*model.denoiser.down_stages, model.denoiser.middle]
+        for block in stage
+    ]
+    assert kernels == [7, 7, 7, 7, None, None, None, None]
+    assert get_recipe('emrdm') is RECIPE
+
+
+def test_sampler_is_deterministic_under_a_seed() -> None:
+    model = tiny()
+    image, sar = inputs()
+    with torch.no_grad():
+        first = model(image, sar)['reconstruction']
+        torch.manual_seed(99)
+        assert torch.equal(model(image, sar)['reconstruction'], first)
+        assert torch.equal(model(image, sar, seed=0)['reconstruction'], first)
+        other = model(image, sar, seed=1)['reconstruction']
+    assert (other - first).abs().max() > 1e-4
+
+
+def test_chip_alone_equals_chip_in_a_batch() -> None:
+    model = tiny()
+    image, sar = inputs(3)
+    with torch.no_grad():
+        together = model(image, sar)['reconstruction']
+        for i in range(3):
+            alone = model(image[i : i + 1], sar[i : i + 1])['reconstruction']
+            torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-4)
+
+
+def test_sampler_is_five_euler_steps_in_numpy() -> None:
+    model = tiny()
+    image, sar = inputs(1)
+    with torch.no_grad():
+        out = model(image, sar)['reconstruction'].numpy()
+    cloudy = 5 * image - 1
+    noise = seeded_noise((13, 24, 24), 0).double().numpy()
+    sigmas = [*((80 ** (1 / 7) * (1 - i / 4) + 0.002 ** (1 / 7) * i / 4) ** 7
+                for i in range(5)), 0.0]  # fmt: skip
+    y = noise * sigmas[0]
+    for sigma, following in pairwise(sigmas):
+        s = 1 / np.sqrt(1 + (sigma / 0.5) ** 2)
+        x = torch.tensor(s * y + cloudy.numpy(), dtype=torch.float32)
+        with torch.no_grad():
+            clear = model.denoise(
+                x, cloudy, 2 * sar - 1, torch.full((1, 1, 1, 1), sigma)
+            )
+        y = y + (following - sigma) / sigma * (y - (clear - cloudy).numpy())
+    expected = (y + cloudy.numpy() + 1) / 5
+    np.testing.assert_allclose(out, expected, atol=1e-4)
+
+
+def test_a_perfect_denoiser_gives_the_clear_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny()
+    image, sar = inputs(2, 45, 70)
+    clear = torch.rand(2, 13, 48, 72)
+    monkeypatch.setattr(model, 'denoise', lambda *_: 5 * clear - 1)
+    out = model(image, sar)['reconstruction']
+    torch.testing.assert_close(out, clear[..., :45, :70])
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 50), (45, 70)])
+def test_any_size(height: int, width: int) -> None:
+    out = tiny(steps=2)(*inputs(2, height, width))['reconstruction']
+    assert out.shape == (2, 13, height, width)
+    assert torch.isfinite(out).all()
+
+
+def test_output_is_channels_last_and_sar_matters() -> None:
+    model = tiny()
+    image, sar = inputs()
+    with torch.no_grad():
+        out = model(image, sar)['reconstruction']
+        other = model(image, 1 - sar)['reconstruction']
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert (out - other).abs().max() > 1e-4
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    model = tiny()
+    image, sar = inputs()
+    model.training_loss(image, sar, image.flip(0)).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+
+
+def test_training_loss_is_the_weighted_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny()
+    image, sar = inputs(2, 21, 24)
+    clear = image.flip(0)
+    # A wrong estimate of 0 everywhere makes the error the clear image itself.
+    seen = []
+
+    def denoise(x: Tensor, cloudy: Tensor, sar: Tensor, sigma: Tensor) -> Tensor:
+        seen.append((x, cloudy, sigma))
+        return torch.zeros_like(x)
+
+    monkeypatch.setattr(model, 'denoise', denoise)
+    generator = torch.Generator().manual_seed(4)
+    loss = model.training_loss(image, sar, clear, generator)
+    generator.manual_seed(4)
+    time = torch.rand(2, generator=generator).double().numpy()
+    noise = torch.randn(2, 13, 24, 24, generator=generator)[..., :21, :].numpy()
+    sigma = (0.002 ** (1 / 7) + time * (80 ** (1 / 7) - 0.002 ** (1 / 7))) ** 7
+    s = 1 / np.sqrt(1 + (sigma / 0.5) ** 2)
+    target, start = (5 * v.double().numpy() - 1 for v in (clear, image))
+    shares = s[:, None, None, None], (s * sigma)[:, None, None, None]
+    x = shares[0] * target + (1 - shares[0]) * start + shares[1] * noise
+    np.testing.assert_allclose(seen[0][0][..., :21, :].numpy(), x, atol=1e-4)
+    variance = s**2 / 4 + (1 - s) ** 2 + (s * sigma) ** 2
+    c_out = np.sqrt(0.25 - (s / 4) ** 2 / variance)
+    expected = np.mean((target / c_out[:, None, None, None]) ** 2)
+    np.testing.assert_allclose(float(loss), expected, rtol=1e-3)
+
+
+def test_overfits_two_chips_by_its_recipe() -> None:
+    torch.manual_seed(0)
+    model = EMRDM(**TINY, in_channels=3)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(1)
+    clear = 0.4 * torch.rand(2, 3, 4, 4, generator=generator)
+    clear = torch.nn.functional.interpolate(clear, (16, 16), mode='bilinear')
+    sar = torch.rand(2, 2, 16, 16, generator=generator)
+    image = torch.rand(2, 3, 16, 16, generator=generator)
+    batch = {'image': image, 'image_sar': sar, 'image_clear': clear}
+    optimizer = RECIPE.optimizer(model.parameters())
+    for group in optimizer.param_groups:
+        group['lr'] = 5e-3
+
+    def error() -> float:
+        with torch.no_grad():
+            out = model(image, sar)['reconstruction']
+        return float((out - clear).square().mean())
+
+    before = error()
+    history = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = RECIPE.losses(model, batch)['loss']
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert np.mean(history[-20:]) < 0.5 * np.mean(history[:10])
+    assert error() < 0.3 * before
+
+
+def test_autocast() -> None:
+    model = tiny()
+    image, sar = inputs()
+    with torch.no_grad():
+        exact = model(image, sar)['reconstruction']
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            out = model(image, sar)['reconstruction']
+            loss = model.training_loss(image, sar, image)
+    assert out.dtype == torch.float32
+    assert (out - exact).abs().mean() / exact.abs().mean() < 0.05
+    assert torch.isfinite(loss)
+
+
+def test_compiles_without_graph_breaks() -> None:
+    model = tiny(**TRACED)
+    compiled = torch.compile(model, fullgraph=True, backend='eager')
+    image, sar = inputs(2, 21, 24)
+    with torch.no_grad():
+        expected = model(image, sar)['reconstruction']
+        out = compiled(image, sar)['reconstruction']
+    torch.testing.assert_close(out, expected)
+
+
+def test_exports_with_dynamic_batch() -> None:
+    model = tiny(**TRACED)
+    batch = {0: torch.export.Dim('batch', min=1, max=64)}
+    with torch.no_grad():
+        program = torch.export.export(
+            model, inputs(2), dynamic_shapes={'image': batch, 'image_sar': batch}
+        ).module()
+        for size in (1, 3):
+            expected = model(*inputs(size))['reconstruction']
+            out = program(*inputs(size))['reconstruction']
+            torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('image', 'sar', 'clear', 'named'),
+    [
+        ((1, 12, 8, 8), (1, 2, 8, 8), (1, 13, 8, 8), '`image`'),
+        ((1, 13, 8, 8), (1, 1, 8, 8), (1, 13, 8, 8), '`image_sar`'),
+        ((1, 13, 8, 8), (1, 2, 8, 9), (1, 13, 8, 8), 'one grid'),
+    ],
+)
+def test_wrong_inputs(image: tuple, sar: tuple, clear: tuple, named: str) -> None:
+    model = tiny()
+    with pytest.raises(ValueError, match=named):
+        model(torch.rand(image), torch.rand(sar))
+    with pytest.raises(ValueError, match=named):
+        model.training_loss(torch.rand(image), torch.rand(sar), torch.rand(clear))
+
+
+@pytest.mark.parametrize('clear', [(1, 12, 8, 8), (1, 13, 8, 9), (2, 13, 8, 8)])
+def test_wrong_target(clear: tuple) -> None:
+    image, sar = inputs(1, 8, 8)
+    with pytest.raises(ValueError, match='`image_clear`'):
+        tiny().training_loss(image, sar, torch.rand(clear))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [
+        ({'num_classes': 7}, 'does not segment'),
+        ({'steps': 0}, '`steps=0`'),
+        ({'dims': (16, 32)}, '`dims='),
+        ({'dims': (16, 32, 36)}, '`head_dim=8`'),
+        ({'head_dim': 4}, '`head_dim=4`'),
+        ({'kernel_size': 4}, '`kernel_size=4`'),
+        ({'mapping_dim': 7}, '`mapping_dim=7`'),
+    ],
+)
+def test_wrong_arguments(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        EMRDM(**{**TINY, **arguments})

@@ -1,0 +1,218 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from torchgeo_tdpcr.models.dsen2cr import DSen2CR
+from torchgeo_tdpcr.models.registry import get_model, get_recipe
+from torchgeo_tdpcr.models.uncrtaints import RECIPE, MBConv, UnCRtainTS
+
+SMALL = {'channels': 8, 'decoder_blocks': 2}
+
+
+def batch_of(count: int = 2, height: int = 16, width: int = 16) -> dict:
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    return {
+        'image': rand(count, 13, height, width),
+        'image_sar': rand(count, 2, height, width),
+        'image_clear': rand(count, 13, height, width),
+    }
+
+
+def small(**kwargs: object) -> UnCRtainTS:
+    torch.manual_seed(0)
+    return UnCRtainTS(**{**SMALL, **kwargs})  # type: ignore[arg-type]
+
+
+def count_like_the_measurement(model: nn.Module, pixels: int) -> float:
+    """Operations of normalisation and pooling at full resolution."""
+    total = 0
+    for module in model.modules():
+        if isinstance(module, nn.GroupNorm):
+            total += 5 * module.num_channels * pixels
+        elif isinstance(module, nn.BatchNorm2d):
+            total += 2 * module.num_features * pixels
+        elif isinstance(module, MBConv):
+            total += module.body[4].out_channels * pixels
+    return total
+
+
+def test_parameters_and_multiply_adds() -> None:
+    with torch.device('meta'):
+        model = UnCRtainTS().eval()
+        inputs = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
+    assert sum(p.numel() for p in model.parameters()) == 519_962
+    with FlopCounterMode(display=False) as counter:
+        model(*inputs)
+    convolutions = counter.get_total_flops() / 2
+    assert round(convolutions / 1e9, 2) == 27.02
+    others = count_like_the_measurement(model, 256 * 256)
+    assert round((convolutions + others) / 1e9, 2) == 27.88
+
+
+@pytest.mark.parametrize('train', [True, False])
+@pytest.mark.parametrize(('height', 'width'), [(1, 2), (45, 70)])
+def test_any_size(height: int, width: int, train: bool) -> None:
+    batch = batch_of(2, height, width)
+    out = small().train(train)(batch['image'], batch['image_sar'])
+    assert out['reconstruction'].shape == (2, 13, height, width)
+    assert out['variance'].shape == (2, 13, height, width)
+
+
+def test_mean_is_in_range_and_variance_is_positive() -> None:
+    model = small()
+    nn.init.normal_(model.body[-1].weight, std=5)
+    out = model(*(batch_of()[key] for key in ('image', 'image_sar')))
+    assert 0 <= out['reconstruction'].min() < 0.1
+    assert 0.9 < out['reconstruction'].max() <= 1
+    assert out['variance'].min() >= 0
+    assert out['variance'].max() > 1
+
+
+def test_blocks_are_normalised_as_described() -> None:
+    blocks = [m for m in UnCRtainTS().modules() if isinstance(m, MBConv)]
+    norms = [
+        {type(m) for m in b.modules() if isinstance(m, nn.GroupNorm | nn.BatchNorm2d)}
+        for b in blocks
+    ]
+    assert norms == [{nn.GroupNorm}] + [{nn.BatchNorm2d}] * 5
+
+
+def test_mbconv_is_residual_and_reweights_channels() -> None:
+    torch.manual_seed(0)
+    block, x = MBConv(8, nn.BatchNorm2d).eval(), torch.randn(1, 8, 6, 6)
+    *before, squeeze, narrow, norm = block.body
+    wide = nn.Sequential(*before)(x)
+    assert wide.shape == (1, 16, 6, 6)
+    pooled = wide.mean((2, 3), keepdim=True)
+    first, second = (m for m in squeeze.modules() if isinstance(m, nn.Conv2d))
+    assert first.out_channels == 2
+    scale = torch.sigmoid(second(nn.functional.gelu(first(pooled))))
+    torch.testing.assert_close(block(x), x + norm(narrow(wide * scale)))
+
+
+def test_every_parameter_learns() -> None:
+    model = small()
+    RECIPE.losses(model, batch_of())['loss'].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_overfits_two_chips() -> None:
+    model = small(channels=16)
+    batch = batch_of()
+    batch['image_clear'] = 0.5 * batch['image'] + 0.2
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    history, error = [], []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = RECIPE.losses(model, batch)['loss']
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+        with torch.no_grad():
+            out = model(batch['image'], batch['image_sar'])['reconstruction']
+            error.append((out - batch['image_clear']).square().mean().item())
+    assert history[-1] < history[0] - 1
+    assert error[-1] < 0.4 * error[0]
+
+
+def test_losses_against_numpy() -> None:
+    batch, model = batch_of(), small().eval()
+    found = RECIPE.losses(model, batch)
+    out = model(batch['image'], batch['image_sar'])
+    mean, variance = (
+        out[key].detach().double().numpy() for key in ('reconstruction', 'variance')
+    )
+    error = mean - batch['image_clear'].numpy()
+    expected = np.mean(0.5 * (np.log(variance) + error**2 / variance))
+    assert found['loss'].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_variance_is_bounded_below_in_the_loss() -> None:
+    class Certain(nn.Module):
+        def forward(self, image: torch.Tensor, _: torch.Tensor) -> dict:
+            return {'reconstruction': image, 'variance': torch.zeros_like(image)}
+
+    batch = batch_of()
+    batch['image_clear'] = batch['image'] + 0.001
+    loss = RECIPE.losses(Certain(), batch)['loss'].item()
+    assert loss == pytest.approx(0.5 * (np.log(1e-6) + 1), rel=1e-3)
+
+
+def test_losses_need_a_variance_and_a_truth_of_the_same_shape() -> None:
+    batch = batch_of()
+    with pytest.raises(KeyError, match=r"no 'variance' among .*uncrtaints"):
+        RECIPE.losses(DSen2CR(channels=4, num_blocks=1), batch)
+    batch['image_clear'] = batch['image_clear'][:, :12]
+    with pytest.raises(ValueError, match='differs from target'):
+        RECIPE.losses(small(), batch)
+
+
+def test_recipe() -> None:
+    assert get_recipe('uncrtaints') is RECIPE
+    optimizer = RECIPE.optimizer(small().parameters())
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert optimizer.defaults['lr'] == 1e-3
+
+
+def test_compiles_without_graph_breaks() -> None:
+    model, batch = small().eval(), batch_of(1, 15, 18)
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend='eager')
+    expected = model(batch['image'], batch['image_sar'])
+    for key, value in compiled(batch['image'], batch['image_sar']).items():
+        torch.testing.assert_close(value, expected[key])
+
+
+def test_exports_with_any_batch_height_and_width() -> None:
+    model, batch = small().eval(), batch_of(2, 16, 20)
+    auto = torch.export.Dim.AUTO
+    sizes = {0: auto, 2: auto, 3: auto}
+    program = torch.export.export(
+        model,
+        (batch['image'], batch['image_sar']),
+        dynamic_shapes={'image': sizes, 'image_sar': sizes},
+    ).module()
+    for size in ((1, 9, 33), (3, 16, 20)):
+        other = batch_of(*size)
+        expected = model(other['image'], other['image_sar'])
+        for key, value in program(other['image'], other['image_sar']).items():
+            torch.testing.assert_close(value, expected[key])
+
+
+@pytest.mark.parametrize('count', [1, 8])
+def test_autocast(count: int) -> None:
+    model, batch = small(), batch_of(count)
+    exact = model(batch['image'], batch['image_sar'])
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = model(batch['image'], batch['image_sar'])
+        loss = RECIPE.losses(model, batch)['loss']
+    for key, value in exact.items():
+        error = (out[key].float() - value).abs().mean() / value.abs().mean()
+        assert error < 0.02
+    assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'named'),
+    [({'num_classes': 7}, 'does not segment'), ({'groups': 3}, '`groups=3`')],
+)
+def test_wrong_arguments(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        get_model('uncrtaints', **arguments)
+
+
+def test_wrong_inputs() -> None:
+    with pytest.raises(ValueError, match='`image`'):
+        small()(torch.rand(1, 12, 8, 8), torch.rand(1, 2, 8, 8))
+    with pytest.raises(ValueError, match='one grid'):
+        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 2, 8, 9))
