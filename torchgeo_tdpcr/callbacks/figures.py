@@ -74,7 +74,8 @@ class PredictionFigures(Callback):
 def _sample(batch: Sample, outputs: dict[str, Tensor], i: int) -> Sample:
     """One sample of a batch with what the model made of it, on the CPU."""
     sample = {key: value[i] for key, value in batch.items()}
-    sample['reconstruction'] = outputs['reconstruction'][i].clamp(0, 1)
+    if 'reconstruction' in outputs:
+        sample['reconstruction'] = outputs['reconstruction'][i].clamp(0, 1)
     if 'prompt' in outputs:
         sample['prompt'] = outputs['prompt'][i]
     if 'logits' in outputs:

@@ -88,11 +88,16 @@ class EvaluationMixin(Base):
         outputs = self._outputs(batch)
         for name, value in self._losses(outputs, batch).items():
             self.log(f'{split}_{name}', value, batch_size=len(batch['image']))
-        clear, cloud = batch['image_clear'], batch.get('mask_cloud')
-        restored = outputs['reconstruction'].clamp(0, 1)
-        getattr(self, f'{split}_restoration').update(restored, clear, cloud)
+        cloud = batch.get('mask_cloud')
+        if self.phase.restores:
+            clear, restored = (
+                batch['image_clear'],
+                outputs['reconstruction'].clamp(0, 1),
+            )
+            getattr(self, f'{split}_restoration').update(restored, clear, cloud)
         if self._measures_input:
-            getattr(self, f'{split}_input').update(batch['image'], clear, cloud)
+            clear, cloudy = batch['image_clear'], batch['image']
+            getattr(self, f'{split}_input').update(cloudy, clear, cloud)
         if self.phase.segments:
             segmentation = getattr(self, f'{split}_segmentation')
             segmentation.update(outputs['logits'], batch['mask'], cloud)
@@ -101,14 +106,14 @@ class EvaluationMixin(Base):
     @property
     def _measures_input(self) -> bool:
         """Whether to measure the cloudy input, too: not in every epoch of a fit."""
-        return self.trainer.state.fn != 'fit'
+        return self.phase.restores and self.trainer.state.fn != 'fit'
 
     def _log_metrics(self, split: str) -> None:
         """Log and reset the metrics of a split.
 
         Which are computed must be the same in every process: they wait for each other.
         """
-        kinds = ['restoration']
+        kinds = ['restoration'] if self.phase.restores else []
         if self._measures_input:
             kinds.append('input')
         if self.phase.segments:

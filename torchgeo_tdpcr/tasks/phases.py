@@ -15,8 +15,8 @@ from typing import Literal, get_args
 from torch import nn
 
 #: What to train: Phase 1; Phase 2 from a Phase 1 checkpoint, in either way; both from
-#: scratch; or both phases in one fit.
-Training = Literal['cr', 'peft', 'fpft', 'joint', 'cr+peft', 'cr+fpft']
+#: scratch; both phases in one fit; or land cover alone.
+Training = Literal['cr', 'peft', 'fpft', 'joint', 'cr+peft', 'cr+fpft', 'lcs']
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,18 @@ class Phase:
         number: 1 or 2.
         segments: Whether the joint loss is used (Eq. 12) rather than Eq. 11 alone.
         efficient: Whether only the task modules are trained.
+        restores: Whether the model is to reconstruct the image at all.
     """
 
     number: int
     segments: bool
     efficient: bool = False
+    restores: bool = True
 
     def __str__(self) -> str:
         """Name the phase for a log."""
+        if not self.restores:
+            return f'Phase {self.number} (land cover)'
         if not self.segments:
             return f'Phase {self.number} (reconstruction)'
         kind = 'parameter-efficient' if self.efficient else 'all parameters'
@@ -44,6 +48,7 @@ class Phase:
 _RECONSTRUCT = Phase(1, segments=False)
 _PEFT = Phase(2, segments=True, efficient=True)
 _FPFT = Phase(2, segments=True)
+_LAND_COVER = Phase(1, segments=True, restores=False)
 
 _PROTOCOLS: dict[str, tuple[Phase, ...]] = {
     'cr': (_RECONSTRUCT,),
@@ -52,6 +57,7 @@ _PROTOCOLS: dict[str, tuple[Phase, ...]] = {
     'joint': (_FPFT,),
     'cr+peft': (_RECONSTRUCT, _PEFT),
     'cr+fpft': (_RECONSTRUCT, _FPFT),
+    'lcs': (_LAND_COVER,),
 }
 
 

@@ -3,29 +3,29 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
 
 from ..callbacks import PredictionFigures
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
-from ..models import get_model
+from ..models import get_model, get_recipe
 from .evaluation import EvaluationMixin
-from .phases import Phase, Schedule, Training, set_trainable
+from .land_cover import LandCoverInput
+from .phases import Schedule, Training, set_trainable
 from .schedulers import Scheduler, build_scheduler
+from .switching import PhaseSwitchMixin
 from .weights import load_weights
 
 
-class TDPCRTask(EvaluationMixin, BaseTask):
+class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
     """Joint cloud removal and land-cover segmentation in two phases.
 
     The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and
@@ -65,6 +65,8 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         label_smoothing: float = 0.1,
         class_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
+        recipe: Literal['common', 'own'] = 'common',
+        lcs_input: Path = 'cloudy',
         compile: bool = False,
     ) -> None:
         """Initialize a new TDPCRTask instance.
@@ -82,7 +84,7 @@ class TDPCRTask(EvaluationMixin, BaseTask):
             training: ``'cr'`` for Phase 1; ``'peft'`` or ``'fpft'`` for Phase 2 from
                 *weights*, parameter-efficient or with every parameter; ``'joint'`` for
                 both outputs from scratch; ``'cr+peft'`` or ``'cr+fpft'`` for both phases
-                in one fit.
+                in one fit; ``'lcs'`` for land cover alone.
             phase1_epochs: Number of epochs of Phase 1 in a fit with both phases.
             lr: Learning rate.
             lr_phase2: Learning rate of Phase 2 in a fit with both phases (defaults to
@@ -98,6 +100,12 @@ class TDPCRTask(EvaluationMixin, BaseTask):
             label_smoothing: Label smoothing of the cross-entropy.
             class_weights: Weight of each class in the cross-entropy.
             ignore_index: Label that counts neither in the loss nor in the metrics.
+            recipe: ``'common'`` to train with the losses and the optimizer above, as all
+                models of a comparison should be; ``'own'`` for those of the paper of
+                the model. Validation and testing are the same with both.
+            lcs_input: Optical image that land cover alone is mapped from, for Table II:
+                ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
+                removes clouds (multi-stage).
             compile: Whether to compile the model with :func:`torch.compile`.
 
         Raises:
@@ -120,6 +128,19 @@ class TDPCRTask(EvaluationMixin, BaseTask):
                 f'`num_classes=None`: `training={training!r}` segments. Give the number '
                 "of classes, or choose `training='cr'`."
             )
+        if training != 'lcs' and lcs_input != 'cloudy':
+            raise ValueError(
+                f"`lcs_input={str(lcs_input)!r}` is for `training='lcs'`, not "
+                f'{training!r}.'
+            )
+        if recipe not in ('common', 'own'):
+            raise ValueError(f"`recipe={recipe!r}`: choose 'common' or 'own'.")
+        self.recipe = get_recipe(model) if recipe == 'own' else None
+        if recipe == 'own' and self.recipe is None:
+            raise ValueError(
+                f"`recipe='own'`: {model!r} has none. Choose 'common', or register the "
+                'model with a recipe.'
+            )
         self.weights = weights
         self.scheduler = scheduler
         super().__init__()
@@ -137,6 +158,7 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         )
         if self.weights is not None:
             load_weights(self.model, self.weights)
+        self.lcs_input = LandCoverInput(self.hparams['lcs_input'])
         if self.hparams['compile']:
             self.model.compile()
         set_trainable(self.model, self.phase)
@@ -169,7 +191,11 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         if self.phase != self.schedule.phases[0] and self.hparams['lr_phase2']:
             lr = self.hparams['lr_phase2']
         trainable = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = AdamW(trainable, lr=lr, weight_decay=self.hparams['weight_decay'])
+        if self.recipe is not None:
+            optimizer: Optimizer = self.recipe.optimizer(trainable)
+        else:
+            decay = self.hparams['weight_decay']
+            optimizer = AdamW(trainable, lr=lr, weight_decay=decay)
         epochs = self.schedule.epochs(self.phase, self.trainer.max_epochs or 1)
         scheduler = build_scheduler(
             self.scheduler, optimizer, epochs, self.hparams['patience'], self.monitor
@@ -187,80 +213,6 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         """
         if self.trainer.strategy.root_device.type == 'cpu':
             keep_freed_memory()
-
-    def on_fit_start(self) -> None:
-        """Check that the fit has what its phases need."""
-        training = self.hparams['training']
-        if training in ('peft', 'fpft') and not (
-            self.weights or self.trainer.ckpt_path
-        ):
-            raise ValueError(
-                f'`training={training!r}` goes on from Phase 1: give its checkpoint as '
-                "`weights`, or choose 'joint' to train from scratch."
-            )
-        if len(self.schedule.phases) == 1:
-            return
-        max_epochs = self.trainer.max_epochs
-        if max_epochs is not None and 0 <= max_epochs <= self.hparams['phase1_epochs']:
-            raise ValueError(
-                f'`phase1_epochs={self.hparams["phase1_epochs"]}` leaves no epoch of '
-                f'`trainer.max_epochs={max_epochs}` to Phase 2. Raise the latter, or '
-                "choose `training='cr'`."
-            )
-        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            raise ValueError(
-                f'{type(self.trainer.strategy).__name__} cannot change the trained '
-                "parameters within a fit. Train the phases in two fits: `training='cr'`, "
-                "then `training='peft'` with its checkpoint as `weights`."
-            )
-
-    def on_train_start(self) -> None:
-        """Catch up with what a fit that is resumed at an epoch's last batch missed.
-
-        Lightning goes on with the next epoch then, without the hook and the step of the
-        learning rate that lie between the two.
-        """
-        self._enter_phase_of_epoch()
-        first = 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
-        for config in self.trainer.lr_scheduler_configs:
-            scheduler: Any = config.scheduler
-            if config.interval == 'epoch' and not config.reduce_on_plateau:
-                while scheduler.last_epoch < self.current_epoch - first:
-                    scheduler.step()
-
-    def on_train_epoch_start(self) -> None:
-        """Enter the next phase when its first epoch begins."""
-        self._enter_phase_of_epoch()
-        self.log('phase', float(self.phase.number))
-
-    def _enter_phase_of_epoch(self) -> None:
-        phase = self.schedule.at(self.current_epoch)
-        if phase == self.phase:
-            return
-        self._enter(phase)
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy):
-            # DDP fixes at wrapping time which gradients it waits for.
-            strategy.model = self
-            strategy.configure_ddp()
-        # A new phase has a new optimizer; the moments of the old would carry over.
-        strategy.setup_optimizers(self.trainer)
-        rank_zero_info(f'Epoch {self.current_epoch}: {phase} begins.')
-
-    def _enter(self, phase: Phase) -> None:
-        self.phase = phase
-        set_trainable(self.model, phase)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the phase."""
-        checkpoint['phase'] = self.phase.number
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Enter the phase that the checkpoint was saved in, before the optimizer."""
-        number = checkpoint.get('phase', self.phase.number)
-        for phase in self.schedule.phases:
-            if phase.number == number:
-                self._enter(phase)
 
     def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Run the model.
@@ -288,7 +240,10 @@ class TDPCRTask(EvaluationMixin, BaseTask):
         Returns:
             The loss.
         """
-        losses = self._losses(self._outputs(batch), batch)
+        if self.recipe is not None:
+            losses = self.recipe.losses(self.model, batch)
+        else:
+            losses = self._losses(self._outputs(batch), batch)
         size = len(batch['image'])
         for name, value in losses.items():
             self.log(f'train_{name}', value, batch_size=size, prog_bar=name == 'loss')
@@ -305,12 +260,14 @@ class TDPCRTask(EvaluationMixin, BaseTask):
             dataloader_idx: Index of the current dataloader.
 
         Returns:
-            ``reconstruction`` in [0, 1]; ``probabilities`` of the classes and
-            ``prompt`` where the model has them; ``bounds``, ``transform`` and ``epsg``
-            where the batch has them.
+            ``reconstruction`` in [0, 1], unless land cover is mapped alone;
+            ``probabilities`` of the classes and ``prompt`` where the model has them;
+            ``bounds``, ``transform`` and ``epsg`` where the batch has them.
         """
         outputs = self._outputs(batch)
-        result = {'reconstruction': outputs['reconstruction'].clamp(0, 1)}
+        result = {}
+        if self.phase.restores:
+            result['reconstruction'] = outputs['reconstruction'].clamp(0, 1)
         if 'logits' in outputs:
             result['probabilities'] = outputs['logits'].softmax(1)
         if 'prompt' in outputs:
@@ -321,11 +278,16 @@ class TDPCRTask(EvaluationMixin, BaseTask):
     def _outputs(self, batch: Sample) -> dict[str, Tensor]:
         """Run the model on a batch; the head only where the phase trains it."""
         _require(batch, 'image', 'image_sar')
-        outputs: dict[str, Tensor] = self(batch['image'], batch['image_sar'])
+        image = batch['image'] if self.phase.restores else self.lcs_input(batch)
+        outputs: dict[str, Tensor] = self(image, batch['image_sar'])
         return outputs
 
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
         """The losses of the phase."""
+        if not self.phase.restores:
+            _require(batch, 'mask')
+            loss = self.criterion.segmentation(outputs['logits'], batch['mask'])
+            return {'loss': loss}
         _require(batch, 'image_clear')
         mask = None
         if self.phase.segments:

@@ -190,7 +190,8 @@ class TestPairScenes:
     def test_different_places(self, tmp_path, place):
         s2, s1 = optical(tmp_path / 's2.tif'), radar(tmp_path / 's1.tif', **place)
         with pytest.raises(
-            SceneError, match=r's2\.tif: has Sentinel-1 nowhere: .*s1\.tif are at different'
+            SceneError,
+            match=r's2\.tif: has Sentinel-1 nowhere: .*s1\.tif are at different',
         ):
             pair_scenes(s2, s1)
 

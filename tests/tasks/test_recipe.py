@@ -1,0 +1,79 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Training a model as its own paper does, through the `torchgeo` command."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torchgeo.main import main
+
+from torchgeo_tdpcr import TDPCRTask
+from torchgeo_tdpcr.models import Recipe, get_model, get_recipe, register_model
+
+CONF = Path(__file__).parent.parent / 'conf' / 'tdpcr.yaml'
+
+
+class Scaled(nn.Module):
+    """The cloudy image times a number."""
+
+    def __init__(self, in_channels: int, sar_channels: int, num_classes: int | None):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        return {'reconstruction': image * self.scale}
+
+
+def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    outputs = model(batch['image'], batch['image_sar'])
+    far = (outputs['reconstruction'] - batch['image_clear']).square().mean()
+    return {'loss': 7 * far, 'far': far}
+
+
+RECIPE = Recipe(losses, lambda parameters: torch.optim.SGD(parameters, lr=0.1))
+register_model('scaled_for_tests', recipe=RECIPE)(Scaled)
+register_model('plain_for_tests')(Scaled)
+
+
+@pytest.mark.parametrize('recipe', ['own', 'common'])
+def test_fit(
+    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ['--model.model', 'scaled_for_tests', '--model.model_kwargs', 'null']
+    model += ['--model.num_classes', 'null', '--model.training', 'cr']
+    model += ['--model.phase1_epochs', 'null', '--model.recipe', recipe]
+    data = ['--data.init_args.paths', str(synthetic_root)]
+    main(['fit', '--config', str(CONF), *data, *model])
+    metrics = pd.read_csv('logs/run/metrics.csv')
+    trained = metrics.train_loss.dropna()
+    if recipe == 'own':
+        assert (trained / metrics.train_far.dropna()).round(3).eq(7).all()
+    else:
+        assert 'train_far' not in metrics
+    # Validation is the same for all: Eq. 11
+    assert metrics.val_loss.notna().any()
+    (path,) = tmp_path.rglob('*.ckpt')
+    (optimizer,) = torch.load(path, weights_only=True)['optimizer_states']
+    assert ('betas' in optimizer['param_groups'][0]) == (recipe == 'common')
+
+
+def test_recipes_by_name() -> None:
+    assert get_recipe('scaled_for_tests') is RECIPE
+    assert get_recipe('plain_for_tests') is None
+    assert isinstance(
+        get_model('scaled_for_tests', in_channels=1, sar_channels=1, num_classes=None),
+        Scaled,
+    )
+
+
+def test_arguments() -> None:
+    arguments: dict[str, Any] = {'training': 'cr', 'num_classes': None}
+    with pytest.raises(ValueError, match="'plain_for_tests' has none"):
+        TDPCRTask(model='plain_for_tests', recipe='own', **arguments)
+    with pytest.raises(ValueError, match="`recipe='theirs'`: choose"):
+        TDPCRTask(model='plain_for_tests', recipe='theirs', **arguments)  # type: ignore[arg-type]
