@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from .cloudseg_blocks import CloudSegFusion
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded
 from .recipes import Recipe
 from .registry import register_model
 from .segformer_blocks import (

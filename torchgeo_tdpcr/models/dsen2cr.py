@@ -21,7 +21,7 @@ from ..metrics.functional._checks import (
     check_mask_cloud,
     to_full_precision,
 )
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -213,11 +213,7 @@ class DSen2CR(nn.Module):
         residual_scale: float = 0.1,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: DSen2-CR removes clouds and does not '
-                'segment. Leave num_classes out, or choose a model that segments.'
-            )
+        refuse_classes(num_classes, 'DSen2-CR')
         self.in_channels = in_channels
         self.sar_channels = sar_channels
         self.num_classes = None

@@ -10,27 +10,12 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ecrformer_blocks import ECRBlock, ResidualConvs
-from .padding import check_inputs, padded
-from .recipes import Recipe
+from .inputs import check_inputs, padded, refuse_classes
+from .recipes import Recipe, l1_losses
 from .registry import register_model
-
-
-def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Mean absolute error; the losses of ECRformer's authors are not known here.
-
-    Args:
-        model: The model.
-        batch: ``image``, ``image_sar`` and ``image_clear``, scaled to [0, 1].
-
-    Returns:
-        ``loss``.
-    """
-    prediction = model(batch['image'], batch['image_sar'])['reconstruction']
-    return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}
 
 
 def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -46,7 +31,7 @@ def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 
 #: A recipe of ours, after Restormer's: that of ECRformer's authors is not known here.
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+RECIPE = Recipe(losses=l1_losses, optimizer=optimizer, crop=128, batch_size=16)
 
 
 @register_model('ecrformer', recipe=RECIPE)
@@ -129,11 +114,7 @@ class ECRformer(nn.Module):
         stem_blocks: int = 2,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: ECRformer does not segment. Leave it '
-                'None, or choose a model that does, such as tdpcr.'
-            )
+        refuse_classes(num_classes, 'ECRformer')
         if not depths or len(heads) != len(depths) + 1:
             raise ValueError(
                 f'`heads={list(heads)}` must have one entry more than '

@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from .emrdm_denoiser import HourglassDenoiser
 from .emrdm_process import MeanReverting, seeded_noise
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -141,10 +141,7 @@ class EMRDM(nn.Module):
         process: MeanReverting | None = None,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: EMRDM does not segment. Leave it None.'
-            )
+        refuse_classes(num_classes, 'EMRDM')
         if steps < 1:
             raise ValueError(f'`steps={steps}` must be at least 1.')
         self.in_channels = in_channels

@@ -8,30 +8,14 @@ Sensing 192, 2022. https://arxiv.org/abs/2206.02850
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .glfcr_blocks import GuidedDenseBlocks, LocalFusion
-from .padding import check_inputs, padded
-from .recipes import Recipe
+from .inputs import check_inputs, padded, refuse_classes
+from .recipes import Recipe, l1_losses
 from .registry import register_model
-
-
-def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Mean absolute error, which GLF-CR is trained with.
-
-    Args:
-        model: The model.
-        batch: ``image``, ``image_sar`` and ``image_clear``, scaled to [0, 1].
-
-    Returns:
-        ``loss``.
-    """
-    prediction = model(batch['image'], batch['image_sar'])['reconstruction']
-    return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}
 
 
 def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -47,7 +31,7 @@ def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 
 #: How GLF-CR is trained. Crop and batch are those of the other baselines here.
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+RECIPE = Recipe(losses=l1_losses, optimizer=optimizer, crop=128, batch_size=16)
 
 
 @register_model('glfcr', recipe=RECIPE)
@@ -125,11 +109,7 @@ class GLFCR(nn.Module):
         output_channels: int = 256,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: GLF-CR does not segment. Leave it None, '
-                'or choose a model that does, such as tdpcr.'
-            )
+        refuse_classes(num_classes, 'GLF-CR')
         if growth % heads:
             raise ValueError(
                 f'`growth={growth}` must be a multiple of `heads={heads}`.'

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..metrics.functional.ssim import ssim_map
 from .hdrsanet_blocks import InteractionGroup
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -143,11 +143,7 @@ class HDRSANet(nn.Module):
         mlp_ratio: float = 2.0,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: HDRSA-Net does not segment. Leave it '
-                'None, or choose a model that does, such as tdpcr.'
-            )
+        refuse_classes(num_classes, 'HDRSA-Net')
         if channels % heads:
             raise ValueError(
                 f'`channels={channels}` must be a multiple of `heads={heads}`.'

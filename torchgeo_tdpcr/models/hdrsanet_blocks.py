@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from .padding import padded
+from .inputs import padded
 
 
 class OmniDynamicConv(nn.Module):

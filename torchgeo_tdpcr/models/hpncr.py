@@ -20,7 +20,7 @@ from .hpncr_blocks import (
     SqueezeExcitation,
     decloud_stage,
 )
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -133,11 +133,7 @@ class HPNCR(nn.Module):
         reduction: int = 2,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: HPN-CR does not segment. Leave it None, '
-                'or choose a model that does, such as tdpcr.'
-            )
+        refuse_classes(num_classes, 'HPN-CR')
         for name, values in (
             ('dims', dims),
             ('depths', depths),

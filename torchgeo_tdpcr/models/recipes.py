@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -28,3 +29,17 @@ class Recipe:
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     crop: int = 128
     batch_size: int = 16
+
+
+def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Mean absolute error of the reconstruction.
+
+    Args:
+        model: The model.
+        batch: ``image``, ``image_sar`` and ``image_clear``, scaled to [0, 1].
+
+    Returns:
+        ``loss``.
+    """
+    prediction = model(batch['image'], batch['image_sar'])['reconstruction']
+    return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}

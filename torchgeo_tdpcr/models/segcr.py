@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded
 from .recipes import Recipe
 from .registry import register_model
 from .segcr_blocks import TargetedFusion, TranslationHead

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded
 from .recipes import Recipe
 from .registry import register_model
 from .segformer_blocks import (

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
+from .inputs import check_inputs, padded
 from .nafblock import naf_stage
-from .padding import check_inputs, padded
 from .prompt import PromptGenerator
 from .registry import register_model
 

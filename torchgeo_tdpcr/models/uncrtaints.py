@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from ..metrics.functional._checks import check_images, to_full_precision
-from .padding import check_inputs, padded
+from .inputs import check_inputs, padded, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -187,11 +187,7 @@ class UnCRtainTS(nn.Module):
         groups: int = 4,
     ) -> None:
         super().__init__()
-        if num_classes is not None:
-            raise ValueError(
-                f'`num_classes={num_classes}`: UnCRtainTS removes clouds and does not '
-                'segment. Leave num_classes out, or choose a model that segments.'
-            )
+        refuse_classes(num_classes, 'UnCRtainTS')
         if groups < 1 or channels % groups:
             raise ValueError(
                 f'`groups={groups}` does not divide `channels={channels}`. Choose '

@@ -16,7 +16,7 @@ from torchgeo_tdpcr.models.ecrformer_blocks import (
     MixedAttention,
     TransposedAttention,
 )
-from torchgeo_tdpcr.models.padding import padded
+from torchgeo_tdpcr.models.inputs import padded
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 SMALL: dict[str, Any] = {

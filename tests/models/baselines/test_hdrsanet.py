@@ -15,7 +15,7 @@ from torchgeo_tdpcr.models.hdrsanet_blocks import (
     OmniDynamicConv,
     SparseGlobalAttention,
 )
-from torchgeo_tdpcr.models.padding import padded
+from torchgeo_tdpcr.models.inputs import padded
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 SMALL: dict[str, Any] = {'channels': 8, 'groups': 2, 'blocks': 1, 'grid': 4}

@@ -41,6 +41,26 @@ def check_inputs(
         )
 
 
+def refuse_classes(num_classes: int | None, name: str) -> None:
+    """Raise if a model that only removes clouds is asked to map land cover.
+
+    Args:
+        num_classes: Number of classes that was asked for.
+        name: Name of the model.
+
+    Raises:
+        ValueError: If it is not None.
+
+    Example:
+        >>> refuse_classes(None, 'DSen2-CR')
+    """
+    if num_classes is not None:
+        raise ValueError(
+            f'`num_classes={num_classes}`: {name} does not segment. Leave it None, or '
+            'choose a model that does, such as tdpcr.'
+        )
+
+
 def padded(x: Tensor, stride: int) -> Tensor:
     """Repeat the border up to a multiple of a stride, in channels_last.
 
