@@ -81,7 +81,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         """Initialize a new SceneDataModule instance.
 
         Args:
-            s2: Sentinel-2 product: a GeoTIFF with a band a band, a folder with a file a
+            s2: Sentinel-2 product: a GeoTIFF with all bands, a folder with a file a
                 band, or a SAFE folder or its zip. Or a folder of several products, or a
                 list.
             s1: Sentinel-1 raster with VV and VH in any CRS, resolution and extent. Or a
