@@ -111,15 +111,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Map the scenes. Returns 1 if some could not be mapped, else 0."""
     _check_paths(args)
-    # The advertisements of Lightning, and warnings that nobody can do anything about
-    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
-    warnings.filterwarnings('ignore', '.*LeafSpec.*')
     from lightning.pytorch import Trainer
 
     from ..callbacks import GeoTIFFWriter, ScenesFailed
     from ..datamodules import SceneDataModule
     from ..tasks import TDPCRTask
 
+    # The advertisements of Lightning, and warnings that nobody can do anything about
+    logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
+    warnings.filterwarnings('ignore', '.*LeafSpec.*')
     try:
         task = TDPCRTask.load_from_checkpoint(args.checkpoint, map_location='cpu')
     except Exception as error:
