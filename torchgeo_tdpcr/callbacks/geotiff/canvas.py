@@ -62,8 +62,6 @@ class Canvas:
         self.width = width
         self.sink = sink
         self.upward = upward
-        #: Rows that the sink has had, in the order of the windows.
-        self.done = start
         # The band of rows in memory: its first row, weighted sums, sums of weights
         self._start = self._top = start
         self._sums: dict[str, Tensor] = {}
@@ -156,7 +154,7 @@ class Canvas:
                 band[:, :kept] = band[:, have:].clone()
                 band[:, kept:] = 0
         self._give_nothing(self._top + have, count - have)
-        self._top = self.done = row
+        self._top = row
 
     def _give(self, top: int, rows: dict[str, Tensor], valid: Tensor) -> None:
         if self.upward:

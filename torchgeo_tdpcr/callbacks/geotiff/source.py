@@ -89,7 +89,8 @@ class Mosaic:
         # Files without a date have the longest interval there is
         known = t.start.year > 1900 and t.stop.year < 2200
         paths = getattr(dataset, 'paths', ())
-        paths = [paths] if isinstance(paths, str) or not _many(paths) else paths
+        if isinstance(paths, str) or not isinstance(paths, Sequence):
+            paths = [paths]
         inputs = {f'input {i}': str(path) for i, path in enumerate(paths)}
         self._info = SceneInfo(
             name,
@@ -135,7 +136,3 @@ class Mosaic:
         lefts = [round((left - self.left) / self.res[0]) for left, _ in corners]
         tops = [round((self.top - top) / self.res[1]) for _, top in corners]
         return Placed(0, tops, lefts, None)
-
-
-def _many(paths: Any) -> bool:
-    return isinstance(paths, Sequence)
