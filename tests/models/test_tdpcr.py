@@ -66,14 +66,23 @@ def test_literal_head() -> None:
 
 
 @pytest.mark.parametrize('fusion', ['both', 'global', 'local', 'concat'])
-@pytest.mark.parametrize('prompt', [True, False])
-def test_ablations_learn(fusion: str, prompt: bool) -> None:
+@pytest.mark.parametrize('prompt', ['image', 'blind', None])
+def test_ablations_learn(fusion: str, prompt: str | None) -> None:
     model = TDPCR(**SMALL, num_classes=3, fusion=fusion, prompt=prompt)  # type: ignore[arg-type]
     out = model(*inputs())
-    assert ('prompt' in out) == (prompt and fusion in ('both', 'local'))
+    assert ('prompt' in out) == (prompt is not None and fusion in ('both', 'local'))
     (out['reconstruction'].mean() + out['logits'].mean()).backward()
     used = [p for p in model.parameters() if p.grad is not None]
     assert len(used) == len(list(model.parameters()))
+
+
+def test_blind_prompt_is_the_same_for_every_image() -> None:
+    model = TDPCR(**SMALL, prompt='blind').eval()
+    image, sar = inputs()
+    prompt = model(image, sar)['prompt']
+    torch.testing.assert_close(model(1 - image, sar)['prompt'], prompt)
+    torch.testing.assert_close(prompt[0], prompt[1])
+    assert prompt.std() > 0
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 50), (33, 32), (70, 9)])

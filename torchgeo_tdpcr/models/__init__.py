@@ -12,7 +12,7 @@ from .hdrsanet import HDRSANet
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
 from .hpncr import HPNCR
 from .nafblock import NAFBlock
-from .prompt import PromptGenerator
+from .prompt import BlindPrompt, PromptGenerator
 from .recipes import Recipe
 from .registry import get_model, get_recipe, list_models, register_model
 from .segcr import SegCR
@@ -25,6 +25,7 @@ __all__ = (
     'GLFCR',
     'HPNCR',
     'TDPCR',
+    'BlindPrompt',
     'CloudSeg',
     'ConcatFusion',
     'DSen2CR',

@@ -5,6 +5,8 @@
 Eq. 1 of the TDP-CR paper (https://arxiv.org/abs/2601.12052).
 """
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -48,3 +50,36 @@ class PromptGenerator(nn.Module):
         """
         prompt: Tensor = self.layers(image)
         return prompt
+
+
+class BlindPrompt(nn.Module):
+    """A prompt that sees no image: the control for :class:`PromptGenerator`.
+
+    A learned map, the same for every image, resized to it. What a model with it does
+    worse than one with a prompt generator is what the prompt owes to the image.
+
+    Args:
+        prompt_channels: Number of prompt channels :math:`C_p`.
+        size: Height and width of the learned map.
+
+    Example:
+        >>> BlindPrompt()(torch.rand(2, 13, 32, 48)).shape
+        torch.Size([2, 8, 32, 48])
+    """
+
+    def __init__(self, prompt_channels: int = 8, size: int = 16) -> None:
+        super().__init__()
+        self.map = nn.Parameter(0.1 * torch.randn(1, prompt_channels, size, size))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the map.
+
+        Args:
+            image: Any image, B×C×H×W; only its size is used.
+
+        Returns:
+            Prompt, B×C_p×H×W.
+        """
+        size = image.shape[-2:]
+        prompt = F.interpolate(self.map, size, mode='bilinear', align_corners=False)
+        return prompt.expand(len(image), -1, -1, -1)

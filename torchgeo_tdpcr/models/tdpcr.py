@@ -16,11 +16,14 @@ from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
 from .inputs import check_inputs, padded
 from .nafblock import naf_stage
-from .prompt import PromptGenerator
+from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
 
 #: How optical and SAR features are fused: both branches, one alone, or neither.
 Fusion = Literal['both', 'global', 'local', 'concat']
+
+#: Where the prompt comes from: the cloudy image, or no image at all.
+Prompt = Literal['image', 'blind']
 
 HEADS = {'table1': SegmentationDecoder, 'literal': LiteralSegmentationDecoder}
 
@@ -80,8 +83,9 @@ class TDPCR(nn.Module):
         prompt_channels: Number of prompt channels C_p.
         fusion: ``'both'`` branches of prompt-guided fusion, the ``'global'`` or the
             ``'local'`` one alone, or ``'concat'`` for concatenation in its place.
-        prompt: Whether there is a prompt. Without one, the local branch is conditioned
-            on the sum of the stage's own features.
+        prompt: ``'image'`` for the paper's prompt, generated from the cloudy image;
+            ``'blind'`` for a learned one that sees no image; None for none, where the
+            local branch is conditioned on the sum of the stage's own features.
         head: ``'table1'`` for the segmentation decoder that matches the paper's
             figures, ``'literal'`` for Eqs. 9–10 as written.
         residual: Whether the decoder predicts a correction to the cloudy image.
@@ -106,7 +110,7 @@ class TDPCR(nn.Module):
         depths: Sequence[int] = (2, 2, 2, 2),
         prompt_channels: int = 8,
         fusion: Fusion = 'both',
-        prompt: bool = True,
+        prompt: Prompt | None = 'image',
         head: Literal['table1', 'literal'] = 'table1',
         residual: bool = True,
     ) -> None:
@@ -120,6 +124,8 @@ class TDPCR(nn.Module):
             raise ValueError(
                 f"`fusion={fusion!r}`: choose 'both', 'global', 'local' or 'concat'."
             )
+        if prompt not in ('image', 'blind', None):
+            raise ValueError(f"`prompt={prompt!r}`: choose 'image', 'blind' or None.")
         if head not in HEADS:
             raise ValueError(f'`head={head!r}`: choose one of {list(HEADS)}.')
         self.in_channels = in_channels
@@ -131,10 +137,12 @@ class TDPCR(nn.Module):
         #: Height and width are padded to a multiple of this inside.
         self.stride = 2 ** (len(dims) - 1)
 
-        with_prompt = prompt and fusion in ('both', 'local')
-        self.prompt_generator = (
-            PromptGenerator(in_channels, prompt_channels) if with_prompt else None
-        )
+        with_prompt = prompt is not None and fusion in ('both', 'local')
+        self.prompt_generator: PromptGenerator | BlindPrompt | None = None
+        if with_prompt and prompt == 'image':
+            self.prompt_generator = PromptGenerator(in_channels, prompt_channels)
+        elif with_prompt:
+            self.prompt_generator = BlindPrompt(prompt_channels)
         self.optical_stem = nn.Conv2d(in_channels, dims[0], 3, padding=1)
         self.sar_stem = nn.Conv2d(sar_channels, dims[0], 3, padding=1)
         self.optical_stages = nn.ModuleList(map(naf_stage, dims, depths))
