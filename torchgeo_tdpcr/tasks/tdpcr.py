@@ -65,7 +65,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         label_smoothing: float = 0.1,
         class_weights: Sequence[float] | None = None,
         ignore_index: int = 255,
-        recipe: Literal['common', 'own'] = 'common',
+        recipe: Literal['common', 'losses', 'own'] = 'common',
         lcs_input: Path = 'cloudy',
         compile: bool = False,
     ) -> None:
@@ -102,7 +102,9 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             ignore_index: Label that counts neither in the loss nor in the metrics.
             recipe: ``'common'`` to train with the losses and the optimizer above, as all
                 models of a comparison should be; ``'own'`` for those of the paper of
-                the model. Validation and testing are the same with both.
+                the model; ``'losses'`` for the losses of its paper with the optimizer
+                above, for models that another loss would turn into something else.
+                Validation and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
                 ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
@@ -133,13 +135,15 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
                 f"`lcs_input={str(lcs_input)!r}` is for `training='lcs'`, not "
                 f'{training!r}.'
             )
-        if recipe not in ('common', 'own'):
-            raise ValueError(f"`recipe={recipe!r}`: choose 'common' or 'own'.")
-        self.recipe = get_recipe(model) if recipe == 'own' else None
-        if recipe == 'own' and self.recipe is None:
+        if recipe not in ('common', 'losses', 'own'):
             raise ValueError(
-                f"`recipe='own'`: {model!r} has none. Choose 'common', or register the "
-                'model with a recipe.'
+                f"`recipe={recipe!r}`: choose 'common', 'losses' or 'own'."
+            )
+        self.recipe = None if recipe == 'common' else get_recipe(model)
+        if recipe != 'common' and self.recipe is None:
+            raise ValueError(
+                f"`recipe={recipe!r}`: {model!r} has none. Choose 'common', or register "
+                'the model with a recipe.'
             )
         self.weights = weights
         self.scheduler = scheduler
@@ -191,7 +195,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         if self.phase != self.schedule.phases[0] and self.hparams['lr_phase2']:
             lr = self.hparams['lr_phase2']
         trainable = [p for p in self.model.parameters() if p.requires_grad]
-        if self.recipe is not None:
+        if self.recipe is not None and self.hparams['recipe'] == 'own':
             optimizer: Optimizer = self.recipe.optimizer(trainable)
         else:
             decay = self.hparams['weight_decay']

@@ -1,0 +1,219 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""From the rows of a table to the runs behind them, and from a run to its settings.
+
+A run is one YAML in `runs/`: what of `TDPCRTask` it sets, and which other runs it needs.
+Its settings are those merged over `base.yaml`, the data and the scale: a configuration
+that the `torchgeo` command takes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training, or one test of another run's model.
+
+    Args:
+        name: Name of the run.
+        settings: What it sets of the torchgeo configuration.
+        needs: Runs whose checkpoints it needs, by what for: ``'weights'`` and
+            ``'lcs_input'`` are arguments of the task, ``'ckpt_path'`` is what is tested
+            instead of trained.
+    """
+
+    name: str
+    settings: Settings
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Settings:
+        """Arguments of the task."""
+        arguments: Settings = self.settings['model']['init_args']
+        return arguments
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains, rather than tests only."""
+        return 'ckpt_path' not in self.needs
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large data and models are, and how long they train.
+
+    Args:
+        epochs: Epochs by kind of training.
+        synthetic: Arguments of the synthetic data set.
+        settings: What it sets of the torchgeo configuration.
+        model_kwargs: Arguments of each model that make it smaller.
+    """
+
+    epochs: Mapping[str, int]
+    synthetic: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    model_kwargs: Mapping[str, Settings] = field(default_factory=dict)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file, with an error that names it."""
+    try:
+        return yaml.safe_load(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        names = sorted(other.stem for other in path.parent.glob('*.yaml'))
+        raise FileNotFoundError(f'{path}: no such file. There are {names}.') from None
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is no YAML: {error}') from error
+
+
+def read_run(name: str) -> Run:
+    """Read a run from `runs/`."""
+    content = read_yaml(HERE / 'runs' / f'{name}.yaml')
+    needs = content.pop('needs', {})
+    return Run(name, content, needs)
+
+
+def read_scale(name: str) -> Scale:
+    """Read a scale: one of `scales/`, or a file."""
+    path = Path(name) if name.endswith('.yaml') else HERE / 'scales' / f'{name}.yaml'
+    try:
+        return Scale(**read_yaml(path))
+    except TypeError as error:
+        keys = 'epochs, synthetic, settings, model_kwargs'
+        raise ValueError(f'{path}: {error}. A scale has the keys {keys}.') from error
+
+
+def added_runs(model: str) -> tuple[Run, Run, Run]:
+    """The runs of a model of the user's: cloud removal, and land cover after it."""
+    arguments = {'model': model, 'training': 'cr', 'num_classes': None}
+    removal = Run(f'cr-{model}', {'model': {'init_args': arguments}})
+    land_cover = read_run('lcs-clear').settings
+    land_cover['model']['init_args'].pop('lcs_input')
+    needs = {'lcs_input': removal.name}
+    staged = Run(f'lcs-{model}', land_cover, needs)
+    as_is = Run(f'clear-{model}', land_cover, {'ckpt_path': 'lcs-clear', **needs})
+    return removal, staged, as_is
+
+
+def with_needs(names: Iterable[str], known: Mapping[str, Run]) -> list[Run]:
+    """List runs and what they need, each once, after what it needs.
+
+    Args:
+        names: The runs.
+        known: Runs that have no file, by name.
+
+    Returns:
+        The runs.
+    """
+    ordered: dict[str, Run] = {}
+
+    def add(name: str) -> None:
+        if name in ordered:
+            return
+        run = known.get(name) or read_run(name)
+        for needed in run.needs.values():
+            add(needed)
+        ordered[name] = run
+
+    for name in names:
+        add(name)
+    return list(ordered.values())
+
+
+def merged(*parts: Mapping[str, Any]) -> Settings:
+    """Merge mappings of mappings; of what two of them set, the later wins."""
+    result: Settings = {}
+    for part in parts:
+        for key, value in part.items():
+            if isinstance(value, Mapping):
+                below = result.get(key)
+                value = merged(below if isinstance(below, Mapping) else {}, value)
+            result[key] = value
+    return result
+
+
+def parse_override(text: str) -> Settings:
+    """Turn ``a.b=value`` into nested mappings; the value is YAML.
+
+    Raises:
+        ValueError: If there is no ``=``, or the key is not of the torchgeo command.
+
+    Example:
+        >>> parse_override('trainer.max_epochs=3')
+        {'trainer': {'max_epochs': 3}}
+    """
+    key, equals, value = text.partition('=')
+    names = key.split('.')
+    if not equals or names[0] not in ('trainer', 'model', 'data') or len(names) < 2:
+        raise ValueError(
+            f'--set {text}: expected KEY=VALUE with a key such as trainer.max_epochs, '
+            'model.init_args.lr or data.init_args.split_by.'
+        )
+    nested: Any = yaml.safe_load(value)
+    for name in reversed(names):
+        nested = {name: nested}
+    settings: Settings = nested
+    return settings
+
+
+def compose(
+    run: Run,
+    scale: Scale,
+    data: Settings,
+    seed: int,
+    overrides: Iterable[Settings] = (),
+    recipe: str = 'common',
+) -> Settings:
+    """Compose the settings of a run, but for the checkpoints that it needs.
+
+    Args:
+        run: The run.
+        scale: The scale.
+        data: What the data set of the torchgeo configuration.
+        seed: Seed of the weights, the order of the chips and the crops.
+        overrides: What wins over everything.
+        recipe: ``'own'`` for the training of the models' papers, where known.
+
+    Returns:
+        A configuration of the torchgeo command.
+    """
+    training = run.task['training']
+    if training not in scale.epochs:
+        raise ValueError(
+            f'The scale has no `epochs` of {training!r}, as {run.name} needs.'
+        )
+    name = run.task['model']
+    kwargs = merged(scale.model_kwargs.get(name, {}), run.task.get('model_kwargs', {}))
+    own = {'recipe': 'own'} if recipe == 'own' and name != 'tdpcr' else {}
+    implied = {
+        'seed_everything': seed,
+        'trainer': {'max_epochs': scale.epochs[training]},
+        'model': {'init_args': {**own, **({'model_kwargs': kwargs} if kwargs else {})}},
+    }
+    base = read_yaml(HERE / 'base.yaml')
+    return merged(base, scale.settings, data, run.settings, implied, *overrides)
+
+
+def fingerprint(settings: Settings, needed: Iterable[str] = ()) -> str:
+    """Name settings, and the results that they build on, by their content.
+
+    Args:
+        settings: The settings.
+        needed: Fingerprints of the runs that this one needs.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    content = json.dumps([settings, sorted(needed)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]

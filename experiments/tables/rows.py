@@ -1,0 +1,119 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""The paper's tables as `tables.yaml` describes them, and the figures of their runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from execute import Job
+from plan import HERE, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of figures.
+
+    Args:
+        metric: Name of the test metric.
+        title: Its title, with the unit.
+        digits: Digits after the point.
+        percent: Whether to show a part of one in percent.
+        best: Which is the best.
+        source: Which of a row's runs it is taken from.
+    """
+
+    metric: str
+    title: str
+    digits: int
+    percent: bool = False
+    best: Literal['max', 'min'] = 'max'
+    source: Literal['run', 'as_is'] = 'run'
+
+    @property
+    def key(self) -> str:
+        """Name of the column's figures."""
+        return self.metric if self.source == 'run' else f'{self.metric}_{self.source}'
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A system.
+
+    Args:
+        label: What the table calls it.
+        run: Its run.
+        as_is: Another run of it, see :class:`Column`.
+        group: Rows of a kind.
+        paper: The paper's figures, by metric.
+        reference: Whether it is no system, but something to compare with.
+        prefix: Before the names of the run's metrics.
+        suffix: After the names of the run's metrics.
+    """
+
+    label: str
+    run: str
+    as_is: str | None = None
+    group: str = ''
+    paper: Mapping[str, float] = field(default_factory=dict)
+    reference: bool = False
+    prefix: str = ''
+    suffix: str = ''
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of its runs."""
+        return [self.run, *([self.as_is] if self.as_is else [])]
+
+
+@dataclass(slots=True)
+class Table:
+    """A table.
+
+    Args:
+        number: 1, 2 or 3.
+        title: What it shows.
+        columns: Its columns.
+        rows: Its rows.
+        costs: Whether it shows parameters and arithmetic.
+    """
+
+    number: int
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+    costs: bool = False
+
+
+#: Figures of a row: a value a seed, by column.
+Figures = dict[str, list[float]]
+
+
+def read_table(number: int) -> Table:
+    """Read a table of `tables.yaml`."""
+    content = read_yaml(HERE / 'tables.yaml')[number]
+    columns = [Column(**column) for column in content.pop('columns')]
+    rows = [Row(**row) for row in content.pop('rows')]
+    return Table(number, columns=columns, rows=rows, **content)
+
+
+def figures(row: Row, jobs: Sequence[Job]) -> Figures:
+    """Collect the figures of a row: all metrics of its runs that are done.
+
+    Args:
+        row: The row.
+        jobs: All jobs.
+
+    Returns:
+        A value a seed for each metric; those of the second run end in ``_as_is``.
+    """
+    found: Figures = {}
+    for name, ending in ((row.run, ''), (row.as_is, '_as_is')):
+        for job in jobs:
+            if job.name != name or (result := job.result()) is None:
+                continue
+            for metric, value in result['metrics'].items():
+                if metric.startswith(row.prefix) and metric.endswith(row.suffix):
+                    inner = metric[len(row.prefix) : len(metric) - len(row.suffix)]
+                    found.setdefault(inner + ending, []).append(value)
+    return found

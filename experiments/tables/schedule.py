@@ -1,0 +1,108 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Executing many runs, each after those that it needs, several at a time."""
+
+import multiprocessing
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import ExitStack
+from pathlib import Path
+
+from execute import Job, execute, execute_logged, write
+
+#: A run with a seed.
+Key = tuple[str, int]
+
+
+def execute_all(
+    jobs: Sequence[Job], needs: Mapping[Key, Iterable[Key]], processes: int
+) -> dict[Key, str]:
+    """Execute jobs.
+
+    One that fails leaves `error.txt` in its folder and does not stop the others, but
+    for those that need it.
+
+    Args:
+        jobs: The jobs, each after those that it needs.
+        needs: What each needs.
+        processes: Number of processes, 0 for this one.
+
+    Returns:
+        What went wrong, of each job that did not end well.
+    """
+    waiting = {(job.name, job.seed): job for job in jobs}
+    failed: dict[Key, str] = {}
+    running: dict[Future[object], Key] = {}
+    total, begin = len(jobs), time.perf_counter()
+    with ExitStack() as stack:
+        pool: Executor | None = None
+        if processes:
+            context = multiprocessing.get_context('spawn')
+            pool = ProcessPoolExecutor(processes, context)
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        while waiting or running:
+            for key, job in list(waiting.items()):
+                wanted = list(needs.get(key, ()))
+                if broken := [k for k in wanted if k in failed]:
+                    failed[key] = f'needs {_name(broken[0])}, which failed'
+                    print(f'{_name(key)}: {failed[key]}')
+                    del waiting[key]
+                elif len(running) < max(processes, 1) and not any(
+                    k in waiting or k in running.values() for k in wanted
+                ):
+                    del waiting[key]
+                    running[_start(pool, job)] = key
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                key = running.pop(future)
+                if error := future.exception():
+                    failed[key] = _note(error, _folder(jobs, key))
+                left = len(waiting) + len(running)
+                minutes = (time.perf_counter() - begin) / 60
+                verdict = f'failed: {failed[key]}' if key in failed else 'done'
+                count = f'{total - left}/{total} after {minutes:.1f} min'
+                print(f'{_name(key)}: {verdict} ({count})', flush=True)
+    return failed
+
+
+def threads_for(processes: int) -> int | None:
+    """Threads of each of several processes, so that they share the cores."""
+    return max((os.cpu_count() or 1) // processes, 1) if processes else None
+
+
+def _start(pool: Executor | None, job: Job) -> 'Future[object]':
+    """Start a job in the pool; without one, execute it here and now."""
+    if pool is not None:
+        return pool.submit(execute_logged, job)
+    future: Future[object] = Future()
+    run: Callable[[Job], object] = execute
+    try:
+        future.set_result(run(job))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def _folder(jobs: Iterable[Job], key: Key) -> Path:
+    return next(job.folder for job in jobs if (job.name, job.seed) == key)
+
+
+def _note(error: BaseException, folder: Path) -> str:
+    """Write the whole error to the run's folder; return its first line."""
+    path = folder / 'error.txt'
+    write(path, ''.join(traceback.format_exception(error)))
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[0]} (see {path})'
+
+
+def _name(key: Key) -> str:
+    return f'{key[0]}, seed {key[1]}'
