@@ -58,7 +58,12 @@ def compare(
         for row, values in zip(table.rows, found, strict=True)
         if column.key in row.paper and values.get(column.key)
     ]
+    seen: set[frozenset[str]] = set()
     for (one, a), (other, b) in combinations(rows, 2):
+        # A run may be two rows of a table
+        if (runs := frozenset((one.run, other.run))) in seen:
+            continue
+        seen.add(runs)
         expected = sign * (one.paper[column.key] - other.paper[column.key])
         if not expected or one.run == other.run or len(a) != len(b):
             continue

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Pixel accuracy, IoU under both rules and boundary F1 over a data set."""
+"""Pixel accuracy, IoU under both rules, boundary F1 and boundary IoU over a data set."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from .functional.boundary import boundary_f1_scores
+from .functional.boundary import boundary_f1_scores, boundary_iou_scores
 from .functional.segmentation import (
     class_iou,
     confusion_matrices,
@@ -23,7 +23,7 @@ from .functional.segmentation import (
 class SegmentationMetrics(Metric):
     """Scores of a land-cover map.
 
-    All but the last are taken from one confusion matrix over all pixels of all images.
+    All but the last two are taken from one confusion matrix over all pixels of all images.
     :meth:`compute` returns a flat dictionary with the keys
 
     * ``pa``: share of right pixels;
@@ -37,7 +37,8 @@ class SegmentationMetrics(Metric):
       anything but letters and digits as ``_``;
     * ``pa_majority``, ``miou_majority``: what always answering the commonest class of
       the truth would score;
-    * ``boundary_f1``: of each image, averaged over the images with a boundary.
+    * ``boundary_f1`` and ``boundary_iou``: of each image, averaged over the images with
+      a boundary.
 
     A key without any pixel behind it is left out.
 
@@ -46,7 +47,9 @@ class SegmentationMetrics(Metric):
         ignore_index: Label in the mask of pixels that do not count.
         labels: Names of the classes for the keys; by default their numbers.
         boundary_tolerance: How far in pixels, in rows and in columns, a predicted
-            boundary may lie from the true one.
+            boundary may lie from the true one for ``boundary_f1``.
+        boundary_width: Width in pixels of the bands along the boundaries that
+            ``boundary_iou`` compares.
         prefix: Put before every key, such as ``'val/'``.
         **kwargs: Arguments of :class:`torchmetrics.Metric`.
 
@@ -62,7 +65,8 @@ class SegmentationMetrics(Metric):
         >>> {key: round(float(value), 2) for key, value in metrics.compute().items()}
         ... # doctest: +NORMALIZE_WHITESPACE
         {'pa': 1.0, 'miou': 1.0, 'miou_published': 0.67, 'pa_majority': 0.5,
-         'miou_majority': 0.25, 'iou_water': 1.0, 'iou_crop': 1.0, 'boundary_f1': 1.0}
+         'miou_majority': 0.25, 'iou_water': 1.0, 'iou_crop': 1.0, 'boundary_f1': 1.0,
+         'boundary_iou': 1.0}
     """
 
     is_differentiable = False
@@ -70,7 +74,7 @@ class SegmentationMetrics(Metric):
     full_state_update = False
 
     confusion: Tensor
-    boundary_sum: Tensor
+    boundary_sums: Tensor
     boundary_count: Tensor
 
     def __init__(
@@ -79,6 +83,7 @@ class SegmentationMetrics(Metric):
         ignore_index: int = 255,
         labels: Sequence[str] | None = None,
         boundary_tolerance: int = 2,
+        boundary_width: int = 2,
         prefix: str = '',
         **kwargs: Any,
     ) -> None:
@@ -92,9 +97,15 @@ class SegmentationMetrics(Metric):
                 'boundary_tolerance: expected a number of pixels, 0 or more, got '
                 f'{boundary_tolerance}.'
             )
+        if boundary_width < 1:
+            raise ValueError(
+                'boundary_width: expected a number of pixels, 1 or more, got '
+                f'{boundary_width}.'
+            )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.boundary_tolerance = boundary_tolerance
+        self.boundary_width = boundary_width
         self.prefix = prefix
         names = [str(k) for k in range(num_classes)] if labels is None else labels
         self.keys = [re.sub(r'[\W_]+', '_', name.lower()).strip('_') for name in names]
@@ -105,7 +116,8 @@ class SegmentationMetrics(Metric):
             )
         zeros = torch.zeros(3, num_classes, num_classes, dtype=torch.long)
         self.add_state('confusion', zeros, 'sum')
-        self.add_state('boundary_sum', torch.tensor(0.0), 'sum')
+        # F1 and IoU; images with a boundary, which are the same for both
+        self.add_state('boundary_sums', torch.zeros(2), 'sum')
         self.add_state('boundary_count', torch.tensor(0), 'sum')
 
     def update(
@@ -129,15 +141,15 @@ class SegmentationMetrics(Metric):
         self.confusion += confusion_matrices(
             prediction, mask, self.num_classes, self.ignore_index, mask_cloud
         )
-        scores = boundary_f1_scores(
-            prediction,
-            mask,
-            self.num_classes,
-            self.ignore_index,
-            self.boundary_tolerance,
+        labels = (prediction, mask, self.num_classes, self.ignore_index)
+        scores = torch.stack(
+            (
+                boundary_f1_scores(*labels, self.boundary_tolerance),
+                boundary_iou_scores(*labels, self.boundary_width),
+            )
         )
-        self.boundary_sum += scores.nansum()
-        self.boundary_count += (~scores.isnan()).sum()
+        self.boundary_sums += scores.nansum(1)
+        self.boundary_count += (~scores[0].isnan()).sum()
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores.
@@ -156,5 +168,6 @@ class SegmentationMetrics(Metric):
             if k != self.ignore_index and not iou.isnan():
                 scores[f'iou_{self.keys[k]}'] = iou
         if self.boundary_count:
-            scores['boundary_f1'] = self.boundary_sum / self.boundary_count
+            means = self.boundary_sums / self.boundary_count
+            scores |= {'boundary_f1': means[0], 'boundary_iou': means[1]}
         return {f'{self.prefix}{name}': score for name, score in scores.items()}

@@ -2,7 +2,7 @@
 
 """The metrics as pure functions of tensors."""
 
-from .boundary import boundary_f1_scores
+from .boundary import boundary_f1_scores, boundary_iou_scores
 from .restoration import restoration_scores, spectral_angle
 from .segmentation import (
     class_iou,
@@ -14,6 +14,7 @@ from .ssim import ssim_map
 
 __all__ = (
     'boundary_f1_scores',
+    'boundary_iou_scores',
     'class_iou',
     'confusion_matrices',
     'majority_scores',
