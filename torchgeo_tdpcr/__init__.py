@@ -11,8 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .callbacks import GeoTIFFWriter, PredictionFigures
-    from .datamodules import OSFCRDataModule, SceneDataModule, SEN12MSCRDataModule
-    from .datasets import OSFCR, SEN12MSCR, SceneDataset, SyntheticOSFCR
+    from .datamodules import (
+        M3MCRDataModule,
+        OSFCRDataModule,
+        SceneDataModule,
+        SEN12MSCRDataModule,
+        WHUOPTSARDataModule,
+    )
+    from .datasets import (
+        M3MCR,
+        OSFCR,
+        SEN12MSCR,
+        WHUOPTSAR,
+        SceneDataset,
+        SyntheticOSFCR,
+    )
     from .losses import JointLoss, ReconstructionLoss
     from .metrics import RestorationMetrics, SegmentationMetrics
     from .models import TDPCR, NAFBlock, PromptGenerator, PromptGuidedFusion
@@ -29,8 +42,21 @@ __version__ = '0.1.0.dev0'
 
 _HOMES = {
     'callbacks': ('GeoTIFFWriter', 'PredictionFigures'),
-    'datamodules': ('OSFCRDataModule', 'SEN12MSCRDataModule', 'SceneDataModule'),
-    'datasets': ('OSFCR', 'SEN12MSCR', 'SceneDataset', 'SyntheticOSFCR'),
+    'datamodules': (
+        'M3MCRDataModule',
+        'OSFCRDataModule',
+        'SEN12MSCRDataModule',
+        'SceneDataModule',
+        'WHUOPTSARDataModule',
+    ),
+    'datasets': (
+        'M3MCR',
+        'OSFCR',
+        'SEN12MSCR',
+        'WHUOPTSAR',
+        'SceneDataset',
+        'SyntheticOSFCR',
+    ),
     'losses': ('JointLoss', 'ReconstructionLoss'),
     'metrics': ('RestorationMetrics', 'SegmentationMetrics'),
     'models': ('TDPCR', 'NAFBlock', 'PromptGenerator', 'PromptGuidedFusion'),
@@ -46,12 +72,15 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = (
+    'M3MCR',
     'OSFCR',
     'SEN12MSCR',
     'TDPCR',
+    'WHUOPTSAR',
     'ChipSampler',
     'GeoTIFFWriter',
     'JointLoss',
+    'M3MCRDataModule',
     'NAFBlock',
     'OSFCRDataModule',
     'PredictionFigures',
@@ -69,6 +98,7 @@ __all__ = (
     'Sentinel2Normalize',
     'SyntheticOSFCR',
     'TDPCRTask',
+    'WHUOPTSARDataModule',
     'WindowSampler',
 )
 

@@ -23,7 +23,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
-from .layout import REFERENCES, Layout, chip_table
+from .layout import Layout, chip_table
 from .reading import GDAL_SETTINGS
 
 #: Name of the cached table.
@@ -98,8 +98,8 @@ def build_table(
         none), what :func:`read_header` returns, and size and time of that file.
     """
     table = chip_table(layout, root)
-    reference = table[REFERENCES[0]]
-    for layer in REFERENCES[1:]:
+    reference = table[layout.references[0]]
+    for layer in layout.references[1:]:
         reference = reference.where(reference != '', table[layer])
     table['reference'] = reference
     paths = [os.path.join(root, path) for path in reference if path]

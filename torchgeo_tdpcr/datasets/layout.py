@@ -76,7 +76,7 @@ OSFCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
 COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
 
 #: Layers whose file gives a chip its place, the first that exists.
-REFERENCES = ('s2_cloudy', 's2')
+REFERENCES: tuple[str, ...] = ('s2_cloudy', 's2')
 
 
 class Folder(NamedTuple):
@@ -95,12 +95,14 @@ class Layout(Protocol):
         layers: Its layers by name.
         group: Column of the table for the outermost grouping of chips.
         looked_for: What a folder must hold to be taken for the data set, in words.
+        references: Layers whose file gives a chip its place, the first that exists.
     """
 
     name: str
     layers: Mapping[str, Layer]
     group: str
     looked_for: str
+    references: tuple[str, ...]
 
     def folders(self, root: Path) -> Iterator[Folder]:
         """Yield the folders of *root* that hold chips."""
@@ -127,6 +129,7 @@ class OSFCRLayout:
     name = 'LuojiaSET-OSFCR'
     layers = OSFCR_LAYERS
     group = 'cover'
+    references = REFERENCES
     looked_for = (
         "the folders '0-20%', '20%-40%', '40%-60%', '60%-80%' or '80%-100%', in each "
         "of them folders such as 's2_cloudy' and 's2', and in these files such as "
@@ -167,6 +170,7 @@ class SEN12MSCRLayout:
     name = 'SEN12MS-CR'
     layers = SEN12MSCR_LAYERS
     group = 'season'
+    references = REFERENCES
     looked_for = (
         "folders such as 'ROIs1158_spring_s2_cloudy/s2_cloudy_1' and "
         "'ROIs1158_spring_s2/s2_1', and in these files such as "

@@ -14,7 +14,7 @@ from torchgeo.datasets.errors import DatasetNotFoundError
 from torchgeo.datasets.utils import Path
 
 from .index import load_table
-from .layout import REFERENCES, CorruptChipError, Layer, Layout, find_root
+from .layout import CorruptChipError, Layer, Layout, find_root
 from .reading import type_fault
 
 Missing = Literal['skip', 'error']
@@ -55,7 +55,7 @@ def gather(
     for path in several:
         root = find_root(layout, path)
         if root is None:
-            raise not_found(dataset, _what_is_there(path), layout)
+            raise not_found(dataset, what_is_there(path), layout)
         table = load_table(layout, root, cache, workers)
         if table.empty:
             what = f"'{root}' has the folders of {layout.name}, but no files in them."
@@ -79,7 +79,8 @@ def not_found(dataset: GeoDataset, what: str, layout: Layout) -> DatasetNotFound
     return error
 
 
-def _what_is_there(path: Path) -> str:
+def what_is_there(path: Path) -> str:
+    """Say in words what there is instead of a data set."""
     if not os.path.exists(path):
         return f"'{path}' does not exist."
     if not os.path.isdir(path):
@@ -121,20 +122,20 @@ def select_layers(
 
 
 def find_faults(
-    table: pd.DataFrame, layers: Mapping[str, Layer], available: Mapping[str, Layer]
+    table: pd.DataFrame, layers: Mapping[str, Layer], layout: Layout
 ) -> list[str]:
     """Tell for each chip why it cannot be used, as far as its index row shows.
 
     Args:
         table: The chips.
         layers: Layers that are needed.
-        available: All layers of the data set.
+        layout: How the data set arranges its files.
 
     Returns:
         For each row the fault in words, '' if none.
     """
     faults = np.full(len(table), '', dtype=object)
-    for name in REFERENCES[::-1]:
+    for name in layout.references[::-1]:
         here = (table[name] == table['filepath']) & (table['filepath'] != '')
         for row in np.flatnonzero(here & (table['fault'] != '')):
             faults[row] = table['fault'].iloc[row]
@@ -143,12 +144,12 @@ def find_faults(
             for (count, dtype), rows in kinds.groupby(
                 ['count', 'dtype']
             ).groups.items():
-                fault = type_fault(int(count), dtype, available[name])
+                fault = type_fault(int(count), dtype, layout.layers[name])
                 faults[table.index.get_indexer(rows)] = fault
     for name in layers:
         faults[(table[name] == '').to_numpy()] = f"has no twin in '{name}'"
     faults[(table['filepath'] == '').to_numpy()] = (
-        f'has no twin in {" or ".join(map(repr, REFERENCES))}'
+        f'has no twin in {" or ".join(map(repr, layout.references))}'
     )
     return faults.tolist()
 
@@ -173,7 +174,7 @@ def keep_usable(
     Raises:
         CorruptChipError: If one cannot and *missing* is ``'error'``.
     """
-    faults = pd.Series(find_faults(table, layers, layout.layers), index=table.index)
+    faults = pd.Series(find_faults(table, layers, layout), index=table.index)
     bad = table[faults != '']
     if bad.empty:
         return table

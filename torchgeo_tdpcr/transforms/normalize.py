@@ -84,14 +84,14 @@ class _Rescale(nn.Module):
         return f'bands={list(self.bands)}'
 
 
-class _Normalize(_Rescale):
+class BandNormalize(_Rescale):
     """Clip and map to [0, 1]."""
 
     def _rescale(self, x: Tensor, low: Tensor, span: Tensor) -> Tensor:
         return x.sub(low).div_(span).clamp_(0, 1)
 
 
-class _Denormalize(_Rescale):
+class BandDenormalize(_Rescale):
     """Map [0, 1] back; values outside are extrapolated, not clipped."""
 
     def _rescale(self, x: Tensor, low: Tensor, span: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def _sar_clips(clip: SARClip) -> list[tuple[float, float]]:
     return list(SAR_CLIPS[clip].values())
 
 
-class Sentinel2Normalize(_Normalize):
+class Sentinel2Normalize(BandNormalize):
     """Map Sentinel-2 digital numbers 0…10000 to [0, 1]; clip what lies outside.
 
     Works on a tensor, or on the keys ``image`` and ``image_clear`` of a sample.
@@ -136,7 +136,7 @@ class Sentinel2Normalize(_Normalize):
         super().__init__(_optical_clips(bands, offset), bands, 'image')
 
 
-class Sentinel2Denormalize(_Denormalize):
+class Sentinel2Denormalize(BandDenormalize):
     """Inverse of :class:`Sentinel2Normalize` within its clip range.
 
     Args:
@@ -156,7 +156,7 @@ class Sentinel2Denormalize(_Denormalize):
         super().__init__(_optical_clips(bands, offset), bands, 'image')
 
 
-class Sentinel1Normalize(_Normalize):
+class Sentinel1Normalize(BandNormalize):
     """Map Sentinel-1 backscatter in dB to [0, 1]; clip what lies outside.
 
     Works on a tensor, or on the key ``image_sar`` of a sample.
@@ -179,7 +179,7 @@ class Sentinel1Normalize(_Normalize):
         super().__init__(_sar_clips(clip), tuple(SENTINEL1_BANDS), 'image_sar')
 
 
-class Sentinel1Denormalize(_Denormalize):
+class Sentinel1Denormalize(BandDenormalize):
     """Inverse of :class:`Sentinel1Normalize` within its clip range.
 
     Args:

@@ -1,0 +1,254 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""M3M-CR: cloudy and clear PlanetScope with Sentinel-1 and land cover."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from rasterio import Affine
+from torchgeo.datasets.utils import Path, Sample
+
+from .footprints import common_crs
+from .layout import Layer
+from .m3mcr_layout import GRID_LAYERS, M3MCRLayout, Resolution
+from .reading import Grid, Window, cloud_fault
+from .regridding import coverage_fault, regrid
+from .selection import Missing, choose, gather, not_found
+from .siblings import (
+    CorruptFileError,
+    SiblingDataset,
+    check_choice,
+    finite,
+    held_out,
+    leave_out,
+    opened_layer,
+    to_labels,
+)
+from .splits import Split
+
+#: Class of each code of ESA WorldCover, as the authors of M3M-CR use it.
+WORLDCOVER_CLASSES: Mapping[int, int] = MappingProxyType(
+    {10: 0, 20: 1, 30: 1, 40: 2, 50: 3, 60: 4, 80: 5, 90: 5}
+)
+
+#: Codes without a class: no data, snow and ice, mangroves, moss and lichen.
+WORLDCOVER_IGNORED = (0, 70, 95, 100, 255)
+
+
+class M3MCR(SiblingDataset):
+    """M3M-CR, for cloud removal and land-cover mapping at 3 m (CloudSeg's own data).
+
+    Dataset features:
+
+    * 780 areas worldwide, in all seasons
+    * cloudy and clear PlanetScope (4 bands, 300×300 pixels at 3 m), Sentinel-1 (VV and VH,
+      90×90 at 10 m), land cover of ESA WorldCover (90×90 at 10 m), and cloud masks
+      (300×300)
+
+    Dataset format:
+
+    * PlanetScope: 4-band uint16 GeoTIFF: blue, green, red, near infrared, reflectance
+      × 10⁴, 0 where there is none
+    * Sentinel-1: 2-band float64 GeoTIFF, VV and VH in dB
+    * land cover: uint8 GeoTIFF, WorldCover's codes 10 to 100
+    * cloud masks: bool NumPy files
+
+    Dataset classes:
+
+    0. forest (code 10)
+    1. rangeland (20, 30)
+    2. agriculture (40)
+    3. urban (50)
+    4. barren (60)
+    5. water (80, 90)
+
+    Other codes are 255, ignored.
+
+    The layers of a sample lie on different grids, which are also shifted against each
+    other by up to a few metres. They are brought to one by their coordinates: to that of
+    PlanetScope (*resolution* ``'optical'``), with radar interpolated bilinearly and land
+    cover taken from the nearest pixel; or to that of Sentinel-1 (``'sar'``), with the
+    optical images averaged and the cloud mask taken from the nearest pixel.
+
+    A sample has, as far as the layers are there, ``image``, ``image_clear`` (4×H×W float32
+    digital numbers), ``image_sar`` (2×H×W float32, dB), ``mask`` and ``mask_cloud`` (H×W
+    int64), and always ``bounds``, ``transform`` and ``epsg`` of its grid, ``wavelength``
+    (nanometres of each band) and ``resolution`` (metres of the optical and of the SAR
+    pixels as they were recorded: 3 and 10).
+
+    The data come with the folders ``train`` and ``test``. For validation, whole areas of
+    the training samples are held out.
+
+    If you use this dataset, please cite:
+
+    * https://doi.org/10.1109/TGRS.2023.3337845
+
+    Example:
+        >>> dataset = M3MCR('data', split='train')  # doctest: +SKIP
+        >>> sample = dataset[0]  # doctest: +SKIP
+    """
+
+    #: In file order; the centres of PlanetScope's first four-band instrument.
+    wavelengths = MappingProxyType({'B': 485.0, 'G': 545.0, 'R': 630.0, 'NIR': 820.0})
+    resolutions = (3.0, 10.0)
+    all_bands = tuple(wavelengths)
+    rgb_bands = ('R', 'G', 'B')
+    class_names = ('forest', 'rangeland', 'agriculture', 'urban', 'barren', 'water')
+
+    def __init__(
+        self,
+        paths: Path | Iterable[Path] = 'data',
+        split: Split | None = None,
+        *,
+        resolution: Resolution = 'optical',
+        bands: Sequence[str] | None = None,
+        layers: Sequence[str] | None = None,
+        val_share: float = 0.1,
+        seed: int = 42,
+        missing: Missing = 'skip',
+        transforms: Callable[[Sample], Sample] | None = None,
+        cache: bool | Path = True,
+        workers: int | None = None,
+    ) -> None:
+        """Initialize a new M3MCR instance.
+
+        Args:
+            paths: Folder with ``train`` and ``test``, the folder above, or several.
+            split: ``'train'`` or ``'val'`` of the folder ``train``, ``'test'``, or None
+                for all samples.
+            resolution: Grid of the samples: ``'optical'`` (300×300 at 3 m) or ``'sar'``
+                (90×90 at 10 m).
+            bands: Of ``'B'``, ``'G'``, ``'R'`` and ``'NIR'`` (defaults to all).
+            layers: Layers to read: of ``'planet_cloudy'``, ``'planet_cloudfree'``,
+                ``'S1'``, ``'landcover'`` and ``'cloudmask'``, at least one of the first
+                two (defaults to all). A sample that lacks one is left out.
+            val_share: Share of the training areas that validate; 0 to train with all.
+            seed: Seed of the choice of these areas.
+            missing: What to do about samples that lack a layer or whose header is
+                broken: ``'skip'`` them with a warning, or raise an ``'error'``.
+            transforms: Applied to each sample.
+            cache: Whether to keep the index beside the data (in the user's cache folder
+                where that cannot be written), or a folder to keep it in.
+            workers: Threads that read headers where the index must be built.
+
+        Raises:
+            DatasetNotFoundError: If the data are not found or no sample can be used.
+            CorruptChipError: If a sample cannot be used and *missing* is ``'error'``.
+            ValueError: If an argument is not one of its choices, or the split is empty.
+        """
+        choose('split', [split], [None, *get_args(Split)])
+        choose('resolution', [resolution], list(get_args(Resolution)))
+        layout = M3MCRLayout(resolution)
+        chosen = check_choice('layers', layers, list(layout.layers))
+        if not set(chosen) & set(GRID_LAYERS['optical']):
+            raise ValueError(
+                f'`layers={list(chosen)}` has no optical layer, whose grid the cloud '
+                f'masks are on. Add one of {list(GRID_LAYERS["optical"])}.'
+            )
+        selected = check_choice('bands', bands, self.all_bands)
+        self.paths = paths
+        self.split = split
+
+        table = gather(self, layout, paths, cache, workers)
+        if split is not None:
+            table = _part(table, split, val_share, seed)
+        faults = np.where(table['filepath'] == '', 'has no grid', table['fault'])
+        for name in chosen:
+            faults = np.where(table[name] == '', f'there is no {name!r} of it', faults)
+        named = table['filepath'].where(
+            table['filepath'] != '', table[list(layout.layers)].max(axis=1)
+        )
+        usable = leave_out(table.assign(filepath=named), faults.tolist(), missing)
+        if usable.empty:
+            what = f'Of {len(table)} samples none has all of {list(chosen)}.'
+            raise not_found(self, what, layout)
+        self._set_up(
+            usable,
+            layers={k: v for k, v in layout.layers.items() if k in chosen},
+            crs=common_crs(usable),
+            bands=selected,
+            offset=0.0,
+            num_classes=len(self.class_names),
+            transforms=transforms,
+        )
+
+    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+        """Read the layers of a sample and bring them to its grid."""
+        sample: Sample = {}
+        # The cloud mask, which comes last, lies on the grid of the optical images
+        optical, shape = Affine.identity(), (0, 0)
+        for name, layer in self.layers.items():
+            path = self._paths[name][row]
+            if layer.key == 'mask_cloud':
+                array = _read_cloud_mask(path, shape)
+                transform = optical
+            else:
+                array, transform = _read_raster(path, layer, grid)
+            if layer.key in ('image', 'image_clear'):
+                optical, shape = transform, (array.shape[1], array.shape[2])
+                array = array[[i - 1 for i in self._indexes]]
+                array = regrid(array, transform, grid, 'average')
+            elif layer.key == 'image_sar':
+                array = regrid(finite(path, array), transform, grid, 'bilinear')
+            else:
+                array = regrid(array, transform, grid, 'nearest')
+            array = np.ascontiguousarray(
+                array[:, window.top : window.bottom, window.left : window.right]
+            )
+            if layer.key == 'mask':
+                sample['mask'] = to_labels(
+                    path, array[0], WORLDCOVER_CLASSES, WORLDCOVER_IGNORED
+                )
+            elif layer.key == 'mask_cloud':
+                sample['mask_cloud'] = torch.from_numpy(array[0].astype(np.int64))
+            else:
+                sample[layer.key] = torch.from_numpy(array)
+        return sample
+
+
+def _part(
+    table: pd.DataFrame, split: Split, val_share: float, seed: int
+) -> pd.DataFrame:
+    """Keep the samples of a part."""
+    folder = 'test' if split == 'test' else 'train'
+    table = table[table['part'].str.startswith(f'{folder}/')]
+    if split != 'test':
+        areas = list(zip(table['part'], table['roi'], strict=True))
+        validate = held_out(sorted(set(areas)), val_share, seed) if areas else set()
+        table = table[[(area in validate) == (split == 'val') for area in areas]]
+    if table.empty:
+        raise ValueError(
+            f"`split={split!r}` is empty: the folder '{folder}' leaves no samples to it, "
+            f'with `val_share={val_share}`.'
+        )
+    return table
+
+
+def _read_raster(path: str, layer: Layer, grid: Grid) -> tuple[NDArray[Any], Affine]:
+    """Read a GeoTIFF that covers the grid of its sample."""
+    with opened_layer(path, layer) as source:
+        epsg = source.crs.to_epsg() if source.crs else None
+        size = source.width, source.height
+        if fault := coverage_fault(source.transform, *size, epsg, grid):
+            raise CorruptFileError(path, fault)
+        return source.read(), source.transform
+
+
+def _read_cloud_mask(path: str, shape: tuple[int, int]) -> NDArray[Any]:
+    """Read a cloud mask that has the shape of the optical image: 1×H×W."""
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise CorruptFileError(path, f'cannot be read ({error})') from error
+    if not isinstance(mask, np.ndarray) or mask.shape != shape:
+        raise CorruptFileError(
+            path, f'has the shape {np.shape(mask)}, the optical image {shape}'
+        )
+    if fault := cloud_fault(mask):
+        raise CorruptFileError(path, fault)
+    return mask[None].astype(np.uint8)
