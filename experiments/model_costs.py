@@ -11,12 +11,9 @@ and inputs lie on PyTorch's meta device.
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from torchgeo_tdpcr.models import get_model, get_recipe, list_models
+from torchgeo_tdpcr.models import get_recipe, list_models
+from torchgeo_tdpcr.models.costs import count_costs
 
 #: Parameters in millions and multiply-adds in 10⁹ as counted on the authors' own models,
 #: at 13 + 2 channels and 256×256 pixels.
@@ -36,25 +33,22 @@ KNOWN: dict[str, tuple[str, str]] = {
 SEGMENTING = ('tdpcr', 'tdpcr_small', 'cloudseg', 'segcr', 'segformer')
 
 
+def classes_of(name: str) -> int | None:
+    """Number of classes of a model, None where it maps no land cover."""
+    return 7 if name in SEGMENTING else None
+
+
 def row(name: str) -> list[str]:
     """A row of the table."""
-    num_classes = 7 if name in SEGMENTING else None
-    arguments: dict[str, Any] = {'in_channels': 13, 'sar_channels': 2}
-    with torch.device('meta'):
-        model = get_model(name, num_classes=num_classes, **arguments).eval()
-        image, sar = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(image, sar)
-    parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    flops = counter.get_total_flops() / 1e9
+    costs = count_costs(name, classes_of(name))
     known = KNOWN.get(name, ('–', '–'))
     return [
         f'`{name}`',
-        f'{parameters:.3f}',
+        f'{costs.parameters / 1e6:.3f}',
         known[0],
-        f'{flops / 2:.1f}',
+        f'{costs.multiply_adds / 1e9:.1f}',
         known[1],
-        f'{flops:.1f}',
+        f'{costs.flops / 1e9:.1f}',
         'yes' if get_recipe(name) else 'no',
     ]
 
