@@ -24,6 +24,8 @@ import yaml
 from torchgeo.main import main as torchgeo
 
 RESULT = 'result.json'
+#: What went wrong the last time.
+ERROR = 'error.txt'
 
 
 class RunConflictError(ValueError):
@@ -139,6 +141,7 @@ def execute(job: Job) -> dict[str, Any]:
         'torch': torch.__version__,
     }
     write(job.folder / RESULT, json.dumps(result, indent=1) + '\n')
+    (job.folder / ERROR).unlink(missing_ok=True)
     return result
 
 

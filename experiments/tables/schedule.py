@@ -17,7 +17,7 @@ from concurrent.futures import (
 from contextlib import ExitStack
 from pathlib import Path
 
-from execute import Job, execute, execute_logged, write
+from execute import ERROR, Job, execute, execute_logged, write
 
 #: A run with a seed.
 Key = tuple[str, int]
@@ -48,7 +48,7 @@ def execute_all(
         if processes:
             context = multiprocessing.get_context('spawn')
             pool = ProcessPoolExecutor(processes, context)
-            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            stack.callback(_stop, pool)
         while waiting or running:
             for key, job in list(waiting.items()):
                 wanted = list(needs.get(key, ()))
@@ -79,6 +79,13 @@ def threads_for(processes: int) -> int | None:
     return max((os.cpu_count() or 1) // processes, 1) if processes else None
 
 
+def _stop(pool: Executor) -> None:
+    """End the pool, also in the middle of its runs, which go on another time."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 def _start(pool: Executor | None, job: Job) -> 'Future[object]':
     """Start a job in the pool; without one, execute it here and now."""
     if pool is not None:
@@ -98,7 +105,7 @@ def _folder(jobs: Iterable[Job], key: Key) -> Path:
 
 def _note(error: BaseException, folder: Path) -> str:
     """Write the whole error to the run's folder; return its first line."""
-    path = folder / 'error.txt'
+    path = folder / ERROR
     write(path, ''.join(traceback.format_exception(error)))
     lines = str(error).strip().splitlines() or ['']
     return f'{type(error).__name__}: {lines[0]} (see {path})'
