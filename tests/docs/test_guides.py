@@ -17,15 +17,30 @@ from typing import Any, NamedTuple
 import pytest
 import rasterio
 import torch
+import yaml
 from lightning.pytorch import Trainer
+from tables_command import TABLES, load
 from torchgeo.main import main as torchgeo
 
 from torchgeo_tdpcr import TDPCRTask
 from torchgeo_tdpcr.cli import main as torchgeo_tdpcr
+from torchgeo_tdpcr.models import registry
 
-GUIDE = Path(__file__).parents[2] / 'docs' / 'guide'
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / 'docs' / 'guide'
 MARKED = re.compile(r'^% (run|write (\S+))\n```(\w+)\n(.*?)^```$', re.M | re.S)
+
+
+def python(arguments: list[str]) -> int:
+    """Run a script of the repository in this process."""
+    script, *arguments = arguments
+    assert ROOT / script == TABLES / 'run.py'
+    with load() as tables:
+        return tables.main(arguments)
+
+
 PROGRAMS: dict[str, Callable[[list[str]], Any]] = {
+    'python': python,
     'torchgeo': torchgeo,
     'torchgeo-tdpcr': torchgeo_tdpcr,
 }
@@ -35,6 +50,7 @@ SMALLER = {
     '--size 600': '--size 96',
     'synthesize data\n': 'synthesize data --num-rois 5 --chips-per-roi 3 '
     '--chip-size 64 --workers 0 --no-progress\n',
+    '--scale tiny': '--scale test.yaml --jobs 0',
     '--data.paths data ': '--data.paths data --data.patch_size 64 '
     '--data.batch_size 4 --trainer.enable_progress_bar false ',
 }
@@ -178,6 +194,37 @@ def test_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         parts.append(part)
     assert [len(part) for part in parts] == [10, 10, 3]
     assert [row for part in parts for row in part] == rows[1:]
+
+
+def test_own_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, '_MODELS', dict(registry._MODELS))
+    tiny = yaml.safe_load((TABLES / 'scales' / 'tiny.yaml').read_text())
+    tiny |= {'epochs': {'cr': 1}}
+    tiny |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 2, 'chip_size': 32}}
+    tiny['settings']['trainer'] |= {'limit_train_batches': 1, 'limit_test_batches': 1}
+    tiny['settings']['data']['init_args'] |= {'batch_size': 2, 'patch_size': 16}
+    Path('test.yaml').write_text(yaml.safe_dump(tiny))
+    run_page('own-model')
+    assert len(Path('my_model.py').read_text().splitlines()) <= 20
+    printed = capsys.readouterr().out
+    (row,) = re.findall(r'^\| Added \| my_model \| (.*)$', printed, re.M)
+    assert re.match(r'(\*\*)?\d+\.\d+ ± \d+\.\d+', row)
+    results = Path('runs/tables/synthetic-test')
+    assert len(list(results.glob('cr-my_model/seed*/result.json'))) == 2
+    # 15 to 64 and 64 to 13 channels, 3×3
+    assert row.split(' | ')[7] == f'{(15 * 64 * 9 + 64 + 64 * 13 * 9 + 13) / 1e6:.3f}'
+
+
+def test_options_of_the_tables_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with load() as tables, pytest.raises(SystemExit):
+        tables.main(['--help'])
+    known = set(re.findall(r'--[a-z]+', capsys.readouterr().out))
+    page = (GUIDE / 'tables.md').read_text(encoding='utf-8')
+    used = set(re.findall(r'(?<=[` ])--[a-z]+', page))
+    assert used - {'--config'} == known - {'--help'}
 
 
 def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,8 @@ def test_settings_are_arguments_of_the_task(tables: Tables, scale: str) -> None:
             what = plan.read_yaml(tables.folder / 'data' / f'{data}.yaml')
             settings = plan.compose(run, plan.read_scale(scale), what, 3)
             arguments = settings['model']['init_args']
-            if data == 'synthetic':
+            # Without arguments of the scale, models are as they are by default
+            if data == 'synthetic' and scale == 'tiny':
                 with torch.device('meta'):
                     task = TDPCRTask(**arguments)
                 # What a run needs is that which its training goes on from

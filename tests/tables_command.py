@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-TABLES = Path(__file__).parents[2] / 'experiments' / 'tables'
+TABLES = Path(__file__).parents[1] / 'experiments' / 'tables'
 
 
 class Tables(NamedTuple):
