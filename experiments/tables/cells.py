@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Tables in Markdown, of means and standard deviations over seeds."""
+"""Tables in Markdown, of means and standard deviations over seeds; whole files."""
 
 import json
 import os
@@ -45,7 +45,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) 
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in (header, rule, *rows))
 
 
-def write(out: Path, text: str, results: Any) -> None:
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.tmp')
+    part.write_text(text, encoding='utf-8')
+    os.replace(part, path)
+
+
+def write_page(out: Path, text: str, results: Any) -> None:
     """Write a page, and beside it what it was made from.
 
     Args:
@@ -53,11 +61,5 @@ def write(out: Path, text: str, results: Any) -> None:
         text: Markdown.
         results: What goes into JSON.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in (
-        (out, text),
-        (out.with_suffix('.json'), json.dumps(results, indent=1) + '\n'),
-    ):
-        partial = path.with_name(f'{path.name}.partial')
-        partial.write_text(content)
-        os.replace(partial, path)
+    write(out, text)
+    write(out.with_suffix('.json'), json.dumps(results, indent=1) + '\n')

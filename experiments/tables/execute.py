@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 import yaml
+from cells import write
 from torchgeo.main import main as torchgeo
 
 RESULT = 'result.json'
@@ -81,14 +82,6 @@ class Job:
             if name == RESULT:
                 return content
         return None
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)
 
 
 def import_models(modules: Sequence[Path]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cells import write
+from cells import write_page
 from features import PROMPT, collect, has_features, pixels_of
 from interventions import interventions
 from probing import channel_scores, mean_scores, probe_scores
@@ -234,7 +234,7 @@ def main(argv: list[str] | None = None) -> None:
     text = f'## Test chips\n\n{page(groups["test"])}\n'
     if groups['samples']:
         text += f'\n## Real pairs\n\n{page(groups["samples"])}\n'
-    write(options.out, text, groups)
+    write_page(options.out, text, groups)
     if pictured:
         draw(list(pictured.values()), options.chips, options.device, options.figure)
     print(text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cells import cell, table, write
+from cells import cell, table, write_page
 from torch import Tensor
 from trained import Batch, chips_of, find_runs, load_task, outputs_of
 
@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
         }
         groups.setdefault(run.name, []).append({'seed': run.seed, 'scores': scores})
     text = page(groups, margin, chips)
-    write(options.out, text, groups)
+    write_page(options.out, text, groups)
     print(text)
 
 

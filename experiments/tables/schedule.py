@@ -17,7 +17,8 @@ from concurrent.futures import (
 from contextlib import ExitStack
 from pathlib import Path
 
-from execute import ERROR, Job, execute, execute_logged, write
+from cells import write
+from execute import ERROR, Job, execute, execute_logged
 
 #: A run with a seed.
 Key = tuple[str, int]

@@ -3,8 +3,9 @@
 """The cells of a table: ours with their spread, and the paper's beside them."""
 
 from collections.abc import Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 
+from cells import cell
 from rows import Column, Figures, Table
 
 Cells = list[str]
@@ -22,11 +23,7 @@ def is_text(title: str) -> bool:
 def number(values: Sequence[float], column: Column) -> str:
     """Format the values of a cell: their mean, and their spread if there are several."""
     factor = 100 if column.percent else 1
-    scaled = [factor * value for value in values]
-    text = f'{mean(scaled):.{column.digits}f}'
-    if len(scaled) > 1:
-        text += f' ± {stdev(scaled):.{column.digits}f}'
-    return text
+    return cell([factor * value for value in values], column.digits)
 
 
 def best_cells(table: Table, found: list[Figures]) -> set[tuple[int, str]]:

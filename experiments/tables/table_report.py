@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from execute import Job, write
+from cells import table as markdown
+from cells import write
+from execute import Job
 from order import order_in_words
 from rows import Column, Figures, Row, Table, figures
 from table_cells import best_cells, is_text, number, table_cells
@@ -54,7 +56,6 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
 
 def _markdown(header: Cells, rows: list[Cells], best: set[tuple[int, str]]) -> str:
     """A table in Markdown, the best in bold."""
-    rule = ['---' if is_text(title) else '---:' for title in header]
     bold = [
         [
             f'**{c}**' if (i, t) in best else c
@@ -62,7 +63,7 @@ def _markdown(header: Cells, rows: list[Cells], best: set[tuple[int, str]]) -> s
         ]
         for i, cells in enumerate(rows)
     ]
-    return '\n'.join(f'| {" | ".join(cells)} |' for cells in (header, rule, *bold))
+    return markdown(header, bold, sum(map(is_text, header)))
 
 
 def _latex(
