@@ -16,7 +16,7 @@ from order import order_in_words
 from rows import Column, Figures, Row, Table, figures
 from table_cells import best_cells, is_text, number, table_cells
 
-from torchgeo_tdpcr.models.costs import count_costs
+from torchgeo_tdpcr.models import count_costs
 
 Cells = list[str]
 

@@ -3,6 +3,7 @@
 """Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
 from .cloudseg import CloudSeg
+from .costs import Costs, count_costs
 from .dsen2cr import DSen2CR
 from .ecrformer import ECRformer, ecrformer_light
 from .emrdm import EMRDM
@@ -28,6 +29,7 @@ __all__ = (
     'BlindPrompt',
     'CloudSeg',
     'ConcatFusion',
+    'Costs',
     'DSen2CR',
     'ECRformer',
     'HDRSANet',
@@ -40,6 +42,7 @@ __all__ = (
     'SegFormer',
     'SegmentationDecoder',
     'UnCRtainTS',
+    'count_costs',
     'ecrformer_light',
     'get_model',
     'get_recipe',
