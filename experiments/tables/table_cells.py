@@ -55,6 +55,7 @@ def table_cells(
         Titles, and the cells of each row.
     """
     rows = table.rows
+    seeds = max((len(v) for values in found for v in values.values()), default=0)
     grouped = any(row.group for row in rows)
     with_paper = {c.key for c in table.columns if any(c.key in r.paper for r in rows)}
     paper_costs = {
@@ -69,8 +70,10 @@ def table_cells(
     for row, values, cost in zip(rows, found, costs, strict=True):
         line = [*([row.group] if grouped else []), row.label]
         for column in table.columns:
-            value = values.get(column.key)
-            line.append(number(value, column) if value else '–')
+            value = values.get(column.key, [])
+            # A run that failed with one seed must not look like one with all
+            some = f' (n = {len(value)})' if len(value) < seeds else ''
+            line.append(number(value, column) + some if value else '–')
             if column.key in with_paper:
                 line.append(_plain(row.paper, column.key, column.digits))
         if table.costs:

@@ -3,6 +3,7 @@
 """What the tables' files say, without training anything."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,21 @@ def test_order(tables: Tables) -> None:
     text = tables.order.order_in_words(table, found)
     assert 'of 3 pairs of systems 1 in the order' in text
     assert 'In reverse: b over a.' in text
+
+
+def test_a_missing_seed_shows(tables: Tables) -> None:
+    cells = import_module('table_cells')
+    column = tables.rows.Column('psnr', 'PSNR', 1)
+    rows = [row(tables, 'a', 3), row(tables, 'b', 2), row(tables, 'c', 1)]
+    table = tables.rows.Table(1, 'title', [column], rows)
+    found = [{'psnr': [5.0, 5.2]}, {'psnr': [6.04]}, {}]
+    header, lines = cells.table_cells(table, found, [{}, {}, {}])
+    assert header == ['System', 'PSNR', 'paper']
+    assert lines == [
+        ['a', '5.1 ± 0.1', '3.0'],
+        ['b', '6.0 (n = 1)', '2.0'],
+        ['c', '–', '1.0'],
+    ]
 
 
 def test_order_where_less_is_better(tables: Tables) -> None:

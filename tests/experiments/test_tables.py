@@ -239,6 +239,27 @@ def test_in_processes(
     assert apart == pytest.approx(result(out, 'cr-tdpcr')['metrics'], rel=1e-4)
 
 
+def test_real_data(
+    tables: Tables, out: Path, synthetic_root: Path, tmp_path: Path
+) -> None:
+    """The layout is that of LuojiaSET-OSFCR, the split is its published one."""
+    arguments = [
+        '--data',
+        'osfcr',
+        '--root',
+        str(synthetic_root),
+        '--out',
+        str(tmp_path),
+    ]
+    scale = ['--scale', str(out / 'test.yaml')]
+    assert tables.main(['1', *CHEAP, *arguments, *scale]) == 0
+    folder = tmp_path / 'osfcr-test'
+    assert (folder / 'table1-osfcr-test.md').is_file()
+    settings = folder / 'cr-tdpcr' / 'seed0' / 'settings.yaml'
+    data = yaml.safe_load(settings.read_text())['data']['init_args']
+    assert (data['split_by'], data['paths']) == ('published', str(synthetic_root))
+
+
 def test_makes_synthetic_data(
     tables: Tables, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
