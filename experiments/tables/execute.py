@@ -43,7 +43,7 @@ class Job:
         folder: Where it is kept.
         settings: Configuration of the torchgeo command.
         fingerprint: Names the settings and what they build on.
-        tests: Checkpoint that is tested instead of training one.
+        trains: Whether it trains, rather than tests the weights of its settings.
         modules: Python files to import first: they register models.
         threads: Threads of PyTorch, None to leave them.
     """
@@ -53,7 +53,7 @@ class Job:
     folder: Path
     settings: dict[str, Any]
     fingerprint: str
-    tests: Path | None = None
+    trains: bool = True
     modules: Sequence[Path] = ()
     threads: int | None = None
 
@@ -112,13 +112,16 @@ def execute(job: Job) -> dict[str, Any]:
     write(settings, yaml.safe_dump(_with_logs(job), sort_keys=False))
     write(job.folder / 'started.json', json.dumps({'fingerprint': job.fingerprint}))
     start = time.perf_counter()
-    if job.tests is None:
+    tested = []
+    if job.trains:
         resume = ['--ckpt_path', str(job.checkpoint)] if job.checkpoint.exists() else []
         torchgeo(['fit', '--config', str(settings), *_log(job, 'fit'), *resume])
+        tested = ['--ckpt_path', str(job.checkpoint)]
     seconds = time.perf_counter() - start
-    tested = str(job.tests or job.checkpoint)
     test = _log(job, 'test')
-    torchgeo(['test', '--config', str(settings), *test, '--ckpt_path', tested])
+    # With a checkpoint, its arguments of the task win over those of the settings. So a
+    # run that tests another's weights must not give it as one.
+    torchgeo(['test', '--config', str(settings), *test, *tested])
     logged = pd.read_csv(job.folder / test[-1] / 'metrics.csv').iloc[-1]
     result = {
         'run': job.name,

@@ -28,25 +28,21 @@ class Run:
     Args:
         name: Name of the run.
         settings: What it sets of the torchgeo configuration.
-        needs: Runs whose checkpoints it needs, by what for: ``'weights'`` and
-            ``'lcs_input'`` are arguments of the task, ``'ckpt_path'`` is what is tested
-            instead of trained.
+        needs: Runs whose checkpoints it needs, by the argument of the task that takes
+            them: ``'weights'`` or ``'lcs_input'``.
+        trains: Whether it trains, rather than tests its ``weights`` as they are.
     """
 
     name: str
     settings: Settings
     needs: Mapping[str, str] = field(default_factory=dict)
+    trains: bool = True
 
     @property
     def task(self) -> Settings:
         """Arguments of the task."""
         arguments: Settings = self.settings['model']['init_args']
         return arguments
-
-    @property
-    def trains(self) -> bool:
-        """Whether it trains, rather than tests only."""
-        return 'ckpt_path' not in self.needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +76,8 @@ def read_yaml(path: Path) -> Any:
 def read_run(name: str) -> Run:
     """Read a run from `runs/`."""
     content = read_yaml(HERE / 'runs' / f'{name}.yaml')
-    needs = content.pop('needs', {})
-    return Run(name, content, needs)
+    needs, trains = content.pop('needs', {}), content.pop('trains', True)
+    return Run(name, content, needs, trains)
 
 
 def read_scale(name: str) -> Scale:
@@ -102,7 +98,9 @@ def added_runs(model: str) -> tuple[Run, Run, Run]:
     land_cover['model']['init_args'].pop('lcs_input')
     needs = {'lcs_input': removal.name}
     staged = Run(f'lcs-{model}', land_cover, needs)
-    as_is = Run(f'clear-{model}', land_cover, {'ckpt_path': 'lcs-clear', **needs})
+    as_is = Run(
+        f'clear-{model}', land_cover, {'weights': 'lcs-clear', **needs}, trains=False
+    )
     return removal, staged, as_is
 
 

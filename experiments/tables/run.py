@@ -143,7 +143,6 @@ def plan_jobs(
             prints = [f'{what}:{job.fingerprint}' for what, job in needed.items()]
             # Where the data lie is no part of what a run is
             print_ = fingerprint(settings, prints)
-            tested = needed.pop('ckpt_path', None)
             settings['data']['init_args']['paths'] = str(root)
             for what, job in needed.items():
                 settings['model']['init_args'][what] = str(job.checkpoint)
@@ -155,7 +154,7 @@ def plan_jobs(
                 args.runs / run.name / f'seed{seed}',
                 settings,
                 print_,
-                tests=tested.checkpoint if tested else None,
+                trains=run.trains,
                 modules=args.add,
                 threads=threads_for(args.jobs),
             )

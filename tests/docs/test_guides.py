@@ -204,7 +204,7 @@ def test_own_model(
     tiny = yaml.safe_load((TABLES / 'scales' / 'tiny.yaml').read_text())
     tiny |= {'epochs': {'cr': 1}}
     tiny |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 2, 'chip_size': 32}}
-    tiny['settings']['trainer'] |= {'limit_train_batches': 1, 'limit_test_batches': 1}
+    tiny['settings']['trainer'] |= {'limit_train_batches': 2}
     tiny['settings']['data']['init_args'] |= {'batch_size': 2, 'patch_size': 16}
     Path('test.yaml').write_text(yaml.safe_dump(tiny))
     run_page('own-model')

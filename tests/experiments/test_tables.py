@@ -15,6 +15,9 @@ import torch
 import yaml
 from tables_command import Tables, load
 
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
+from torchgeo_tdpcr.tasks.land_cover import LandCoverInput
+
 #: One row of every kind of run, those that share runs among them.
 ROWS = [
     'cr-dsen2cr',
@@ -47,7 +50,7 @@ def out(
     scale = yaml.safe_load((tables.folder / 'scales' / 'tiny.yaml').read_text())
     scale |= {'epochs': dict.fromkeys(scale['epochs'], 1)}
     scale |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 5, 'chip_size': 64}}
-    scale['settings']['trainer'] |= {'limit_train_batches': 1, 'limit_test_batches': 1}
+    scale['settings']['trainer'] |= {'limit_train_batches': 2}
     scale['settings']['data']['init_args'] |= {'batch_size': 4, 'patch_size': 32}
     (folder / 'test.yaml').write_text(yaml.safe_dump(scale))
     assert command(tables, folder, synthetic_root)('all', '--rows', *ROWS) == 0
@@ -110,6 +113,32 @@ def test_figures_are_those_of_the_runs(out: Path) -> None:
     majority = result(out, 'lcs-clear')['metrics']['pa_majority']
     assert row(second, 'Commonest class')['metrics']['pa'] == [majority]
     assert row(first, 'DSen2-CR')['paper']['psnr'] == 28.52
+
+
+def test_land_cover_as_is(out: Path, synthetic_root: Path) -> None:
+    """The model is that of clear images, and what it sees is not."""
+    folder = out / 'synthetic-test'
+    (trained,) = (folder / 'lcs-clear').rglob('last.ckpt')
+    (restorer,) = (folder / 'cr-tdpcr').rglob('last.ckpt')
+    task = TDPCRTask.load_from_checkpoint(trained, map_location='cpu').eval()
+    task.lcs_input = LandCoverInput(restorer)
+    settings = folder / 'clear-tdpcr' / 'seed0' / 'settings.yaml'
+    module = OSFCRDataModule(
+        **yaml.safe_load(settings.read_text())['data']['init_args']
+    )
+    module.setup('test')
+    batches = [module.aug(batch) for batch in module.test_dataloader()]
+    # The loss tells outputs apart in which the same class wins
+    losses = []
+    with torch.inference_mode():
+        for batch in batches:
+            for image in (task.lcs_input(batch), batch['image_clear']):
+                logits = task(image, batch['image_sar'])['logits']
+                losses.append(task.criterion.segmentation(logits, batch['mask']).item())
+    restored, clear = mean(losses[::2]), mean(losses[1::2])
+    found = result(out, 'clear-tdpcr')['metrics']['loss']
+    assert found == pytest.approx(restored, rel=1e-4)
+    assert found != pytest.approx(clear, rel=1e-3)
 
 
 def test_phase_2_begins_with_the_weights_of_phase_1(out: Path) -> None:
