@@ -3,11 +3,12 @@
 """Tables in Markdown, of means and standard deviations over seeds; whole files."""
 
 import json
-import os
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from torchgeo_tdpcr.figures.saving import replacing
 
 
 def cell(values: Iterable[float | None], digits: int = 2) -> str:
@@ -47,10 +48,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) 
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8')
 
 
 def write_page(out: Path, text: str, results: Any) -> None:

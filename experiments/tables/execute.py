@@ -10,11 +10,11 @@ run that is done is not run, and one that was killed goes on from its checkpoint
 import contextlib
 import json
 import os
-import runpy
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,11 @@ def import_models(modules: Sequence[Path]) -> None:
     for module in modules:
         name = f'_tables_added_{module.stem}'
         if name not in sys.modules:
-            # Kept whole: functions and classes look their globals up later
-            sys.modules[name] = namespace = type(sys)(name)
-            namespace.__dict__.update(runpy.run_path(str(module), run_name=name))
+            spec = spec_from_file_location(name, module)
+            assert spec is not None
+            assert spec.loader is not None
+            sys.modules[name] = module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[name])
 
 
 def execute(job: Job) -> dict[str, Any]:

@@ -40,9 +40,9 @@ def execute_all(
     Returns:
         What went wrong, of each job that did not end well.
     """
-    waiting = {(job.name, job.seed): job for job in jobs}
+    waiting = {_key(job): job for job in jobs}
     failed: dict[Key, str] = {}
-    running: dict[Future[object], Key] = {}
+    running: dict[Future[object], Job] = {}
     total, begin = len(jobs), time.perf_counter()
     with ExitStack() as stack:
         pool: Executor | None = None
@@ -58,15 +58,16 @@ def execute_all(
                     print(f'{_name(key)}: {failed[key]}')
                     del waiting[key]
                 elif len(running) < max(processes, 1) and not any(
-                    k in waiting or k in running.values() for k in wanted
+                    k in waiting or k in map(_key, running.values()) for k in wanted
                 ):
                     del waiting[key]
-                    running[_start(pool, job)] = key
+                    running[_start(pool, job)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                key = running.pop(future)
+                job = running.pop(future)
+                key = _key(job)
                 if error := future.exception():
-                    failed[key] = _note(error, _folder(jobs, key))
+                    failed[key] = _note(error, job.folder)
                 left = len(waiting) + len(running)
                 minutes = (time.perf_counter() - begin) / 60
                 verdict = f'failed: {failed[key]}' if key in failed else 'done'
@@ -100,8 +101,8 @@ def _start(pool: Executor | None, job: Job) -> 'Future[object]':
     return future
 
 
-def _folder(jobs: Iterable[Job], key: Key) -> Path:
-    return next(job.folder for job in jobs if (job.name, job.seed) == key)
+def _key(job: Job) -> Key:
+    return job.name, job.seed
 
 
 def _note(error: BaseException, folder: Path) -> str:
