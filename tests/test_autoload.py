@@ -2,25 +2,15 @@
 
 """The short class names reach the `torchgeo` command; each case in its own process."""
 
-import os
-import subprocess
 import sys
 
 import pytest
+from processes import Finished, fork, interpreter
+from torchgeo.main import main
 
 
-def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-c', code],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return run(f'from torchgeo.main import main; main({list(arguments)!r})', **environ)
+def command(*arguments: str) -> Finished:
+    return fork(main, list(arguments))
 
 
 @pytest.mark.parametrize(
@@ -44,16 +34,20 @@ def test_help_prints_the_arguments() -> None:
 
 
 def test_turned_off() -> None:
-    off = {'TORCH_DEVICE_BACKEND_AUTOLOAD': '0'}
-    short = command('fit', '--model', 'TDPCRTask', '--print_config', **off)
-    assert short.returncode != 0
-    assert 'dot import path' in short.stderr
-    dotted = command(
-        'fit', '--model', 'torchgeo_tdpcr.TDPCRTask', '--model.training', 'cr',
-        '--print_config', **off,
-    )  # fmt: skip
-    assert dotted.returncode == 0, dotted.stderr
-    assert 'TDPCRTask' in dotted.stdout
+    code = (
+        'from torchgeo.main import main\n'
+        'for model in ("TDPCRTask", "torchgeo_tdpcr.TDPCRTask"):\n'
+        '    options = ["--model.training", "cr", "--print_config"]\n'
+        '    try: main(["fit", "--model", model, *options])\n'
+        '    except SystemExit as end: print("status", end.code)\n'
+    )
+    result = interpreter(code, TORCH_DEVICE_BACKEND_AUTOLOAD='0')
+    short, dotted, _ = result.stdout.split('status ')
+    assert short == ''
+    assert 'dot import path' in result.stderr
+    assert 'class_path: torchgeo_tdpcr.TDPCRTask' in dotted
+    assert result.stdout.endswith('status 0\n')
+    assert dotted[0] != '0'
 
 
 def test_import_torch_stays_light() -> None:
@@ -61,21 +55,23 @@ def test_import_torch_stays_light() -> None:
         'import sys, torch\n'
         'print(sorted(m for m in sys.modules if m.startswith(("torchgeo", "kornia"))))'
     )
-    result = run(code)
+    result = interpreter(code)
     assert result.stdout.strip() == "['torchgeo_tdpcr', 'torchgeo_tdpcr._autoload']"
 
 
+def print_loaders() -> None:
+    tasks = sys.modules['torchgeo.tasks']
+    print(type(tasks.__spec__.loader).__name__)
+    print('torchgeo_tdpcr.tasks' in sys.modules)
+    print(any('torchgeo_tdpcr' in type(f).__module__ for f in sys.meta_path))
+
+
 def test_torchgeo_tasks_keep_their_own_loader() -> None:
-    code = (
-        'import torch, torchgeo.tasks, sys\n'
-        'print(type(torchgeo.tasks.__spec__.loader).__name__)\n'
-        'print("torchgeo_tdpcr.tasks" in sys.modules)\n'
-        'print(any("torchgeo_tdpcr" in type(f).__module__ for f in sys.meta_path))'
-    )
-    assert run(code).stdout.split() == ['SourceFileLoader', 'True', 'False']
+    assert fork(print_loaders).stdout.split() == ['SourceFileLoader', 'True', 'False']
 
 
 def test_public_names_resolve() -> None:
+    """In an interpreter that has imported nothing before."""
     code = (
         'import torchgeo_tdpcr as t\n'
         'assert all(getattr(t, name) is not None for name in t.__all__)\n'
@@ -83,5 +79,5 @@ def test_public_names_resolve() -> None:
         'try: t.missing\n'
         'except AttributeError as error: print(error)'
     )
-    result = run(code)
+    result = interpreter(code)
     assert "no attribute 'missing'" in result.stdout, result.stderr

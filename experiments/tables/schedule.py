@@ -47,7 +47,11 @@ def execute_all(
     with ExitStack() as stack:
         pool: Executor | None = None
         if processes:
-            context = multiprocessing.get_context('spawn')
+            # Forked from one that has TorchGeo, which takes long to import
+            servers = 'forkserver' in multiprocessing.get_all_start_methods()
+            context = multiprocessing.get_context('forkserver' if servers else 'spawn')
+            if servers:
+                context.set_forkserver_preload(['torchgeo.main'])
             pool = ProcessPoolExecutor(processes, context)
             stack.callback(_stop, pool)
         while waiting or running:

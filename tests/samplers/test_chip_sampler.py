@@ -8,6 +8,7 @@ import lightning
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from osfcr_files import write_strip
 from torch.utils.data import DataLoader
 from torchgeo.datasets import stack_samples
@@ -141,7 +142,7 @@ def run(root: Path, folder: Path, devices: int) -> list[list[list[float]]]:
         max_epochs=2,
         accelerator='cpu',
         devices=devices,
-        strategy='ddp_spawn' if devices > 1 else 'auto',
+        strategy=DDPStrategy(start_method='forkserver') if devices > 1 else 'auto',
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -4,8 +4,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Callback
+from processes import as_torchrun, fork, fork_all
 from torchgeo.main import main
 
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
@@ -28,10 +27,13 @@ def run(tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
 
     def run(stage: str, *arguments: str) -> None:
-        paths = ['--data.init_args.paths', str(synthetic_root)]
-        main([stage, '--config', str(CONF), *paths, *arguments])
+        main([stage, '--config', str(CONF), *paths(synthetic_root), *arguments])
 
     return run
+
+
+def paths(root: Path) -> list[str]:
+    return ['--data.init_args.paths', str(root)]
 
 
 def checkpoints(folder: Path = Path()) -> list[Path]:
@@ -187,22 +189,12 @@ LONGER = ['--trainer.max_epochs=4', '--model.init_args.phase1_epochs=2', *EVERY_
 # Phase 2.
 @pytest.mark.parametrize('step', [2, 3, 6, 8])
 def test_killed_run_ends_with_the_same_weights(
-    run: Any, synthetic_root: Path, tmp_path: Path, step: int, reference: Path
+    run: Any, synthetic_root: Path, step: int, reference: Path
 ) -> None:
-    script = tmp_path / 'killed.py'
-    script.write_text(
-        f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n'
-        'import torch; torch.set_num_threads(1)\n'
-        'from torchgeo.main import main; import lightning.pytorch.callbacks\n'
-        'from test_tdpcr_task import LONGER, CONF\n'
-        'main(["fit", "--config", str(CONF), "--data.init_args.paths", '
-        f'{str(synthetic_root)!r}, *LONGER, '
-        '"--trainer.callbacks+=test_tdpcr_task.KillItself", '
-        f'"--trainer.callbacks.step={step + 1}"])\n'
-    )
-    killed = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path, check=False, capture_output=True, text=True,
+    killed = fork(
+        main, ['fit', '--config', str(CONF), *paths(synthetic_root), *LONGER,
+        '--trainer.callbacks+=test_tdpcr_task.KillItself',
+        f'--trainer.callbacks.step={step + 1}'],
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     newest = Path(f'checkpoints/step={step}.ckpt')
@@ -223,28 +215,19 @@ def reference(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) ->
     here = Path.cwd()
     os.chdir(folder)
     try:
-        paths = ['--data.init_args.paths', str(synthetic_root)]
-        main(['fit', '--config', str(CONF), *paths, *LONGER])
+        main(['fit', '--config', str(CONF), *paths(synthetic_root), *LONGER])
     finally:
         os.chdir(here)
     return folder / 'checkpoints'
 
 
-def test_two_processes(run: Any, synthetic_root: Path, tmp_path: Path) -> None:
-    script = tmp_path / 'ddp.py'
-    script.write_text(
-        'import torch; torch.set_num_threads(1)\n'
-        'from torchgeo.main import main\n'
-        f'main(["fit", "--config", {str(CONF)!r}, "--data.init_args.paths", '
-        f'{str(synthetic_root)!r}, "--trainer.devices", "2", "--trainer.strategy", '
-        '"ddp", "--data.init_args.batch_size", "2"])\n'
-    )
-    result = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path, check=False, capture_output=True, text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+def test_two_processes(run: Any, synthetic_root: Path) -> None:
+    arguments = [
+        'fit', '--config', str(CONF), *paths(synthetic_root),
+        '--trainer.devices=2', '--trainer.strategy=ddp', '--data.init_args.batch_size=2',
+    ]  # fmt: skip
+    for done in fork_all([(main, arguments)] * 2, list(as_torchrun(2))):
+        assert done.returncode == 0, done.stderr
     log = pd.read_csv('logs/run/metrics.csv')
     assert log['phase'].dropna().tolist() == [1, 2]
     assert log['val_psnr'].notna().any()

@@ -33,15 +33,17 @@ def category_names(path: Path) -> list[str] | None:
     gdal.GDALOpen.restype = gdal.GDALGetRasterBand.restype = pointer
     gdal.GDALGetMetadata.restype = pointer
     gdal.GDALGetRasterCategoryNames.restype = ctypes.POINTER(ctypes.c_char_p)
-    source = pointer(gdal.GDALOpen(os.fsencode(path), 0))
-    # GDAL reads the file beside only when asked for metadata, as gdalinfo and QGIS do
-    gdal.GDALGetMetadata(source, None)
-    band = pointer(gdal.GDALGetRasterBand(source, 1))
-    names = gdal.GDALGetRasterCategoryNames(band)
-    result: list[str] = []
-    while names and names[len(result)]:
-        result.append(names[len(result)].decode())
-    gdal.GDALClose(source)
+    # Else it does not look beside the file, where the torchgeo command has run before
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
+        source = pointer(gdal.GDALOpen(os.fsencode(path), 0))
+        # GDAL reads the file beside only when asked for metadata, as gdalinfo and QGIS do
+        gdal.GDALGetMetadata(source, None)
+        band = pointer(gdal.GDALGetRasterBand(source, 1))
+        names = gdal.GDALGetRasterCategoryNames(band)
+        result: list[str] = []
+        while names and names[len(result)]:
+            result.append(names[len(result)].decode())
+        gdal.GDALClose(source)
     return result or None
 
 

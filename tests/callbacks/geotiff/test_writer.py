@@ -4,10 +4,7 @@
 
 import errno
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from processes import fork
 from rio_cogeo import cog_validate
 from writer_models import (
     CALLS,
@@ -36,6 +34,10 @@ ALL = ('image', 'classes', 'confidence', 'prompt', 'change')
 
 def data(scene: ScenePaths, **kwargs: Any) -> dict[str, Any]:
     return {'s2': scene.s2, 's1': scene.s1, **kwargs}
+
+
+def predict_all(output_dir: Path, scenes: dict[str, Any]) -> None:
+    predict(output_dir, scenes, layers=ALL)
 
 
 def test_identity_gives_the_input_back(tmp_path: Path, scene: ScenePaths) -> None:
@@ -195,25 +197,15 @@ def test_what_belongs_to_others_is_never_replaced(
 def test_a_killed_run_goes_on(
     tmp_path: Path, scene: ScenePaths, die_at: int, saved: int
 ) -> None:
-    script = tmp_path / 'run.py'
-    script.write_text(
-        f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n'
-        'import torch; torch.set_num_threads(1)\n'
-        'from pathlib import Path\n'
-        'from writer_models import predict\n'
-        f'data = {{"s2": {str(scene.s2)!r}, "s1": {str(scene.s1)!r}, "batch_size": 2}}\n'
-        f'predict(Path({str(tmp_path / "maps")!r}), data, layers={ALL!r})\n'
-    )
-    killed = subprocess.run(
-        [sys.executable, script], env={**os.environ, DIE_AT: str(die_at)}, check=False
-    )
-    assert killed.returncode == -9
+    arguments = tmp_path / 'maps', data(scene, batch_size=2)
+    killed = fork(predict_all, *arguments, **{DIE_AT: str(die_at)})
+    assert killed.returncode == -9, killed.stderr
     left = [path.name for path in (tmp_path / 'maps').iterdir()]
     assert left == ['.scene_s2.part']
 
-    predict(tmp_path / 'maps', data(scene, batch_size=2), layers=ALL)
+    predict_all(*arguments)
     rest = len(CALLS)
-    predict(tmp_path / 'whole', data(scene, batch_size=2), layers=ALL)
+    predict_all(tmp_path / 'whole', data(scene, batch_size=2))
     # Three rows of windows, two batches each: the first need not be made again
     assert (rest, len(CALLS)) == (6 - saved, 6)
     assert contents(tmp_path / 'maps') == contents(tmp_path / 'whole')
