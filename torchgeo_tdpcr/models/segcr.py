@@ -103,8 +103,9 @@ class SegCR(nn.Module):
         - *Fusion*: (1 − map) · optical + map · simulated; then 1×1 over that and the SAR
           features, a NAFBlock, added. The encoders do not see the fused features.
         - *Decoder and heads*: one U-Net decoder with 256, 128, 64, 32 and 32 channels for
-          both tasks; a head is 3×3, GELU, 3×3. The reconstruction is a correction of the
-          cloudy image.
+          both tasks; a head is 3×3, GELU, 3×3. The reconstruction is no correction of the
+          cloudy image: that would have to take off the brightness of the cloud, which
+          the layer norms of the encoders remove from what the head sees.
         - *Training*: cross-entropy without smoothing, mean absolute error of both
           images, weights of 1; AdamW, 1e-4; crops and batches of this package.
 
@@ -182,7 +183,7 @@ class SegCR(nn.Module):
         fused, simulated, impacts = zip(*stages, strict=True)
         features = self.decoder(fused, size)
         outputs = {
-            'reconstruction': image + self.restore(features),
+            'reconstruction': self.restore(features),
             'logits': self.segment(features),
             'translation': self.translation(simulated),
             'cloud_impact': F.interpolate(impacts[0], size, mode='bilinear'),

@@ -52,7 +52,16 @@ class MBConv(nn.Module):
             nn.Conv2d(channels, wide, 1, bias=False),
             norm(wide),
             nn.GELU(),
-            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
+            # Trained with zeros there, the last row or column of an image saturates
+            nn.Conv2d(
+                wide,
+                wide,
+                3,
+                padding=1,
+                padding_mode='replicate',
+                groups=wide,
+                bias=False,
+            ),  # fmt: skip
             norm(wide),
             nn.GELU(),
             SqueezeExcite(
@@ -149,8 +158,9 @@ class UnCRtainTS(nn.Module):
       the last, no biases. Of the readings compared, this one has both 0.520 M parameters
       and 27.9 G operations as fvcore counts; without the first normalisation and with
       biases in squeeze-excitation the parameters match as well, but not the operations.
-    - Convolutions pad with zeros and start from PyTorch's default initialisation. Group
-      normalisation has four groups.
+    - Convolutions repeat the border, since padded with zeros the last row or column of
+      an image saturated after training, another one with each seed. They start from
+      PyTorch's default initialisation. Group normalisation has four groups.
     - Softplus makes the variance positive. It is in the units of the reconstruction,
       squared.
     - Training: Adam at 1e-3, crops of 128 and batches of 16, as for other models here.

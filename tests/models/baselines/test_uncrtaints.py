@@ -216,3 +216,11 @@ def test_wrong_inputs() -> None:
         small()(torch.rand(1, 12, 8, 8), torch.rand(1, 2, 8, 8))
     with pytest.raises(ValueError, match='one grid'):
         small()(torch.rand(1, 13, 8, 8), torch.rand(1, 2, 8, 9))
+
+
+def test_border_is_no_feature() -> None:
+    """Where an image is the same everywhere, so is what is made of it."""
+    model = small(decoder_blocks=3).eval()
+    image, sar = torch.full((1, 13, 20, 24), 0.3), torch.full((1, 2, 20, 24), 0.6)
+    for value in model(image, sar).values():
+        torch.testing.assert_close(value, value[..., 9:10, 9:10].expand_as(value))
