@@ -14,6 +14,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,15 +46,7 @@ def execute_all(
     running: dict[Future[object], Job] = {}
     total, begin = len(jobs), time.perf_counter()
     with ExitStack() as stack:
-        pool: Executor | None = None
-        if processes:
-            # Forked from one that has TorchGeo, which takes long to import
-            servers = 'forkserver' in multiprocessing.get_all_start_methods()
-            context = multiprocessing.get_context('forkserver' if servers else 'spawn')
-            if servers:
-                context.set_forkserver_preload(['torchgeo.main'])
-            pool = ProcessPoolExecutor(processes, context)
-            stack.callback(_stop, pool)
+        pool = _pool(processes, stack)
         while waiting or running:
             for key, job in list(waiting.items()):
                 wanted = list(needs.get(key, ()))
@@ -67,22 +60,36 @@ def execute_all(
                     del waiting[key]
                     running[_start(pool, job)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
+            broken_pool = False
             for future in done:
                 job = running.pop(future)
                 key = _key(job)
                 if error := future.exception():
                     failed[key] = _note(error, job.folder)
+                    broken_pool |= isinstance(error, BrokenProcessPool)
                 left = len(waiting) + len(running)
                 minutes = (time.perf_counter() - begin) / 60
                 verdict = f'failed: {failed[key]}' if key in failed else 'done'
                 count = f'{total - left}/{total} after {minutes:.1f} min'
                 print(f'{_name(key)}: {verdict} ({count})', flush=True)
+            if broken_pool:
+                # One process was killed, for its memory perhaps, and took all along
+                pool = _pool(processes, stack)
     return failed
 
 
 def threads_for(processes: int) -> int | None:
     """Threads of each of several processes, so that they share the cores."""
     return max((os.cpu_count() or 1) // processes, 1) if processes else None
+
+
+def _pool(processes: int, stack: ExitStack) -> Executor | None:
+    """Make a pool that ends with the stack; none for no processes."""
+    if not processes:
+        return None
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'))
+    stack.callback(_stop, pool)
+    return pool
 
 
 def _stop(pool: Executor) -> None:

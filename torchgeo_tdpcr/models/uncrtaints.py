@@ -61,7 +61,7 @@ class MBConv(nn.Module):
                 padding_mode='replicate',
                 groups=wide,
                 bias=False,
-            ),  # fmt: skip
+            ),
             norm(wide),
             nn.GELU(),
             SqueezeExcite(
