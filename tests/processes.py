@@ -7,12 +7,12 @@ is as good as new, at once. What must import something else, or in another order
 an interpreter (:func:`interpreter`).
 """
 
-import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -39,6 +39,14 @@ class Finished(NamedTuple):
     stderr: str
 
 
+def forkserver() -> ForkServerContext:
+    """Starts processes that need not import TorchGeo."""
+    context = ForkServerContext()
+    # Heeded by the first process of the session
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
 def fork(function: Callable[..., object], *args: Any, **environ: str) -> Finished:
     """Call a function of a module in a process that knows TorchGeo and no more.
 
@@ -60,9 +68,7 @@ def fork_all(
         environs: Environment variables of each.
         patience: Seconds after which to kill them.
     """
-    context = multiprocessing.get_context('forkserver')
-    # Heeded by the first process of the session
-    context.set_forkserver_preload(PRELOAD)
+    context = forkserver()
     with TemporaryDirectory() as folder:
         paths = [Path(folder, str(number)) for number, _ in enumerate(calls)]
         processes = [

@@ -21,6 +21,7 @@ class Tables(NamedTuple):
     execute: ModuleType
     plan: ModuleType
     rows: ModuleType
+    schedule: ModuleType
     order: ModuleType
     folder: Path
 
@@ -36,7 +37,7 @@ def load() -> Iterator[Tables]:
         assert spec.loader is not None
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-        names = ('execute', 'plan', 'rows', 'order')
+        names = ('execute', 'plan', 'rows', 'schedule', 'order')
         yield Tables(module.main, *map(import_module, names), TABLES)
     finally:
         sys.path.remove(str(TABLES))

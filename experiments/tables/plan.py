@@ -90,20 +90,6 @@ def read_scale(name: str) -> Scale:
         raise ValueError(f'{path}: {error}. A scale has the keys {keys}.') from error
 
 
-def added_runs(model: str) -> tuple[Run, Run, Run]:
-    """The runs of a model of the user's: cloud removal, and land cover after it."""
-    arguments = {'model': model, 'training': 'cr', 'num_classes': None}
-    removal = Run(f'cr-{model}', {'model': {'init_args': arguments}})
-    land_cover = read_run('lcs-clear').settings
-    land_cover['model']['init_args'].pop('lcs_input')
-    needs = {'lcs_input': removal.name}
-    staged = Run(f'lcs-{model}', land_cover, needs)
-    as_is = Run(
-        f'clear-{model}', land_cover, {'weights': 'lcs-clear', **needs}, trains=False
-    )
-    return removal, staged, as_is
-
-
 def with_needs(names: Iterable[str], known: Mapping[str, Run]) -> list[Run]:
     """List runs and what they need, each once, after what it needs.
 

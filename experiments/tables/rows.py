@@ -2,7 +2,7 @@
 
 """The paper's tables as `tables.yaml` describes them, and the figures of their runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -97,6 +97,31 @@ def read_table(number: int) -> Table:
     return Table(number, columns=columns, rows=rows, **content)
 
 
+def metrics_of(
+    row: Row, run: str, jobs: Sequence[Job]
+) -> Iterator[tuple[Job, dict[str, float]]]:
+    """Take the metrics of a row from the results of a run.
+
+    Args:
+        row: The row.
+        run: One of its runs.
+        jobs: All jobs.
+
+    Yields:
+        Each job of the run that is done, and the row's metrics by their plain name.
+    """
+    for job in jobs:
+        if job.name == run and (result := job.result()) is not None:
+            yield (
+                job,
+                {
+                    metric.removeprefix(row.prefix).removesuffix(row.suffix): value
+                    for metric, value in result['metrics'].items()
+                    if metric.startswith(row.prefix) and metric.endswith(row.suffix)
+                },
+            )
+
+
 def figures(row: Row, jobs: Sequence[Job]) -> Figures:
     """Collect the figures of a row: all metrics of its runs that are done.
 
@@ -108,12 +133,8 @@ def figures(row: Row, jobs: Sequence[Job]) -> Figures:
         A value a seed for each metric; those of the second run end in ``_as_is``.
     """
     found: Figures = {}
-    for name, ending in ((row.run, ''), (row.as_is, '_as_is')):
-        for job in jobs:
-            if job.name != name or (result := job.result()) is None:
-                continue
-            for metric, value in result['metrics'].items():
-                if metric.startswith(row.prefix) and metric.endswith(row.suffix):
-                    inner = metric[len(row.prefix) : len(metric) - len(row.suffix)]
-                    found.setdefault(inner + ending, []).append(value)
+    for name, ending in zip(row.runs, ('', '_as_is'), strict=False):
+        for _, metrics in metrics_of(row, name, jobs):
+            for metric, value in metrics.items():
+                found.setdefault(metric + ending, []).append(value)
     return found

@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from execute import Job, RunConflictError, import_models
+from added import add_rows, added_models, added_runs, try_model
+from execute import Job, RunConflictError
 from plan import (
     HERE,
     Run,
     Scale,
-    added_runs,
     compose,
     fingerprint,
     parse_override,
@@ -30,12 +30,11 @@ from plan import (
     read_yaml,
     with_needs,
 )
-from rows import Row, Table, read_table
+from rows import Table, read_table
 from schedule import Key, execute_all, threads_for
 from table_report import write_table
 
 from torchgeo_tdpcr import SyntheticOSFCR
-from torchgeo_tdpcr.models import list_models
 
 DEFAULT_SCALE = {'osfcr': 'full', 'synthetic': 'tiny'}
 
@@ -78,45 +77,33 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def added_models(files: list[Path]) -> list[str]:
-    """Import the user's files, and name the models that they register.
+def select(tables: list[Table], runs: list[str]) -> None:
+    """Keep the rows of some runs only.
 
     Raises:
-        ValueError: If a file registers none.
+        ValueError: If there is no row of one of them.
     """
-    names = []
-    for file in files:
-        before = set(list_models())
-        import_models([file])
-        new = sorted(set(list_models()) - before)
-        if not new:
-            raise ValueError(
-                f'--add {file}: it registers no model. Decorate yours with '
-                "@register_model('name')."
-            )
-        names += new
-    return names
-
-
-def add_rows(table: Table, models: list[str]) -> None:
-    """Add a row for each model of the user's to Tables I and II."""
-    for name in models:
-        if table.number == 1:
-            table.rows.append(Row(name, f'cr-{name}', group='Added'))
-        elif table.number == 2:
-            runs = f'lcs-{name}', f'clear-{name}'
-            table.rows.append(Row(name, runs[0], runs[1], group='Added'))
-
-
-def select(table: Table, runs: list[str] | None) -> None:
-    """Keep the rows of some runs only."""
-    if runs is not None:
+    known = {row.run for table in tables for row in table.rows}
+    if unknown := set(runs) - known:
+        raise ValueError(
+            f'--rows {" ".join(sorted(unknown))}: no such rows in these tables. There '
+            f'are: {" ".join(sorted(known))}.'
+        )
+    for table in tables:
         table.rows = [row for row in table.rows if row.run in runs]
 
 
 def data_root(args: argparse.Namespace, scale: Scale) -> Path:
-    """Folder of the data; a synthetic set is made, unless it is there."""
+    """Folder of the data; a synthetic set is made, unless it is there.
+
+    Raises:
+        FileNotFoundError: If there is no folder of real data.
+    """
     if args.data == 'osfcr':
+        if not (Path(args.root).is_dir() or args.plan):
+            raise FileNotFoundError(
+                f'--root {args.root}: no such folder. Give that of LuojiaSET-OSFCR.'
+            )
         return Path(args.root)
     root = Path(args.root or args.runs / 'data')
     if not args.plan:
@@ -176,12 +163,17 @@ def main(argv: list[str] | None = None) -> int:
         tables = [read_table(int(number)) for number in args.tables]
         for table in tables:
             add_rows(table, models)
-            select(table, args.rows)
+        if args.rows is not None:
+            select(tables, args.rows)
         known = {run.name: run for name in models for run in added_runs(name)}
         names = [name for table in tables for row in table.rows for name in row.runs]
         runs = with_needs(names, known)
         jobs, needs = plan_jobs(args, runs, scale, data_root(args, scale))
         open_jobs = [job for job in jobs if job.result() is None]
+        for job in open_jobs:
+            task = job.settings['model']['init_args']
+            if task['model'] in models and job.seed == args.seeds[0]:
+                try_model(task['model'], task.get('model_kwargs', {}))
     except (FileNotFoundError, FileExistsError, ValueError, RunConflictError) as error:
         print(error, file=sys.stderr)
         return 2

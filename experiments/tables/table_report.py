@@ -13,7 +13,7 @@ from cells import table as markdown
 from cells import write
 from execute import Job
 from order import order_in_words
-from rows import Column, Figures, Row, Table, figures
+from rows import Column, Figures, Row, Table, figures, metrics_of
 from table_cells import best_cells, is_text, number, table_cells
 
 from torchgeo_tdpcr.models import count_costs
@@ -36,7 +36,9 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
     costs = [_costs(row, jobs) if table.costs else {} for row in table.rows]
     header, rows = table_cells(table, found, costs)
     best = best_cells(table, found)
-    path = args.results / f'table{table.number}-{args.name}'
+    # Some rows do not take the place of a table with all
+    some = '' if args.rows is None else '-some'
+    path = args.results / f'table{table.number}-{args.name}{some}'
     about = (
         f'Table {"I" * table.number}. {table.title}. Data: {args.data}; scale: '
         f'{Path(args.scale).stem}; recipe: {args.recipe}; seeds: '
@@ -94,15 +96,17 @@ def _latex(
 
 
 def _csv(table: Table, jobs: Sequence[Job]) -> str:
-    """All metrics of all runs of the table, a value a line."""
+    """All metrics of all rows of the table, a value a line."""
     lines = []
     for row in table.rows:
-        for job in jobs:
-            result = job.result() if job.name in row.runs else None
-            about = {'table': table.number, 'kind': row.group, 'system': row.label}
-            for metric, value in (result or {'metrics': {}})['metrics'].items():
-                which = {'run': job.name, 'seed': job.seed, 'metric': metric}
-                lines.append({**about, **which, 'value': f'{value:.6g}'})
+        about = {'table': table.number, 'kind': row.group, 'system': row.label}
+        for name in row.runs:
+            for job, metrics in metrics_of(row, name, jobs):
+                which = {'run': name, 'seed': job.seed}
+                lines += [
+                    {**about, **which, 'metric': metric, 'value': f'{value:.6g}'}
+                    for metric, value in metrics.items()
+                ]
     return pd.DataFrame(lines).to_csv(index=False)
 
 

@@ -12,6 +12,7 @@ import torch
 from tables_command import Tables, load
 
 from torchgeo_tdpcr import TDPCRTask
+from torchgeo_tdpcr.models import registry
 
 
 @pytest.fixture(scope='module')
@@ -164,6 +165,75 @@ def test_a_file_that_adds_no_model(
     path.write_text('x = 1\n')
     assert tables.main(['1', '--add', str(path), '--plan']) == 2
     assert 'it registers no model' in capsys.readouterr().err
+
+
+MODEL = """
+import torch
+from torchgeo_tdpcr.models import register_model
+
+@register_model({name!r})
+class Model(torch.nn.Module):
+    def __init__(self, {arguments}):
+        super().__init__()
+
+    def forward(self, image, image_sar):
+        return {returned}
+"""
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'returned', 'message'),
+    [
+        (
+            'in_channels',
+            "{'reconstruction': image}",
+            'cannot be built with the arguments',
+        ),
+        ('**kwargs', 'image', "It returns <class 'torch.Tensor'>"),
+        ('**kwargs', "{'image': image}", "It returns <class 'dict'>"),
+        ('**kwargs', "{'reconstruction': image_sar}", 'of shape (1, 2, 64, 64)'),
+        ('**kwargs', 'image + image_sar', 'fails on an image of shape (1, 13, 64, 64)'),
+    ],
+)
+def test_a_model_that_does_not_fit_in(
+    tables: Tables,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
+    returned: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is told before anything is trained."""
+    monkeypatch.setattr(registry, '_MODELS', dict(registry._MODELS))
+    name = f'misfit_{len(returned)}'
+    path = tmp_path / f'{name}.py'
+    path.write_text(MODEL.format(name=name, arguments=arguments, returned=returned))
+    wanted = ['--add', str(path), '--rows', f'cr-{name}', '--plan']
+    assert tables.main(['1', *wanted, '--out', str(tmp_path)]) == 2
+    printed = capsys.readouterr().err
+    assert f'--add: the model {name!r}' in printed
+    assert message in printed
+
+
+def test_rows_that_are_not_there(
+    tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tables.main(['1', '--rows', 'cr-tdpcr', 'TDP-CR', '--plan']) == 2
+    printed = capsys.readouterr().err
+    assert '--rows TDP-CR: no such rows' in printed
+    assert 'cr-glfcr' in printed
+
+
+def test_data_that_are_not_there(
+    tables: Tables, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / 'LuojiaSET-OSFCR'
+    arguments = ['1', '--data', 'osfcr', '--root', str(root), '--out', str(tmp_path)]
+    assert tables.main(arguments) == 2
+    assert f'--root {root}: no such folder' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert tables.main([*arguments, '--plan']) == 0
 
 
 def row(tables: Tables, label: str, paper: float, run: str | None = None) -> Any:

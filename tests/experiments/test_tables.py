@@ -4,7 +4,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from processes import forkserver
 from tables_command import Tables, load
 
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
@@ -79,7 +82,7 @@ def result(out: Path, run: str, seed: int = 0) -> dict[str, Any]:
 
 
 def table(out: Path, number: int) -> dict[str, Any]:
-    path = out / 'synthetic-test' / f'table{number}-synthetic-test.json'
+    path = out / 'synthetic-test' / f'table{number}-synthetic-test-some.json'
     content: dict[str, Any] = json.loads(path.read_text())
     return content
 
@@ -157,7 +160,7 @@ def test_phase_2_begins_with_the_weights_of_phase_1(out: Path) -> None:
 
 def test_files(out: Path) -> None:
     folder = out / 'synthetic-test'
-    text = (folder / 'table3-synthetic-test.md').read_text()
+    text = (folder / 'table3-synthetic-test-some.md').read_text()
     assert 'seeds: 0' in text
     lines = [line for line in text.splitlines() if line.startswith('| (')]
     assert len(lines) == 4
@@ -167,17 +170,22 @@ def test_files(out: Path) -> None:
     assert f'| {psnr:.2f} | 32.28 |' in line.replace('**', '')
     assert 'PSNR (dB) by cloud cover' in text
     assert 'IoU (%) by class' in text
-    latex = (folder / 'table3-synthetic-test.tex').read_text()
+    latex = (folder / 'table3-synthetic-test-some.tex').read_text()
     assert latex.count(r' \\') == 1 + len(lines)
     assert latex.count('&') == (1 + len(lines)) * (lines[0].count('|') - 2)
     assert latex.count(r'\begin{tabular}') == latex.count(r'\end{tabular}') == 1
-    with (folder / 'table1-synthetic-test.csv').open() as file:
+    with (folder / 'table1-synthetic-test-some.csv').open() as file:
         values = {
-            (line['run'], line['metric']): float(line['value'])
+            (line['system'], line['run'], line['metric']): float(line['value'])
             for line in csv.DictReader(file)
         }
     expected = result(out, 'joint-segcr')['metrics']['sam']
-    assert values['joint-segcr', 'sam'] == pytest.approx(expected, rel=1e-5)
+    assert values['SegCR', 'joint-segcr', 'sam'] == pytest.approx(expected, rel=1e-5)
+    # Two rows of one run
+    metrics = result(out, 'cr-tdpcr')['metrics']
+    for system, metric in ('Cloudy input', 'input_sam'), ('TDP-CR (CR-only)', 'sam'):
+        value = values[system, 'cr-tdpcr', 'sam']
+        assert value == pytest.approx(metrics[metric], rel=1e-5)
 
 
 def test_what_is_done_is_not_run_again(
@@ -195,9 +203,9 @@ def test_seeds(out: Path, run: Callable[..., int], tables: Tables) -> None:
     values = row(table(out, 1), 'TDP-CR (CR-only)')['metrics']['psnr']
     assert values == [result(out, 'cr-tdpcr', s)['metrics']['psnr'] for s in (0, 1)]
     assert values[0] != values[1]
-    text = (out / 'synthetic-test' / 'table1-synthetic-test.md').read_text()
+    text = (out / 'synthetic-test' / 'table1-synthetic-test-some.md').read_text()
     assert f'{mean(values):.2f} ± {stdev(values):.2f}' in text
-    assert run('1', '--rows', *ROWS) == 0
+    assert run('all', '--rows', *ROWS) == 0
 
 
 def test_other_settings_do_not_mix(
@@ -254,6 +262,38 @@ def test_what_builds_on_another_checkpoint_is_told(
     path.write_text(kept)
 
 
+@pytest.fixture
+def quick_start(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools of processes that need not import TorchGeo."""
+    monkeypatch.setattr(
+        tables.schedule.multiprocessing, 'get_context', lambda method: forkserver()
+    )
+
+
+def kill_itself(job: Any) -> None:
+    if job.name == 'killed':
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures('quick_start')
+def test_a_process_that_is_killed(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the system when memory runs out: the others go on."""
+    monkeypatch.setattr(tables.schedule, 'execute_logged', kill_itself)
+    jobs = [
+        tables.execute.Job(name, 0, tmp_path / name, {}, '')
+        for name in ('killed', 'builds on it', 'other')
+    ]
+    needs = {('builds on it', 0): [('killed', 0)]}
+    failed = tables.schedule.execute_all(jobs, needs, 1)
+    assert failed[('builds on it', 0)] == 'needs killed, seed 0, which failed'
+    assert 'BrokenProcessPool' in failed[('killed', 0)]
+    assert len(failed) == 2
+    assert 'BrokenProcessPool' in (tmp_path / 'killed' / 'error.txt').read_text()
+
+
+@pytest.mark.usefixtures('quick_start')
 def test_in_processes(
     out: Path, synthetic_root: Path, tables: Tables, tmp_path: Path
 ) -> None:
@@ -284,7 +324,7 @@ def test_real_data(
     other = ['--set', 'data.init_args.split_by=component']
     assert tables.main(['1', *CHEAP, *arguments, *scale, *other]) == 0
     folder = tmp_path / 'osfcr-test'
-    assert (folder / 'table1-osfcr-test.md').is_file()
+    assert (folder / 'table1-osfcr-test-some.md').is_file()
     settings = folder / 'cr-tdpcr' / 'seed0' / 'settings.yaml'
     data = yaml.safe_load(settings.read_text())['data']['init_args']
     assert (data['split_by'], data['paths']) == ('component', str(synthetic_root))
