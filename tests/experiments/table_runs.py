@@ -22,7 +22,8 @@ TINY = {'dims': [4, 8], 'depths': [1, 1]}
 def tiny_task(seed: int = 0, **arguments: Any) -> TDPCRTask:
     """A small TDP-CR at its random start, for evaluation."""
     torch.manual_seed(seed)
-    kwargs = TINY | arguments.pop('model_kwargs', {})
+    small = TINY if 'model' not in arguments else {}
+    kwargs = small | arguments.pop('model_kwargs', {})
     return TDPCRTask(**{'training': 'cr', 'model_kwargs': kwargs, **arguments}).eval()
 
 
