@@ -14,6 +14,7 @@ from pathlib import Path
 from torchgeo_tdpcr import OSFCR
 from torchgeo_tdpcr.datasets import overlap_area
 from torchgeo_tdpcr.datasets.splits import SPLITS
+from torchgeo_tdpcr.files import write_text
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
             f'| {leaked.fraction:.1%} ({leaked.area / 1e6:.1f} km²) |'
         )
     text = '\n'.join(lines) + '\n'
-    options.out.write_text(text)
+    write_text(options.out, text)
     print(text)
 
 

@@ -9,9 +9,9 @@ and inputs lie on PyTorch's meta device.
 """
 
 import argparse
-import os
 from pathlib import Path
 
+from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.models import get_recipe, list_models
 from torchgeo_tdpcr.models.costs import count_costs
 
@@ -71,10 +71,7 @@ def main() -> None:
     rule = ['---', *['---:'] * (len(header) - 1)]
     lines = [f'| {" | ".join(cells)} |' for cells in (header, rule, *rows)]
     text = '\n'.join(lines) + '\n'
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(f'.{args.out.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, args.out)
+    write_text(args.out, text)
     print(text)
 
 

@@ -26,6 +26,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from torchgeo_tdpcr.datasets.synthetic import SyntheticOSFCR
+from torchgeo_tdpcr.files import replacing, write_text
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 
 BANDS = tuple(SENTINEL2_BANDS)
@@ -286,8 +287,8 @@ def draw(real: Chips, made: Chips, out: Path) -> None:
         for axis in line:
             axis.set_axis_off()
         line[0].set_title(title, fontsize=9, loc='left')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=80)
+    with replacing(out) as part:
+        figure.savefig(part, dpi=80)
     plt.close(figure)
 
 
@@ -325,7 +326,7 @@ def main() -> None:
         print_table(real, made)
     print(printed.getvalue())
     if args.table:
-        args.table.write_text(f'```text\n{printed.getvalue()}```\n')
+        write_text(args.table, f'```text\n{printed.getvalue()}```\n')
     draw(real, made, args.out)
 
 

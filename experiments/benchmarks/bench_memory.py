@@ -10,7 +10,6 @@ writes it to `docs/results/memory.md`.
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from timing import machine, table
 
+from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import get_model
@@ -109,9 +109,7 @@ def main() -> None:
         f'Measured on: {machine(torch.device("cpu"))}. Medians over {TURNS} turns of two '
         f'processes each.\n\n{table(header, rows)}'
     )
-    part = args.out.with_name(f'.{args.out.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, args.out)
+    write_text(args.out, text)
     print(text)
 
 

@@ -20,7 +20,7 @@ from bench_model import DTYPES
 from model_case import OPTICAL, RADAR, SMALL, Case, classes_of, measure_apart
 from timing import machine, table
 
-from torchgeo_tdpcr.figures.saving import replacing
+from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import list_models
 from torchgeo_tdpcr.models.costs import count_costs
@@ -251,10 +251,8 @@ def markdown(results: Results) -> str:
 
 def write(results: Results, out: Path) -> None:
     """Write the JSON file and the Markdown file."""
-    with replacing(out.with_suffix('.json')) as part:
-        part.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
-    with replacing(out) as part:
-        part.write_text(markdown(results), encoding='utf-8')
+    write_text(out.with_suffix('.json'), json.dumps(results, indent=1) + '\n')
+    write_text(out, markdown(results))
 
 
 def main(argv: list[str] | None = None) -> None:

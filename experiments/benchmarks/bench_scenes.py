@@ -13,7 +13,6 @@ temporary files and, on two cores, half an hour.
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from timing import machine, table
 
 from torchgeo_tdpcr import GeoTIFFWriter, SceneDataModule, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
+from torchgeo_tdpcr.files import write_text
 
 TILE = 10_980
 SIZES = (TILE // 4, TILE // 2, TILE)
@@ -233,10 +233,7 @@ def main() -> None:
         'first process, where there are two). The bare model was timed in the same '
         f'process, after the scene.\n\n{table(header, rows)}'
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(f'.{args.out.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, args.out)
+    write_text(args.out, text)
     print(text)
 
 

@@ -36,7 +36,6 @@ OPTICAL, RADAR = 13, 2
 #: What takes long to import.
 PRELOAD = [
     'rasterio',
-    'torchgeo_tdpcr.figures.saving',
     'torchgeo_tdpcr.losses',
     'torchgeo_tdpcr.models.costs',
 ]

@@ -9,7 +9,6 @@ alone meanwhile; its two or more cores are what is measured.
 """
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
@@ -19,6 +18,8 @@ import bench_model
 import bench_step
 import torch
 from timing import Options, machine
+
+from torchgeo_tdpcr.files import write_text
 
 PARTS = ('io', 'index', 'model')
 
@@ -101,10 +102,7 @@ def main() -> None:
         'are medians over turns in which what is compared runs one after the other.\n\n'
     )
     text = head + '\n'.join(texts)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(f'.{args.out.name}.tmp')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, args.out)
+    write_text(args.out, text)
     print(text)
 
 

@@ -25,6 +25,7 @@ from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.cli import main as tdpcr
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
+from torchgeo_tdpcr.files import replacing, write_text
 
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
 SCENE_SIZE = 768
@@ -101,7 +102,8 @@ def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) ->
     cover = dataset.index['cover'].str.extract(r'(\d+)', expand=False).astype(int)
     order = np.argsort(cover.to_numpy(), kind='stable')
     rows = order[np.linspace(0, len(order) - 1, number).round().astype(int)]
-    contact_sheet(task, module, dataset, rows).save(path)
+    with replacing(path) as part:
+        contact_sheet(task, module, dataset, rows).save(part)
 
 
 def map_scene(checkpoint: Path, out: Path) -> Path:
@@ -148,7 +150,7 @@ def main() -> None:
     phase2 = test(str(CONFIG), 'test-phase2', checkpoints[1])
 
     text = table(phase1, phase2)
-    (out / 'table.md').write_text(text)
+    write_text(out / 'table.md', text)
     sheet = out / 'contact_sheet.png'
     draw(checkpoints[1], settings['data']['init_args'], sheet)
     maps = map_scene(checkpoints[1], out)

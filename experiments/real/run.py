@@ -34,6 +34,7 @@ from torchgeo_tdpcr import (
 )
 from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.datasets import ChipDataset, verify
+from torchgeo_tdpcr.files import replacing, write_text
 
 HERE = Path(__file__).parent
 
@@ -245,7 +246,8 @@ def main() -> None:
     sheet = contact_sheet(
         load(tuned), OSFCRDataModule(), dataset, list(test)[:4], dpi=70
     )
-    sheet.save(options.docs / '_static' / 'real.jpg', quality=85)
+    with replacing(options.docs / '_static' / 'real.jpg') as part:
+        sheet.save(part, quality=85)
     text = f"""## The distributor's sample of LuojiaSET-OSFCR
 
 {faults(options.samples)}
@@ -268,9 +270,7 @@ On the georeferenced triple (no cloud mask), the input has
 
 {land_cover(options.samples, out, options.checkpoint)}
 """
-    target = options.docs / 'results' / 'real.md'
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text)
+    write_text(options.docs / 'results' / 'real.md', text)
     print(text)
 
 

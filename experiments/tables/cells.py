@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torchgeo_tdpcr.figures.saving import replacing
+from torchgeo_tdpcr.files import write_text
 
 
 def cell(values: Iterable[float | None], digits: int = 2) -> str:
@@ -46,12 +46,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) 
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in (header, rule, *rows))
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with replacing(path) as part:
-        part.write_text(text, encoding='utf-8')
-
-
 def write_page(out: Path, text: str, results: Any) -> None:
     """Write a page, and beside it what it was made from.
 
@@ -60,5 +54,5 @@ def write_page(out: Path, text: str, results: Any) -> None:
         text: Markdown.
         results: What goes into JSON.
     """
-    write(out, text)
-    write(out.with_suffix('.json'), json.dumps(results, indent=1) + '\n')
+    write_text(out, text)
+    write_text(out.with_suffix('.json'), json.dumps(results, indent=1) + '\n')

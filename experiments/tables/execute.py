@@ -21,8 +21,9 @@ from typing import Any
 import pandas as pd
 import torch
 import yaml
-from cells import write
 from torchgeo.main import main as torchgeo
+
+from torchgeo_tdpcr.files import write_text
 
 RESULT = 'result.json'
 #: What went wrong the last time.
@@ -111,8 +112,10 @@ def execute(job: Job) -> dict[str, Any]:
         torch.set_num_threads(job.threads)
     import_models(job.modules)
     settings = job.folder / 'settings.yaml'
-    write(settings, yaml.safe_dump(_with_logs(job), sort_keys=False))
-    write(job.folder / 'started.json', json.dumps({'fingerprint': job.fingerprint}))
+    write_text(settings, yaml.safe_dump(_with_logs(job), sort_keys=False))
+    write_text(
+        job.folder / 'started.json', json.dumps({'fingerprint': job.fingerprint})
+    )
     start = time.perf_counter()
     tested = []
     if job.trains:
@@ -138,7 +141,7 @@ def execute(job: Job) -> dict[str, Any]:
         'fit_seconds': round(seconds, 1),
         'torch': torch.__version__,
     }
-    write(job.folder / RESULT, json.dumps(result, indent=1) + '\n')
+    write_text(job.folder / RESULT, json.dumps(result, indent=1) + '\n')
     (job.folder / ERROR).unlink(missing_ok=True)
     return result
 

@@ -2,7 +2,6 @@
 
 """A picture of prompt and SAR weight beside the thickness of cloud."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from trained import Run, chips_of, data_module, load_task
+
+from torchgeo_tdpcr.files import replacing
 
 #: Bins of equally many cloudy pixels.
 BINS = 12
@@ -120,8 +121,6 @@ def draw(runs: Sequence[tuple[Run, int]], limit: int, device: str, out: Path) ->
         out: JPEG file to write.
     """
     fig = figure(runs, limit, device)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'{out.name}.partial')
-    fig.savefig(partial, format='jpg', dpi=80, pil_kwargs={'quality': 85})
+    with replacing(out) as part:
+        fig.savefig(part, format='jpg', dpi=80, pil_kwargs={'quality': 85})
     plt.close(fig)
-    os.replace(partial, out)

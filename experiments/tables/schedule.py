@@ -18,8 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 
-from cells import write
 from execute import ERROR, Job, execute, execute_logged
+
+from torchgeo_tdpcr.files import write_text
 
 #: A run with a seed.
 Key = tuple[str, int]
@@ -119,7 +120,7 @@ def _key(job: Job) -> Key:
 def _note(error: BaseException, folder: Path) -> str:
     """Write the whole error to the run's folder; return its first line."""
     path = folder / ERROR
-    write(path, ''.join(traceback.format_exception(error)))
+    write_text(path, ''.join(traceback.format_exception(error)))
     lines = str(error).strip().splitlines() or ['']
     return f'{type(error).__name__}: {lines[0]} (see {path})'
 

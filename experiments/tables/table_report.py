@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 from cells import table as markdown
-from cells import write
 from execute import Job
 from order import order_in_words
 from rows import Column, Figures, Row, Table, figures, metrics_of
 from table_cells import best_cells, is_text, number, table_cells
 
+from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.models import count_costs
 
 Cells = list[str]
@@ -49,10 +49,10 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
     sections = [about, _markdown(header, rows, best), order_in_words(table, found)]
     sections += [_by_cover(table, found), _by_class(table, found)]
     text = '\n\n'.join(section for section in sections if section) + '\n'
-    write(path.with_suffix('.md'), text)
-    write(path.with_suffix('.tex'), _latex(about, header, rows, best))
-    write(path.with_suffix('.csv'), _csv(table, jobs))
-    write(path.with_suffix('.json'), _json(table, found, costs, jobs, args))
+    write_text(path.with_suffix('.md'), text)
+    write_text(path.with_suffix('.tex'), _latex(about, header, rows, best))
+    write_text(path.with_suffix('.csv'), _csv(table, jobs))
+    write_text(path.with_suffix('.json'), _json(table, found, costs, jobs, args))
     return text
 
 

@@ -14,8 +14,8 @@ from rasterio.transform import xy
 from ..datasets.plotting import add_legend, panel_figure
 from ..datasets.reading import IGNORE_INDEX, Window
 from ..datasets.scenes.optical import OpticalReader
+from ..files import write_text
 from . import scene_page as html
-from .saving import replacing
 from .scene_files import MappedScene, image_detail, read_detail, read_overview
 from .scene_numbers import class_areas, largest_changes, scene_scores
 from .scene_views import (
@@ -113,8 +113,7 @@ def write_report(
         *_details(views),
     ]
     text = html.page(views.scene.name, parts)
-    with replacing(path) as part:
-        part.write_text(text, encoding='utf-8')
+    write_text(path, text)
     return path
 
 

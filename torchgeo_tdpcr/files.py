@@ -1,0 +1,38 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Writing a file whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file that takes the place of a file when all went well.
+
+    Args:
+        path: The file; its folder is made if need be.
+
+    Yields:
+        The temporary file, in the same folder and with the same suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.stem}-{os.getpid()}{path.suffix}')
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all.
+
+    Args:
+        path: The file; its folder is made if need be.
+        text: What it is to hold.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8')
