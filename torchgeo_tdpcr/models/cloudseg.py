@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from .cloudseg_blocks import CloudSegFusion
-from .inputs import check_inputs, padded
+from .inputs import prepared
 from .recipes import Recipe
 from .registry import register_model
 from .segformer_blocks import (
@@ -252,9 +252,9 @@ class CloudSeg(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        optical, sar = padded(image, self.stride), padded(image_sar, self.stride)
+        optical, sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
         size = (optical.shape[2], optical.shape[3])
 
         cross: Tensor | None = None

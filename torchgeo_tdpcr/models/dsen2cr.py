@@ -21,7 +21,7 @@ from ..metrics.functional._checks import (
     check_mask_cloud,
     to_full_precision,
 )
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import prepared, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -239,7 +239,8 @@ class DSen2CR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        image = padded(image, 1)
-        x = torch.cat([OPTICAL_SCALE * image, SAR_SCALE * padded(image_sar, 1)], 1)
+        image, image_sar, _ = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, 1
+        )
+        x = torch.cat([OPTICAL_SCALE * image, SAR_SCALE * image_sar], 1)
         return {'reconstruction': image + self.body(x) / OPTICAL_SCALE}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .ecrformer_blocks import ECRBlock, ResidualConvs
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import prepared, refuse_classes
 from .recipes import Recipe, l1_losses
 from .registry import register_model
 
@@ -185,10 +185,9 @@ class ECRformer(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image = padded(image, self.stride)
-        image_sar = padded(image_sar, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
 
         stems = self.optical_stem(image), self.sar_stem(image_sar)
         x = self.merge_stems(torch.cat(stems, 1))

@@ -16,7 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from .emrdm_denoiser import HourglassDenoiser
 from .emrdm_process import MeanReverting, seeded_noise
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import padded, prepared, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -257,6 +257,7 @@ class EMRDM(nn.Module):
 
     def _prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
         """Check and pad the inputs, and bring them to the units of the model."""
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        cloudy = 5 * padded(image, self.stride) - 1
-        return cloudy, 2 * padded(image_sar, self.stride) - 1
+        cloudy, sar, _ = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
+        return 5 * cloudy - 1, 2 * sar - 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .glfcr_blocks import GuidedDenseBlocks, LocalFusion
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import check_multiple, prepared, refuse_classes
 from .recipes import Recipe, l1_losses
 from .registry import register_model
 
@@ -110,16 +110,10 @@ class GLFCR(nn.Module):
     ) -> None:
         super().__init__()
         refuse_classes(num_classes, 'GLF-CR')
-        if growth % heads:
-            raise ValueError(
-                f'`growth={growth}` must be a multiple of `heads={heads}`.'
-            )
+        check_multiple('growth', growth, heads, 'heads')
         if kernel_size % 2 == 0:
             raise ValueError(f'`kernel_size={kernel_size}` must be odd.')
-        if output_channels % 4:
-            raise ValueError(
-                f'`output_channels={output_channels}` must be a multiple of 4.'
-            )
+        check_multiple('output_channels', output_channels, 4)
         if min(blocks, layers) < 1:
             raise ValueError(
                 f'`blocks={blocks}` and `layers={layers}` must be at least 1.'
@@ -167,10 +161,9 @@ class GLFCR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image = padded(image, self.stride)
-        image_sar = padded(image_sar, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
 
         shallow = self.optical_stem(self.fold(image))
         optical = self.optical_shallow(shallow)

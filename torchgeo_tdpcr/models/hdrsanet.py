@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..metrics.functional.ssim import ssim_map
 from .hdrsanet_blocks import InteractionGroup
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import check_multiple, prepared, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -144,10 +144,7 @@ class HDRSANet(nn.Module):
     ) -> None:
         super().__init__()
         refuse_classes(num_classes, 'HDRSA-Net')
-        if channels % heads:
-            raise ValueError(
-                f'`channels={channels}` must be a multiple of `heads={heads}`.'
-            )
+        check_multiple('channels', channels, heads, 'heads')
         self.in_channels = in_channels
         self.sar_channels = sar_channels
         self.num_classes = num_classes
@@ -181,10 +178,9 @@ class HDRSANet(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image = padded(image, self.stride)
-        image_sar = padded(image_sar, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
 
         sar = self.sar_stem(self.fold(image_sar))
         shallow = self.merge(torch.cat([self.optical_stem(self.fold(image)), sar], 1))

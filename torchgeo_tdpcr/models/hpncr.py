@@ -20,7 +20,7 @@ from .hpncr_blocks import (
     SqueezeExcitation,
     decloud_stage,
 )
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import prepared, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -205,15 +205,15 @@ class HPNCR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image = padded(image, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
 
         x, skips = image, []
         for down, stage in zip(self.downs, self.encoder, strict=True):
             x = stage(down(x))
             skips.append(x)
-        sar = self.sar_encoder(padded(image_sar, self.stride))
+        sar = self.sar_encoder(image_sar)
         x = self.reweight(torch.cat([skips.pop(), sar], 1))
         for up, fuse, stage in zip(self.ups, self.skips, self.decoder, strict=False):
             x = stage(fuse(up(x), skips.pop()))

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What all models do with their inputs: check them, and pad them to their stride."""
+"""What models do with arguments and inputs: check them, and pad to their stride."""
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,26 @@ def refuse_classes(num_classes: int | None, name: str) -> None:
         )
 
 
+def check_multiple(name: str, value: int, divisor: int, of: str = '') -> None:
+    """Raise if an argument of a model is no multiple of a number.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        divisor: The number.
+        of: Name of the argument that the number is, if it is one.
+
+    Raises:
+        ValueError: If the division leaves a remainder.
+
+    Example:
+        >>> check_multiple('channels', 96, 4, 'heads')
+    """
+    if value % divisor:
+        number = f'`{of}={divisor}`' if of else divisor
+        raise ValueError(f'`{name}={value}` must be a multiple of {number}.')
+
+
 def padded(x: Tensor, stride: int) -> Tensor:
     """Repeat the border up to a multiple of a stride, in channels_last.
 
@@ -81,3 +101,31 @@ def padded(x: Tensor, stride: int) -> Tensor:
     if below or right:
         x = F.pad(x, (0, right, 0, below), mode='replicate')
     return x
+
+
+def prepared(
+    image: Tensor, image_sar: Tensor, in_channels: int, sar_channels: int, stride: int
+) -> tuple[Tensor, Tensor, torch.Size]:
+    """Check the inputs of a model by :func:`check_inputs`, then have them :func:`padded`.
+
+    Args:
+        image: Optical image, B×C×H×W.
+        image_sar: SAR image, B×S×H×W.
+        in_channels: C.
+        sar_channels: S.
+        stride: What height and width must be multiples of.
+
+    Returns:
+        Both images, padded, and the height and width that they came with.
+
+    Raises:
+        ValueError: If an input has other channels, or they differ in height or width.
+
+    Example:
+        >>> image, sar = torch.rand(1, 3, 45, 64), torch.rand(1, 2, 45, 64)
+        >>> image, sar, size = prepared(image, sar, 3, 2, stride=8)
+        >>> sar.shape, size
+        (torch.Size([1, 2, 48, 64]), torch.Size([45, 64]))
+    """
+    check_inputs(image, image_sar, in_channels, sar_channels)
+    return padded(image, stride), padded(image_sar, stride), image.shape[-2:]

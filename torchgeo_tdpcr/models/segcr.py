@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from .inputs import check_inputs, padded
+from .inputs import prepared
 from .recipes import Recipe
 from .registry import register_model
 from .segcr_blocks import TargetedFusion, TranslationHead
@@ -168,9 +168,9 @@ class SegCR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image, image_sar = padded(image, self.stride), padded(image_sar, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
         size = (image.shape[2], image.shape[3])
 
         optical, sar = image, image_sar

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
-from .inputs import check_inputs, padded
+from .inputs import prepared
 from .nafblock import naf_stage
 from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
@@ -198,10 +198,9 @@ class TDPCR(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
-        image = padded(image, self.stride)
-        image_sar = padded(image_sar, self.stride)
+        image, image_sar, (height, width) = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, self.stride
+        )
 
         prompt = None if self.prompt_generator is None else self.prompt_generator(image)
         optical, sar = self.optical_stem(image), self.sar_stem(image_sar)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from ..metrics.functional._checks import check_images, to_full_precision
-from .inputs import check_inputs, padded, refuse_classes
+from .inputs import prepared, refuse_classes
 from .recipes import Recipe
 from .registry import register_model
 
@@ -235,7 +235,9 @@ class UnCRtainTS(nn.Module):
             ValueError: If the inputs do not have the channels that the model was built
                 for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        x = torch.cat([padded(image, 1), padded(image_sar, 1)], 1)
+        image, image_sar, _ = prepared(
+            image, image_sar, self.in_channels, self.sar_channels, 1
+        )
+        x = torch.cat([image, image_sar], 1)
         mean, variance = self.body(x).chunk(2, dim=1)
         return {'reconstruction': mean.sigmoid(), 'variance': F.softplus(variance)}
