@@ -2,7 +2,18 @@
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from model_checks import (
+    check_autocast,
+    check_compiles,
+    check_memory_formats,
+    check_outputs,
+    check_refuses,
+    check_same,
+    check_sar_of_each_chip,
+    exported,
+    on_meta,
+    pair,
+)
 
 from torchgeo_tdpcr.models import (
     TDPCR,
@@ -16,14 +27,6 @@ from torchgeo_tdpcr.models import (
 )
 
 SMALL = {'dims': (8, 16, 32), 'depths': (1, 1, 1)}
-
-
-def inputs(
-    batch: int = 2, height: int = 32, width: int = 32
-) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 13, height, width, generator=generator)
-    return image, torch.rand(batch, 2, height, width, generator=generator)
 
 
 def trained(**kwargs: object) -> TDPCR:
@@ -43,10 +46,8 @@ def trained(**kwargs: object) -> TDPCR:
 def test_figures_of_table_1(
     num_classes: int | None, parameters: int, gflops: float
 ) -> None:
-    model = TDPCR(num_classes=num_classes)
-    assert sum(p.numel() for p in model.parameters()) == parameters
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(*inputs(1, 256, 256))
+    _, count, counter = on_meta(lambda: TDPCR(num_classes=num_classes))
+    assert count == parameters
     assert round(counter.get_total_flops() / 1e9, 2) == gflops
 
 
@@ -62,14 +63,14 @@ def test_literal_head() -> None:
     head = sum(p.numel() for p in model.parameters()) - plain
     # 3×3 convolutions from 32, 64 and 128 channels to 8, then 24 to 7
     assert head == 9 * 8 * (32 + 64 + 128) + 3 * 8 + 24 * 7 + 7
-    assert model(*inputs(1, 64, 64))['logits'].shape == (1, 7, 64, 64)
+    assert model(*pair(1, 64, 64))['logits'].shape == (1, 7, 64, 64)
 
 
 @pytest.mark.parametrize('fusion', ['both', 'global', 'local', 'concat'])
 @pytest.mark.parametrize('prompt', ['image', 'blind', None])
 def test_ablations_learn(fusion: str, prompt: str | None) -> None:
     model = TDPCR(**SMALL, num_classes=3, fusion=fusion, prompt=prompt)  # type: ignore[arg-type]
-    out = model(*inputs())
+    out = model(*pair())
     assert ('prompt' in out) == (prompt is not None and fusion in ('both', 'local'))
     (out['reconstruction'].mean() + out['logits'].mean()).backward()
     used = [p for p in model.parameters() if p.grad is not None]
@@ -78,7 +79,7 @@ def test_ablations_learn(fusion: str, prompt: str | None) -> None:
 
 def test_blind_prompt_is_the_same_for_every_image() -> None:
     model = TDPCR(**SMALL, prompt='blind').eval()
-    image, sar = inputs()
+    image, sar = pair()
     prompt = model(image, sar)['prompt']
     torch.testing.assert_close(model(1 - image, sar)['prompt'], prompt)
     torch.testing.assert_close(prompt[0], prompt[1])
@@ -87,14 +88,12 @@ def test_blind_prompt_is_the_same_for_every_image() -> None:
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 50), (33, 32), (70, 9)])
 def test_any_size(height: int, width: int) -> None:
-    out = trained(num_classes=3)(*inputs(1, height, width))
-    assert out['reconstruction'].shape == (1, 13, height, width)
-    assert out['logits'].shape == (1, 3, height, width)
-    assert out['prompt'].shape == (1, 8, height, width)
+    out = trained(num_classes=3)(*pair(1, height, width))
+    check_outputs(out, 1, height, width, reconstruction=13, prompt=8, logits=3)
 
 
 def test_new_model_is_near_the_identity_and_residual_can_be_left_out() -> None:
-    image, sar = inputs()
+    image, sar = pair()
     torch.manual_seed(0)
     with_residual = TDPCR(**SMALL).eval()
     torch.manual_seed(0)
@@ -107,47 +106,24 @@ def test_new_model_is_near_the_identity_and_residual_can_be_left_out() -> None:
 
 
 def test_sar_matters_everywhere_and_batch_samples_do_not_mix() -> None:
-    model = trained()
-    image, sar = inputs()
-    out = model(image, sar)['reconstruction']
-    changed = sar.clone()
-    changed[1] += 1
-    other = model(image, changed)['reconstruction']
-    torch.testing.assert_close(other[0], out[0])
-    assert (other[1] - out[1]).abs().max() > 1e-4
+    check_sar_of_each_chip(trained(), pair())
 
 
 def test_channels_last_in_and_out() -> None:
     model = trained()
-    image, sar = inputs()
-    out = model(image, sar)['reconstruction']
-    last = model(
-        image.contiguous(memory_format=torch.channels_last),
-        sar.contiguous(memory_format=torch.channels_last),
-    )['reconstruction']
-    torch.testing.assert_close(out, last)
+    check_memory_formats(model, pair())
+    out = model(*pair())['reconstruction']
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype: torch.dtype) -> None:
-    model = trained(num_classes=3)
-    image, sar = inputs()
-    exact = model(image, sar)
-    with torch.autocast('cpu', dtype=dtype):
-        out = model(image, sar)
-    for key, value in exact.items():
-        assert torch.isfinite(out[key]).all()
-        error = (out[key].float() - value).abs().mean() / value.abs().mean()
-        assert error < (0.05 if dtype == torch.bfloat16 else 0.01)
+    error = 0.05 if dtype == torch.bfloat16 else 0.01
+    check_autocast(trained(num_classes=3), pair(), error, dtype)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = trained(num_classes=3)
-    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
-    image, sar = inputs(1, 30, 32)
-    for key, value in model(image, sar).items():
-        torch.testing.assert_close(compiled(image, sar)[key], value)
+    check_compiles(trained(num_classes=3), pair(1, 30, 32), 'aot_eager')
 
 
 def export(model: TDPCR) -> torch.export.ExportedProgram:
@@ -155,9 +131,7 @@ def export(model: TDPCR) -> torch.export.ExportedProgram:
     rows = torch.export.Dim('rows', min=2, max=1024)
     columns = torch.export.Dim('columns', min=2, max=1024)
     sizes = {0: batch, 2: model.stride * rows, 3: model.stride * columns}
-    return torch.export.export(
-        model, inputs(2, 32, 44), dynamic_shapes={'image': sizes, 'image_sar': sizes}
-    )
+    return exported(model, pair(2, 32, 44), sizes)
 
 
 SIZES = ((2, 32, 44), (1, 64, 36), (3, 16, 40))
@@ -167,11 +141,7 @@ def test_exports_with_dynamic_batch_height_and_width() -> None:
     model = trained(num_classes=3)
     program = export(model).module()
     for size in SIZES:
-        image, sar = inputs(*size)
-        for key, value in model(image, sar).items():
-            torch.testing.assert_close(
-                program(image, sar)[key], value, atol=1e-5, rtol=1e-4
-            )
+        check_same(program, model, pair(*size), atol=1e-5, rtol=1e-4)
 
 
 def test_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -183,7 +153,7 @@ def test_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
     session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
     names = [i.name for i in session.get_inputs()]
     for size in SIZES:
-        image, sar = inputs(*size)
+        image, sar = pair(*size)
         feed = dict(zip(names, (image.numpy(), sar.numpy()), strict=True))
         out = session.run(None, feed)
         for value, expected in zip(out, model(image, sar).values(), strict=True):
@@ -202,8 +172,7 @@ def test_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
     ],
 )
 def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        TDPCR(**SMALL)(torch.rand(image), torch.rand(sar))
+    check_refuses(TDPCR(**SMALL), image, sar, named)
 
 
 @pytest.mark.parametrize(

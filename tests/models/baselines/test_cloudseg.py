@@ -7,6 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from model_checks import (
+    check_autocast,
+    check_compiles,
+    check_each_chip_alone,
+    check_exports,
+    check_gradients,
+    check_outputs,
+    check_refuses,
+    cross_entropy,
+    fit,
+    keep_one_block,
+    pair,
+    wrong_inputs,
+)
 
 from torchgeo_tdpcr.models.cloudseg import (
     RECIPE,
@@ -28,11 +42,8 @@ def build(**kwargs: Any) -> CloudSeg:
 
 
 def shallow() -> CloudSeg:
-    """One transformer block a stage in place of two: a shorter graph to trace."""
     model = build().eval()
-    for encoder in (model.optical, model.sar, model.cross):
-        for blocks in encoder.blocks:
-            del blocks[1:]
+    keep_one_block(model.optical, model.sar, model.cross)
     return model
 
 
@@ -72,19 +83,14 @@ def test_parameters() -> None:
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 64)])
 def test_any_size(height: int, width: int) -> None:
-    out = build().eval()(
-        torch.rand(2, 4, height, width), torch.rand(2, 2, height, width)
-    )
-    assert out['reconstruction'].shape == (2, 4, height, width)
-    assert out['logits'].shape == (2, 3, height, width)
-    assert out['features'].shape == (2, 16, height, width)
+    out = build().eval()(*pair(2, height, width, bands=4))
+    check_outputs(out, 2, height, width, reconstruction=4, logits=3, features=16)
 
 
 def test_every_parameter_learns() -> None:
     model = build()
     RECIPE.losses(model, make_batch())['loss'].backward()
-    without = [n for n, p in model.named_parameters() if p.grad is None]
-    assert without == []
+    check_gradients(model, nonzero=False)
 
 
 def test_overfits() -> None:
@@ -92,13 +98,7 @@ def test_overfits() -> None:
     optimizer = RECIPE.optimizer(model.parameters())
     assert optimizer.defaults['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 1e-3
-    values = []
-    for _ in range(8):
-        losses = RECIPE.losses(model, batch)
-        optimizer.zero_grad()
-        losses['loss'].backward()
-        optimizer.step()
-        values.append(losses['loss'].item())
+    values = fit(model, RECIPE.losses, batch, optimizer, 8)
     assert values[-1] < 0.8 * values[0]
 
 
@@ -168,12 +168,8 @@ def test_losses_are_the_sum_of_their_parts() -> None:
     parts = losses['loss_seg'] + losses['loss_rec'] + losses['loss_distill']
     torch.testing.assert_close(losses['loss'], parts)
 
-    logits = model(batch['image'], batch['image_sar'])['logits'].detach().numpy()
-    mask = batch['mask'].numpy()
-    shifted = logits - logits.max(1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    picked = np.take_along_axis(logs, np.where(mask == 255, 0, mask)[:, None], 1)[:, 0]
-    expected = -picked[mask != 255].mean()
+    logits = model(batch['image'], batch['image_sar'])['logits']
+    expected = cross_entropy(logits, batch['mask'])
     assert losses['loss_seg'].item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -208,37 +204,18 @@ def test_losses_without_masks_and_without_teacher() -> None:
 
 def test_autocast_and_batch_of_one() -> None:
     model, batch = build().eval(), make_batch()
-    whole = model(batch['image'], batch['image_sar'])
-    one = model(batch['image'][:1], batch['image_sar'][:1])
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        rough = model(batch['image'], batch['image_sar'])
-    for key, value in whole.items():
-        torch.testing.assert_close(one[key], value[:1], atol=1e-4, rtol=1e-3)
-        assert (rough[key].float() - value).abs().mean() < 0.1 * value.abs().mean()
+    images = batch['image'], batch['image_sar']
+    check_each_chip_alone(model, images, atol=1e-4, rtol=1e-3)
+    check_autocast(model, images, 0.1)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = shallow()
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    image, sar = torch.rand(1, 4, 45, 70), torch.rand(1, 2, 45, 70)
-    for key, value in model(image, sar).items():
-        torch.testing.assert_close(compiled(image, sar)[key], value)
+    check_compiles(shallow(), pair(1, 45, 70, bands=4))
 
 
 def test_exports_with_dynamic_batch() -> None:
-    model = shallow()
-    sizes = {0: torch.export.Dim('batch', min=1, max=64)}
-    program = torch.export.export(
-        model,
-        (torch.rand(2, 4, 64, 64), torch.rand(2, 2, 64, 64)),
-        dynamic_shapes={'image': sizes, 'image_sar': sizes},
-    ).module()
-    for chips in (1, 3):
-        image, sar = torch.rand(chips, 4, 64, 64), torch.rand(chips, 2, 64, 64)
-        for key, value in model(image, sar).items():
-            torch.testing.assert_close(
-                program(image, sar)[key], value, atol=1e-4, rtol=1e-3
-            )
+    example, *others = (pair(chips, 64, 64, bands=4) for chips in (2, 1, 3))
+    check_exports(shallow(), example, others, atol=1e-4, rtol=1e-3)
 
 
 def test_registered_with_its_recipe() -> None:
@@ -265,17 +242,9 @@ def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
         build(**arguments)
 
 
-@pytest.mark.parametrize(
-    ('image', 'sar', 'named'),
-    [
-        ((1, 5, 32, 32), (1, 2, 32, 32), '`image`'),
-        ((1, 4, 32, 32), (1, 1, 32, 32), '`image_sar`'),
-        ((1, 4, 32, 32), (1, 2, 32, 33), 'one grid'),
-    ],
-)
+@wrong_inputs(4, 5, 32)
 def test_wrong_inputs(image: tuple[int, ...], sar: tuple[int, ...], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        build()(torch.rand(image), torch.rand(sar))
+    check_refuses(build(), image, sar, named)
 
 
 def test_stages_are_those_of_the_library() -> None:

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from model_checks import (
+    ANY_SIZE,
+    batch_of,
+    check_compiles,
+    check_exports,
+    check_gradients,
+    check_outputs,
+    check_refuses,
+    fit,
+    on_meta,
+    pair,
+)
 
 from torchgeo_tdpcr.models.dsen2cr import (
     RECIPE,
@@ -16,40 +27,21 @@ from torchgeo_tdpcr.models.registry import get_model, get_recipe
 SMALL = {'channels': 8, 'num_blocks': 2}
 
 
-def batch_of(count: int = 2, height: int = 16, width: int = 16) -> dict:
-    generator = torch.Generator().manual_seed(0)
-
-    def rand(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator)
-
-    return {
-        'image': rand(count, 13, height, width),
-        'image_sar': rand(count, 2, height, width),
-        'image_clear': rand(count, 13, height, width),
-        'mask_cloud': (rand(count, height, width) > 0.4).long(),
-    }
-
-
 def small(**kwargs: object) -> DSen2CR:
     torch.manual_seed(0)
     return DSen2CR(**{**SMALL, **kwargs})  # type: ignore[arg-type]
 
 
 def test_parameters_and_multiply_adds() -> None:
-    with torch.device('meta'):
-        model = DSen2CR()
-        inputs = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
-    assert sum(p.numel() for p in model.parameters()) == 18_947_341
-    with FlopCounterMode(display=False) as counter:
-        model(*inputs)
+    _, parameters, counter = on_meta(DSen2CR)
+    assert parameters == 18_947_341
     assert round(counter.get_total_flops() / 2e9, 1) == 1241.2
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70)])
 def test_any_size(height: int, width: int) -> None:
-    batch = batch_of(2, height, width)
-    out = small()(batch['image'], batch['image_sar'])
-    assert out['reconstruction'].shape == (2, 13, height, width)
+    out = small()(*pair(2, height, width))
+    check_outputs(out, 2, height, width, reconstruction=13)
     assert out['reconstruction'].is_contiguous(memory_format=torch.channels_last)
 
 
@@ -78,9 +70,7 @@ def test_residual_block_adds_a_tenth() -> None:
 def test_every_parameter_learns() -> None:
     model = small()
     RECIPE.losses(model, batch_of())['loss'].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    check_gradients(model)
 
 
 def test_overfits_two_chips() -> None:
@@ -90,13 +80,7 @@ def test_overfits_two_chips() -> None:
     batch['image_clear'] = 0.5 * batch['image'] + 0.2
     batch['mask_cloud'] = torch.ones_like(batch['mask_cloud'])
     optimizer = torch.optim.NAdam(model.parameters(), lr=1e-3)
-    history = []
-    for _ in range(100):
-        optimizer.zero_grad()
-        loss = RECIPE.losses(model, batch)['loss']
-        loss.backward()
-        optimizer.step()
-        history.append(loss.item())
+    history = fit(model, RECIPE.losses, batch, optimizer, 100)
     assert history[-1] < 0.4 * history[0]
 
 
@@ -150,30 +134,12 @@ def test_recipe() -> None:
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model, batch = small(), batch_of(1, 15, 18)
-    torch.compiler.reset()
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    torch.testing.assert_close(
-        compiled(batch['image'], batch['image_sar'])['reconstruction'],
-        model(batch['image'], batch['image_sar'])['reconstruction'],
-    )
+    check_compiles(small(), pair(1, 15, 18))
 
 
 def test_exports_with_any_batch_height_and_width() -> None:
-    model, batch = small().eval(), batch_of(2, 16, 20)
-    auto = torch.export.Dim.AUTO
-    sizes = {0: auto, 2: auto, 3: auto}
-    program = torch.export.export(
-        model,
-        (batch['image'], batch['image_sar']),
-        dynamic_shapes={'image': sizes, 'image_sar': sizes},
-    ).module()
-    for size in ((1, 9, 33), (3, 16, 20)):
-        other = batch_of(*size)
-        torch.testing.assert_close(
-            program(other['image'], other['image_sar'])['reconstruction'],
-            model(other['image'], other['image_sar'])['reconstruction'],
-        )
+    example, *others = (pair(*size) for size in ((2, 16, 20), (1, 9, 33), (3, 16, 20)))
+    check_exports(small().eval(), example, others, ANY_SIZE)
 
 
 @pytest.mark.parametrize('count', [1, 8])
@@ -188,7 +154,5 @@ def test_autocast(count: int) -> None:
 def test_wrong_arguments_and_inputs() -> None:
     with pytest.raises(ValueError, match='does not segment'):
         get_model('dsen2cr', num_classes=7)
-    with pytest.raises(ValueError, match='`image_sar`'):
-        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 3, 8, 8))
-    with pytest.raises(ValueError, match='one grid'):
-        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 2, 8, 9))
+    check_refuses(small(), (1, 13, 8, 8), (1, 3, 8, 8), '`image_sar`')
+    check_refuses(small(), (1, 13, 8, 8), (1, 2, 8, 9), 'one grid')

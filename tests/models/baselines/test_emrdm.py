@@ -5,8 +5,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from model_checks import (
+    Pair,
+    check_autocast,
+    check_compiles,
+    check_each_chip_alone,
+    check_exports,
+    check_gradients,
+    check_outputs,
+    check_refuses,
+    fit,
+    on_meta,
+    pair,
+)
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_tdpcr.models import get_model
 from torchgeo_tdpcr.models.emrdm import EMRDM, RECIPE
@@ -45,19 +57,14 @@ def tiny(**kwargs: object) -> EMRDM:
     return model
 
 
-def inputs(batch: int = 2, height: int = 24, width: int = 24) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 13, height, width, generator=generator)
-    return image, torch.rand(batch, 2, height, width, generator=generator)
+def inputs(batch: int = 2, height: int = 24, width: int = 24) -> Pair:
+    return pair(batch, height, width)
 
 
 def test_parameters_and_steps_of_the_paper() -> None:
-    with torch.device('meta'):
-        model = get_model('emrdm')
-        assert isinstance(model, EMRDM)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256))
-    assert sum(p.numel() for p in model.parameters()) == 39_133_515
+    model, parameters, counter = on_meta(lambda: get_model('emrdm'))
+    assert isinstance(model, EMRDM)
+    assert parameters == 39_133_515
     assert model.steps == 5
     products = counter.get_total_flops() / 2e9 / 5
     assert round(products, 1) == 206.9
@@ -87,13 +94,8 @@ def test_sampler_is_deterministic_under_a_seed() -> None:
 
 
 def test_chip_alone_equals_chip_in_a_batch() -> None:
-    model = tiny()
-    image, sar = inputs(3)
     with torch.no_grad():
-        together = model(image, sar)['reconstruction']
-        for i in range(3):
-            alone = model(image[i : i + 1], sar[i : i + 1])['reconstruction']
-            torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-4)
+        check_each_chip_alone(tiny(), inputs(3), atol=1e-5, rtol=1e-4)
 
 
 def test_sampler_is_five_euler_steps_in_numpy() -> None:
@@ -131,9 +133,8 @@ def test_a_perfect_denoiser_gives_the_clear_image(
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (3, 50), (45, 70)])
 def test_any_size(height: int, width: int) -> None:
-    out = tiny(steps=2)(*inputs(2, height, width))['reconstruction']
-    assert out.shape == (2, 13, height, width)
-    assert torch.isfinite(out).all()
+    out = tiny(steps=2)(*inputs(2, height, width))
+    check_outputs(out, 2, height, width, reconstruction=13)
 
 
 def test_output_is_channels_last_and_sar_matters() -> None:
@@ -150,9 +151,7 @@ def test_every_parameter_gets_a_gradient() -> None:
     model = tiny()
     image, sar = inputs()
     model.training_loss(image, sar, image.flip(0)).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.any(), name
+    check_gradients(model)
 
 
 def test_training_loss_is_the_weighted_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,13 +202,7 @@ def test_overfits_two_chips_by_its_recipe() -> None:
         return float((out - clear).square().mean())
 
     before = error()
-    history = []
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = RECIPE.losses(model, batch)['loss']
-        loss.backward()
-        optimizer.step()
-        history.append(loss.item())
+    history = fit(model, RECIPE.losses, batch, optimizer, 150)
     assert np.mean(history[-20:]) < 0.5 * np.mean(history[:10])
     assert error() < 0.3 * before
 
@@ -218,36 +211,22 @@ def test_autocast() -> None:
     model = tiny()
     image, sar = inputs()
     with torch.no_grad():
-        exact = model(image, sar)['reconstruction']
+        out = check_autocast(model, (image, sar), 0.05)
         with torch.autocast('cpu', dtype=torch.bfloat16):
-            out = model(image, sar)['reconstruction']
             loss = model.training_loss(image, sar, image)
-    assert out.dtype == torch.float32
-    assert (out - exact).abs().mean() / exact.abs().mean() < 0.05
+    assert out['reconstruction'].dtype == torch.float32
     assert torch.isfinite(loss)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = tiny(**TRACED)
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    image, sar = inputs(2, 21, 24)
     with torch.no_grad():
-        expected = model(image, sar)['reconstruction']
-        out = compiled(image, sar)['reconstruction']
-    torch.testing.assert_close(out, expected)
+        check_compiles(tiny(**TRACED), inputs(2, 21, 24))
 
 
 def test_exports_with_dynamic_batch() -> None:
     model = tiny(**TRACED)
-    batch = {0: torch.export.Dim('batch', min=1, max=64)}
     with torch.no_grad():
-        program = torch.export.export(
-            model, inputs(2), dynamic_shapes={'image': batch, 'image_sar': batch}
-        ).module()
-        for size in (1, 3):
-            expected = model(*inputs(size))['reconstruction']
-            out = program(*inputs(size))['reconstruction']
-            torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-4)
+        check_exports(model, inputs(), map(inputs, (1, 3)), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +239,7 @@ def test_exports_with_dynamic_batch() -> None:
 )
 def test_wrong_inputs(image: tuple, sar: tuple, clear: tuple, named: str) -> None:
     model = tiny()
-    with pytest.raises(ValueError, match=named):
-        model(torch.rand(image), torch.rand(sar))
+    check_refuses(model, image, sar, named)
     with pytest.raises(ValueError, match=named):
         model.training_loss(torch.rand(image), torch.rand(sar), torch.rand(clear))
 

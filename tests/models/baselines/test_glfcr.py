@@ -4,7 +4,22 @@ import copy
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from model_checks import (
+    Pair,
+    check_autocast,
+    check_compiles,
+    check_exports,
+    check_mean_absolute_error,
+    check_memory_formats,
+    check_outputs,
+    check_reconstruction_trains,
+    check_refuses,
+    check_sar_of_each_chip,
+    fit,
+    on_meta,
+    pair,
+    wrong_inputs,
+)
 
 from torchgeo_tdpcr.models.glfcr import GLFCR, RECIPE
 from torchgeo_tdpcr.models.glfcr_blocks import (
@@ -26,12 +41,8 @@ SMALL = {
 }
 
 
-def inputs(
-    batch: int = 2, height: int = 16, width: int = 16
-) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 13, height, width, generator=generator)
-    return image, torch.rand(batch, 2, height, width, generator=generator)
+def inputs(batch: int = 2, height: int = 16, width: int = 16) -> Pair:
+    return pair(batch, height, width)
 
 
 def small() -> GLFCR:
@@ -40,11 +51,7 @@ def small() -> GLFCR:
 
 
 def test_size_is_that_of_the_paper() -> None:
-    with torch.device('meta'), torch.no_grad():
-        model = get_model('glfcr')
-        with FlopCounterMode(display=False) as counter:
-            model(torch.empty(1, 13, 256, 256), torch.empty(1, 2, 256, 256))
-    parameters = sum(p.numel() for p in model.parameters())
+    _, parameters, counter = on_meta(lambda: get_model('glfcr'))
     assert parameters == 14_764_925
     assert parameters == pytest.approx(14.827e6, rel=0.005)
     assert counter.get_total_flops() / 2 == pytest.approx(249.7e9, rel=0.02)
@@ -53,27 +60,15 @@ def test_size_is_that_of_the_paper() -> None:
 @pytest.mark.parametrize(('batch', 'height', 'width'), [(2, 45, 70), (1, 1, 3)])
 def test_any_size(batch: int, height: int, width: int) -> None:
     out = small()(*inputs(batch, height, width))
-    assert set(out) == {'reconstruction'}
-    assert out['reconstruction'].shape == (batch, 13, height, width)
+    check_outputs(out, batch, height, width, reconstruction=13)
 
 
 def test_every_parameter_learns() -> None:
-    model = small().train()
-    model(*inputs(2, 20, 18))['reconstruction'].square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
+    check_reconstruction_trains(small().train(), inputs(2, 20, 18))
 
 
 def test_sar_matters_and_batch_samples_do_not_mix() -> None:
-    model = small()
-    image, sar = inputs()
-    out = model(image, sar)['reconstruction']
-    changed = sar.clone()
-    changed[1] += 1
-    other = model(image, changed)['reconstruction']
-    torch.testing.assert_close(other[0], out[0])
-    assert (other[1] - out[1]).abs().max() > 1e-4
+    check_sar_of_each_chip(small(), inputs())
 
 
 def test_overfits_two_chips_with_its_recipe() -> None:
@@ -90,71 +85,32 @@ def test_overfits_two_chips_with_its_recipe() -> None:
     assert isinstance(optimizer, torch.optim.Adam)
     assert optimizer.param_groups[0]['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 3e-3
-    values = []
-    for _ in range(60):
-        optimizer.zero_grad()
-        loss = recipe.losses(model, batch)['loss']
-        loss.backward()
-        optimizer.step()
-        values.append(loss.item())
+    values = fit(model, recipe.losses, batch, optimizer, 60)
     assert values[-1] < 0.6 * values[0]
 
 
 def test_loss_is_the_mean_absolute_error() -> None:
-    image, sar = inputs()
-    model = small()
-    batch = {'image': image, 'image_sar': sar, 'image_clear': image.flip(0)}
-    prediction = model(image, sar)['reconstruction'].detach().numpy()
-    expected = abs(prediction - image.flip(0).numpy()).mean()
-    assert RECIPE.losses(model, batch)['loss'].item() == pytest.approx(
-        expected, rel=1e-5
-    )
+    check_mean_absolute_error(RECIPE.losses, small(), inputs())
 
 
 def test_autocast_and_channels_last() -> None:
     model = small()
-    image, sar = inputs()
-    exact = model(image, sar)['reconstruction']
-    last = model(image.to(memory_format=torch.channels_last), sar)['reconstruction']
-    torch.testing.assert_close(last, exact)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        out = model(image, sar)['reconstruction']
-    assert (out.float() - exact).abs().mean() < 0.02 * exact.abs().mean()
+    check_memory_formats(model, inputs())
+    check_autocast(model, inputs(), 0.02)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = small()
-    image, sar = inputs(1, 18, 22)
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    torch.testing.assert_close(
-        compiled(image, sar)['reconstruction'], model(image, sar)['reconstruction']
-    )
+    check_compiles(small(), inputs(1, 18, 22))
 
 
 def test_exports_with_dynamic_batch() -> None:
-    model = small()
-    sizes = {0: torch.export.Dim('batch', min=1, max=64)}
-    program = torch.export.export(
-        model, inputs(2, 18, 22), dynamic_shapes={'image': sizes, 'image_sar': sizes}
-    ).module()
-    for batch in (1, 3):
-        image, sar = inputs(batch, 18, 22)
-        torch.testing.assert_close(
-            program(image, sar)['reconstruction'], model(image, sar)['reconstruction']
-        )
+    others = (inputs(batch, 18, 22) for batch in (1, 3))
+    check_exports(small(), inputs(2, 18, 22), others)
 
 
-@pytest.mark.parametrize(
-    ('image', 'sar', 'named'),
-    [
-        ((1, 12, 8, 8), (1, 2, 8, 8), '`image`'),
-        ((1, 13, 8, 8), (1, 1, 8, 8), '`image_sar`'),
-        ((1, 13, 8, 8), (1, 2, 8, 9), 'one grid'),
-    ],
-)
+@wrong_inputs()
 def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        small()(torch.rand(image), torch.rand(sar))
+    check_refuses(small(), image, sar, named)
 
 
 @pytest.mark.parametrize(

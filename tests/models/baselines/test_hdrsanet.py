@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from model_checks import (
+    check_autocast,
+    check_compiles,
+    check_corrects_the_image,
+    check_exports,
+    check_learns_from_sar,
+    check_outputs,
+    check_reconstruction_trains,
+    check_refuses,
+    check_sar_of_each_chip,
+    on_meta,
+    pair,
+    wrong_inputs,
+)
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from torchgeo_tdpcr.models.hdrsanet import RECIPE, HDRSANet
@@ -21,108 +33,51 @@ from torchgeo_tdpcr.models.registry import get_model, get_recipe
 SMALL: dict[str, Any] = {'channels': 8, 'groups': 2, 'blocks': 1, 'grid': 4}
 
 
-def inputs(batch: int = 2, height: int = 32, width: int = 32) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 13, height, width, generator=generator)
-    return image, torch.rand(batch, 2, height, width, generator=generator)
-
-
 def small() -> HDRSANet:
     torch.manual_seed(0)
     return HDRSANet(**SMALL).eval()
 
 
 def test_size() -> None:
-    with torch.device('meta'):
-        model = HDRSANet()
-        images = torch.empty(1, 13, 256, 256), torch.empty(1, 2, 256, 256)
-    assert sum(p.numel() for p in model.parameters()) == 8_987_500
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(*images)
+    _, count, counter = on_meta(HDRSANet)
+    assert count == 8_987_500
     assert round(counter.get_total_flops() / 2e9, 1) == 50.6
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 9)])
 def test_any_size(height: int, width: int) -> None:
-    out = small()(*inputs(2, height, width))
-    assert list(out) == ['reconstruction']
-    assert out['reconstruction'].shape == (2, 13, height, width)
-    assert torch.isfinite(out['reconstruction']).all()
+    check_outputs(small()(*pair(2, height, width)), 2, height, width, reconstruction=13)
 
 
 def test_every_parameter_learns() -> None:
-    model = small().train()
-    model(*inputs(2, 45, 70))['reconstruction'].square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
+    check_reconstruction_trains(small().train(), pair(2, 45, 70))
 
 
 def test_learns_two_chips() -> None:
-    """Beneath a uniform cloud is what only SAR tells."""
-    model = small().train()
-    sar = F.interpolate(inputs()[1][..., :4, :4], scale_factor=8)
-    clear = (0.8 * sar[:, :1]).expand(-1, 13, -1, -1)
-    batch = {
-        'image': torch.full_like(clear, 0.7),
-        'image_sar': sar,
-        'image_clear': clear,
-    }
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for _ in range(40):
-        losses = RECIPE.losses(model, batch)
-        optimizer.zero_grad()
-        losses['loss'].backward()
-        optimizer.step()
-    error = (model(batch['image'], sar)['reconstruction'] - clear).abs().mean()
-    without_sar = (clear - clear.median()).abs().mean()
-    assert error < 0.5 * without_sar
+    check_learns_from_sar(small().train(), RECIPE.losses)
 
 
 def test_sar_matters_and_batch_samples_do_not_mix() -> None:
-    model = small()
-    image, sar = inputs()
-    out = model(image, sar)['reconstruction']
-    changed = sar.clone()
-    changed[1] += 1
-    other = model(image, changed)['reconstruction']
-    torch.testing.assert_close(other[0], out[0])
-    assert (other[1] - out[1]).abs().max() > 1e-4
+    check_sar_of_each_chip(small(), pair())
 
 
 def test_predicts_a_correction_of_the_cloudy_image() -> None:
     model = small()
-    for parameter in model.output.parameters():
-        nn.init.zeros_(parameter)
-    image, sar = inputs(1, 30, 41)
-    torch.testing.assert_close(model(image, sar)['reconstruction'], image)
+    check_corrects_the_image(model, model.output, pair(1, 30, 41))
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype: torch.dtype) -> None:
-    model = small()
-    exact = model(*inputs())['reconstruction']
-    with torch.autocast('cpu', dtype=dtype):
-        out = model(*inputs())['reconstruction']
-    assert (out.float() - exact).abs().mean() < 0.05 * exact.abs().mean()
+    check_autocast(small(), pair(), 0.05, dtype)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = small()
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    out = compiled(*inputs(2, 30, 32))['reconstruction']
-    torch.testing.assert_close(out, model(*inputs(2, 30, 32))['reconstruction'])
+    check_compiles(small(), pair(2, 30, 32))
 
 
 def test_export_takes_any_batch() -> None:
-    model = small()
-    batch = torch.export.Dim('batch', min=1, max=64)
-    program = torch.export.export(
-        model, inputs(2, 20, 32), dynamic_shapes=({0: batch}, {0: batch})
-    )
-    for size in (1, 3):
-        images = inputs(size, 20, 32)
-        torch.testing.assert_close(program.module()(*images), model(*images))
+    others = (pair(size, 20, 32) for size in (1, 3))
+    check_exports(small(), pair(2, 20, 32), others)
 
 
 def test_dynamic_convolution_is_its_definition() -> None:
@@ -172,7 +127,7 @@ def test_sparse_attention_is_masked_attention(height: int, width: int) -> None:
 
 def test_losses_are_their_formulas() -> None:
     model = small()
-    image, sar = inputs()
+    image, sar = pair()
     clear = image.flip(0)
     losses = RECIPE.losses(
         model, {'image': image, 'image_sar': sar, 'image_clear': clear}
@@ -198,8 +153,8 @@ def test_losses_are_their_formulas() -> None:
 def test_losses_are_zero_at_the_truth_and_finite_where_it_is_black() -> None:
     model = small()
     for parameter in model.output.parameters():
-        nn.init.zeros_(parameter)
-    image, sar = inputs()
+        torch.nn.init.zeros_(parameter)
+    image, sar = pair()
     batch = {'image': image, 'image_sar': sar, 'image_clear': image}
     assert RECIPE.losses(model, batch)['loss'].item() == pytest.approx(0, abs=1e-5)
     black = {**batch, 'image': 0 * image, 'image_clear': 0 * image}
@@ -219,17 +174,9 @@ def test_registered() -> None:
     assert optimizer.defaults['lr'] == 1e-4
 
 
-@pytest.mark.parametrize(
-    ('image', 'sar', 'named'),
-    [
-        ((1, 12, 8, 8), (1, 2, 8, 8), '`image`'),
-        ((1, 13, 8, 8), (1, 1, 8, 8), '`image_sar`'),
-        ((1, 13, 8, 8), (1, 2, 8, 9), 'one grid'),
-    ],
-)
+@wrong_inputs()
 def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        small()(torch.rand(image), torch.rand(sar))
+    check_refuses(small(), image, sar, named)
 
 
 @pytest.mark.parametrize(

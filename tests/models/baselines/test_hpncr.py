@@ -3,8 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from model_checks import (
+    check_autocast,
+    check_compiles,
+    check_exports,
+    check_memory_formats,
+    check_outputs,
+    check_reconstruction_trains,
+    check_refuses,
+    check_sar_of_each_chip,
+    fit,
+    on_meta,
+    pair,
+    wrong_inputs,
+)
 from numpy.lib.stride_tricks import sliding_window_view
-from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from torchgeo_tdpcr.losses.hpncr import (
@@ -35,25 +48,13 @@ SMALL = {
 }
 
 
-def inputs(
-    batch: int = 2, height: int = 32, width: int = 32
-) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 13, height, width, generator=generator)
-    return image, torch.rand(batch, 2, height, width, generator=generator)
-
-
 def small() -> HPNCR:
     torch.manual_seed(0)
     return HPNCR(**SMALL).eval()  # type: ignore[arg-type]
 
 
 def test_size_is_that_of_the_paper() -> None:
-    with torch.device('meta'), torch.no_grad():
-        model = get_model('hpncr').eval()
-        with FlopCounterMode(display=False) as counter:
-            model(torch.empty(1, 13, 256, 256), torch.empty(1, 2, 256, 256))
-    parameters = sum(p.numel() for p in model.parameters())
+    _, parameters, counter = on_meta(lambda: get_model('hpncr'))
     assert parameters == 3_691_188
     assert parameters == pytest.approx(3.686e6, rel=0.005)
     # between what was measured and what the paper says
@@ -64,30 +65,18 @@ def test_size_is_that_of_the_paper() -> None:
 
 @pytest.mark.parametrize(('batch', 'height', 'width'), [(2, 45, 70), (1, 1, 3)])
 def test_any_size(batch: int, height: int, width: int) -> None:
-    out = small()(*inputs(batch, height, width))
-    assert set(out) == {'reconstruction'}
-    assert out['reconstruction'].shape == (batch, 13, height, width)
+    out = small()(*pair(batch, height, width))
+    check_outputs(out, batch, height, width, reconstruction=13)
     assert out['reconstruction'].min() > 0
     assert out['reconstruction'].max() < 1
 
 
 def test_every_parameter_learns() -> None:
-    model = small().train()
-    model(*inputs(2, 40, 36))['reconstruction'].square().mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
+    check_reconstruction_trains(small().train(), pair(2, 40, 36), nonzero=False)
 
 
 def test_sar_matters_and_batch_samples_do_not_mix() -> None:
-    model = small()
-    image, sar = inputs()
-    out = model(image, sar)['reconstruction']
-    changed = sar.clone()
-    changed[1] += 1
-    other = model(image, changed)['reconstruction']
-    torch.testing.assert_close(other[0], out[0])
-    assert (other[1] - out[1]).abs().max() > 1e-5
+    check_sar_of_each_chip(small(), pair(), least=1e-5)
 
 
 def test_output_is_a_sigmoid_of_the_correction_and_the_image() -> None:
@@ -95,7 +84,7 @@ def test_output_is_a_sigmoid_of_the_correction_and_the_image() -> None:
     last = model.ups[-1][0]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
-    image, sar = inputs()
+    image, sar = pair()
     out = model(image, sar)['reconstruction']
     torch.testing.assert_close(out, image.sigmoid())
 
@@ -104,20 +93,15 @@ def test_overfits_two_chips_with_its_recipe() -> None:
     recipe = get_recipe('hpncr')
     assert recipe is RECIPE
     model = small().train()
-    image, sar = inputs()
+    image, sar = pair()
     clear = torch.nn.functional.avg_pool2d(image, 3, 1, 1).flip(0) * 0.6
     batch = {'image': image, 'image_sar': sar, 'image_clear': clear}
     optimizer = recipe.optimizer(model.parameters())
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 1e-2
-    values = []
-    for _ in range(40):
-        optimizer.zero_grad()
-        terms = recipe.losses(model, batch)
-        terms['loss'].backward()
-        optimizer.step()
-        values.append(terms['loss'].item())
+    values = fit(model, recipe.losses, batch, optimizer, 40)
+    terms = recipe.losses(model, batch)
     assert set(terms) == {'loss', 'loss_l1', 'loss_ssim', 'loss_sam'}
     assert values[-1] < 0.7 * values[0]
 
@@ -229,48 +213,22 @@ def test_wrong_losses() -> None:
 
 def test_autocast_and_channels_last() -> None:
     model = small()
-    image, sar = inputs()
-    exact = model(image, sar)['reconstruction']
-    last = model(image.to(memory_format=torch.channels_last), sar)['reconstruction']
-    torch.testing.assert_close(last, exact)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        out = model(image, sar)['reconstruction']
-    assert (out.float() - exact).abs().mean() < 0.02
+    check_memory_formats(model, pair())
+    check_autocast(model, pair(), 0.02)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = small()
-    image, sar = inputs(1, 30, 44)
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    torch.testing.assert_close(
-        compiled(image, sar)['reconstruction'], model(image, sar)['reconstruction']
-    )
+    check_compiles(small(), pair(1, 30, 44))
 
 
 def test_exports_with_dynamic_batch() -> None:
-    model = small()
-    sizes = {0: torch.export.Dim('batch', min=1, max=64)}
-    program = torch.export.export(
-        model, inputs(2, 30, 44), dynamic_shapes={'image': sizes, 'image_sar': sizes}
-    ).module()
-    for batch in (1, 3):
-        image, sar = inputs(batch, 30, 44)
-        torch.testing.assert_close(
-            program(image, sar)['reconstruction'], model(image, sar)['reconstruction']
-        )
+    others = (pair(batch, 30, 44) for batch in (1, 3))
+    check_exports(small(), pair(2, 30, 44), others)
 
 
-@pytest.mark.parametrize(
-    ('image', 'sar', 'named'),
-    [
-        ((1, 12, 8, 8), (1, 2, 8, 8), '`image`'),
-        ((1, 13, 8, 8), (1, 1, 8, 8), '`image_sar`'),
-        ((1, 13, 8, 8), (1, 2, 8, 9), 'one grid'),
-    ],
-)
+@wrong_inputs()
 def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        small()(torch.rand(image), torch.rand(sar))
+    check_refuses(small(), image, sar, named)
 
 
 @pytest.mark.parametrize(

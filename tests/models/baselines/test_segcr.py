@@ -5,7 +5,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from model_checks import (
+    check_autocast,
+    check_compiles,
+    check_each_chip_alone,
+    check_exports,
+    check_gradients,
+    check_outputs,
+    check_refuses,
+    cross_entropy,
+    fit,
+    keep_one_block,
+    on_meta,
+    pair,
+    wrong_inputs,
+)
 
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 from torchgeo_tdpcr.models.segcr import RECIPE, SegCR
@@ -24,11 +38,8 @@ def build(**kwargs: Any) -> SegCR:
 
 
 def shallow() -> SegCR:
-    """One transformer block a stage in place of two: a shorter graph to trace."""
     model = build().eval()
-    for encoder in (model.optical, model.sar):
-        for blocks in encoder.blocks:
-            del blocks[1:]
+    keep_one_block(model.optical, model.sar)
     return model
 
 
@@ -46,26 +57,16 @@ def make_batch() -> dict[str, Any]:
 
 
 def test_figures_of_the_docstring() -> None:
-    with torch.device('meta'):
-        model = SegCR(num_classes=7).eval()
-        with FlopCounterMode(display=False) as counter:
-            model(torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256))
-    assert sum(p.numel() for p in model.parameters()) == 39_804_008
+    _, parameters, counter = on_meta(lambda: SegCR(num_classes=7))
+    assert parameters == 39_804_008
     assert round(counter.get_total_flops() / 2e9, 2) == 11.93
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 64)])
 def test_any_size(height: int, width: int) -> None:
-    out = build().eval()(
-        torch.rand(2, 4, height, width), torch.rand(2, 2, height, width)
-    )
-    shapes = {key: tuple(value.shape) for key, value in out.items()}
-    assert shapes == {
-        'reconstruction': (2, 4, height, width),
-        'logits': (2, 3, height, width),
-        'translation': (2, 4, height, width),
-        'cloud_impact': (2, 1, height, width),
-    }
+    out = build().eval()(*pair(2, height, width, bands=4))
+    channels = {'reconstruction': 4, 'logits': 3, 'translation': 4, 'cloud_impact': 1}
+    check_outputs(out, 2, height, width, **channels)
     assert out['cloud_impact'].min() >= 0
     assert out['cloud_impact'].max() <= 1
 
@@ -75,32 +76,20 @@ def test_every_parameter_learns_and_overfits() -> None:
     optimizer = RECIPE.optimizer(model.parameters())
     assert optimizer.defaults['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 1e-3
-    values = []
-    for _ in range(12):
-        losses = RECIPE.losses(model, batch)
-        optimizer.zero_grad()
-        losses['loss'].backward()
-        optimizer.step()
-        values.append(losses['loss'].item())
-    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+    values = fit(model, RECIPE.losses, batch, optimizer, 12)
+    check_gradients(model, nonzero=False)
     assert values[-1] < 0.8 * values[0]
 
 
 def test_losses_are_their_formulas() -> None:
     model, batch = build().eval(), make_batch()
     losses = RECIPE.losses(model, batch)
-    out = {
-        key: value.detach().numpy().astype(float)
-        for key, value in model(batch['image'], batch['image_sar']).items()
-    }
-    clear, mask = batch['image_clear'].numpy(), batch['mask'].numpy()
-    logs = out['logits'] - np.log(np.exp(out['logits']).sum(1, keepdims=True))
-    picked = np.take_along_axis(logs, np.where(mask == 255, 0, mask)[:, None], 1)[:, 0]
-    expected = {
-        'loss_seg': -picked[mask != 255].mean(),
-        'loss_rec': np.abs(out['reconstruction'] - clear).mean(),
-        'loss_translation': np.abs(out['translation'] - clear).mean(),
-    }
+    out = model(batch['image'], batch['image_sar'])
+    clear = batch['image_clear'].numpy()
+    expected = {'loss_seg': cross_entropy(out['logits'], batch['mask'])}
+    for loss, key in (('rec', 'reconstruction'), ('translation', 'translation')):
+        difference = out[key].detach().double().numpy() - clear
+        expected[f'loss_{loss}'] = np.abs(difference).mean()
     for name, value in expected.items():
         assert losses[name].item() == pytest.approx(value, rel=1e-4)
     assert losses['loss'].item() == pytest.approx(sum(expected.values()), rel=1e-4)
@@ -177,37 +166,18 @@ def test_fusion_fills_where_the_map_says_so(score: float, cloudy: bool) -> None:
 
 def test_autocast_and_batch_of_one() -> None:
     model, batch = build().eval(), make_batch()
-    whole = model(batch['image'], batch['image_sar'])
-    one = model(batch['image'][:1], batch['image_sar'][:1])
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        rough = model(batch['image'], batch['image_sar'])
-    for key, value in whole.items():
-        torch.testing.assert_close(one[key], value[:1], atol=1e-4, rtol=1e-3)
-        assert (rough[key].float() - value).abs().mean() < 0.1 * value.abs().mean()
+    images = batch['image'], batch['image_sar']
+    check_each_chip_alone(model, images, atol=1e-4, rtol=1e-3)
+    check_autocast(model, images, 0.1)
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model = shallow()
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    image, sar = torch.rand(1, 4, 45, 70), torch.rand(1, 2, 45, 70)
-    for key, value in model(image, sar).items():
-        torch.testing.assert_close(compiled(image, sar)[key], value)
+    check_compiles(shallow(), pair(1, 45, 70, bands=4))
 
 
 def test_exports_with_dynamic_batch() -> None:
-    model = shallow()
-    sizes = {0: torch.export.Dim('batch', min=1, max=64)}
-    program = torch.export.export(
-        model,
-        (torch.rand(2, 4, 64, 64), torch.rand(2, 2, 64, 64)),
-        dynamic_shapes={'image': sizes, 'image_sar': sizes},
-    ).module()
-    for count in (1, 3):
-        image, sar = torch.rand(count, 4, 64, 64), torch.rand(count, 2, 64, 64)
-        for key, value in model(image, sar).items():
-            torch.testing.assert_close(
-                program(image, sar)[key], value, atol=1e-4, rtol=1e-3
-            )
+    example, *others = (pair(chips, 64, 64, bands=4) for chips in (2, 1, 3))
+    check_exports(shallow(), example, others, atol=1e-4, rtol=1e-3)
 
 
 def test_registered_with_its_recipe() -> None:
@@ -224,14 +194,6 @@ def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
         build(**arguments)
 
 
-@pytest.mark.parametrize(
-    ('image', 'sar', 'named'),
-    [
-        ((1, 5, 32, 32), (1, 2, 32, 32), '`image`'),
-        ((1, 4, 32, 32), (1, 1, 32, 32), '`image_sar`'),
-        ((1, 4, 32, 32), (1, 2, 32, 33), 'one grid'),
-    ],
-)
+@wrong_inputs(4, 5, 32)
 def test_wrong_inputs(image: tuple[int, ...], sar: tuple[int, ...], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        build()(torch.rand(image), torch.rand(sar))
+    check_refuses(build(), image, sar, named)

@@ -3,27 +3,26 @@
 import numpy as np
 import pytest
 import torch
+from model_checks import (
+    ANY_SIZE,
+    batch_of,
+    check_autocast,
+    check_compiles,
+    check_exports,
+    check_gradients,
+    check_outputs,
+    check_refuses,
+    fit,
+    on_meta,
+    pair,
+)
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_tdpcr.models.dsen2cr import DSen2CR
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 from torchgeo_tdpcr.models.uncrtaints import RECIPE, MBConv, UnCRtainTS
 
 SMALL = {'channels': 8, 'decoder_blocks': 2}
-
-
-def batch_of(count: int = 2, height: int = 16, width: int = 16) -> dict:
-    generator = torch.Generator().manual_seed(0)
-
-    def rand(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator)
-
-    return {
-        'image': rand(count, 13, height, width),
-        'image_sar': rand(count, 2, height, width),
-        'image_clear': rand(count, 13, height, width),
-    }
 
 
 def small(**kwargs: object) -> UnCRtainTS:
@@ -45,12 +44,8 @@ def count_like_the_measurement(model: nn.Module, pixels: int) -> float:
 
 
 def test_parameters_and_multiply_adds() -> None:
-    with torch.device('meta'):
-        model = UnCRtainTS().eval()
-        inputs = torch.rand(1, 13, 256, 256), torch.rand(1, 2, 256, 256)
-    assert sum(p.numel() for p in model.parameters()) == 519_962
-    with FlopCounterMode(display=False) as counter:
-        model(*inputs)
+    model, parameters, counter = on_meta(UnCRtainTS)
+    assert parameters == 519_962
     convolutions = counter.get_total_flops() / 2
     assert round(convolutions / 1e9, 2) == 27.02
     others = count_like_the_measurement(model, 256 * 256)
@@ -60,10 +55,8 @@ def test_parameters_and_multiply_adds() -> None:
 @pytest.mark.parametrize('train', [True, False])
 @pytest.mark.parametrize(('height', 'width'), [(1, 2), (45, 70)])
 def test_any_size(height: int, width: int, train: bool) -> None:
-    batch = batch_of(2, height, width)
-    out = small().train(train)(batch['image'], batch['image_sar'])
-    assert out['reconstruction'].shape == (2, 13, height, width)
-    assert out['variance'].shape == (2, 13, height, width)
+    out = small().train(train)(*pair(2, height, width))
+    check_outputs(out, 2, height, width, reconstruction=13, variance=13)
 
 
 def test_mean_is_in_range_and_variance_is_positive() -> None:
@@ -101,9 +94,7 @@ def test_mbconv_is_residual_and_reweights_channels() -> None:
 def test_every_parameter_learns() -> None:
     model = small()
     RECIPE.losses(model, batch_of())['loss'].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
+    check_gradients(model, nonzero=False)
 
 
 def test_overfits_two_chips() -> None:
@@ -111,18 +102,17 @@ def test_overfits_two_chips() -> None:
     batch = batch_of()
     batch['image_clear'] = 0.5 * batch['image'] + 0.2
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    history, error = [], []
-    for _ in range(60):
-        optimizer.zero_grad()
-        loss = RECIPE.losses(model, batch)['loss']
-        loss.backward()
-        optimizer.step()
-        history.append(loss.item())
+
+    def error() -> float:
         with torch.no_grad():
             out = model(batch['image'], batch['image_sar'])['reconstruction']
-            error.append((out - batch['image_clear']).square().mean().item())
+        return (out - batch['image_clear']).square().mean().item()
+
+    history = fit(model, RECIPE.losses, batch, optimizer, 1)
+    after_one = error()
+    history += fit(model, RECIPE.losses, batch, optimizer, 59)
     assert history[-1] < history[0] - 1
-    assert error[-1] < 0.4 * error[0]
+    assert error() < 0.4 * after_one
 
 
 def test_losses_against_numpy() -> None:
@@ -165,40 +155,20 @@ def test_recipe() -> None:
 
 
 def test_compiles_without_graph_breaks() -> None:
-    model, batch = small().eval(), batch_of(1, 15, 18)
-    torch.compiler.reset()
-    compiled = torch.compile(model, fullgraph=True, backend='eager')
-    expected = model(batch['image'], batch['image_sar'])
-    for key, value in compiled(batch['image'], batch['image_sar']).items():
-        torch.testing.assert_close(value, expected[key])
+    check_compiles(small().eval(), pair(1, 15, 18))
 
 
 def test_exports_with_any_batch_height_and_width() -> None:
-    model, batch = small().eval(), batch_of(2, 16, 20)
-    auto = torch.export.Dim.AUTO
-    sizes = {0: auto, 2: auto, 3: auto}
-    program = torch.export.export(
-        model,
-        (batch['image'], batch['image_sar']),
-        dynamic_shapes={'image': sizes, 'image_sar': sizes},
-    ).module()
-    for size in ((1, 9, 33), (3, 16, 20)):
-        other = batch_of(*size)
-        expected = model(other['image'], other['image_sar'])
-        for key, value in program(other['image'], other['image_sar']).items():
-            torch.testing.assert_close(value, expected[key])
+    example, *others = (pair(*size) for size in ((2, 16, 20), (1, 9, 33), (3, 16, 20)))
+    check_exports(small().eval(), example, others, ANY_SIZE)
 
 
 @pytest.mark.parametrize('count', [1, 8])
 def test_autocast(count: int) -> None:
     model, batch = small(), batch_of(count)
-    exact = model(batch['image'], batch['image_sar'])
+    check_autocast(model, (batch['image'], batch['image_sar']), 0.02)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        out = model(batch['image'], batch['image_sar'])
         loss = RECIPE.losses(model, batch)['loss']
-    for key, value in exact.items():
-        error = (out[key].float() - value).abs().mean() / value.abs().mean()
-        assert error < 0.02
     assert loss.dtype == torch.float32
 
 
@@ -212,10 +182,8 @@ def test_wrong_arguments(arguments: dict, named: str) -> None:
 
 
 def test_wrong_inputs() -> None:
-    with pytest.raises(ValueError, match='`image`'):
-        small()(torch.rand(1, 12, 8, 8), torch.rand(1, 2, 8, 8))
-    with pytest.raises(ValueError, match='one grid'):
-        small()(torch.rand(1, 13, 8, 8), torch.rand(1, 2, 8, 9))
+    check_refuses(small(), (1, 12, 8, 8), (1, 2, 8, 8), '`image`')
+    check_refuses(small(), (1, 13, 8, 8), (1, 2, 8, 9), 'one grid')
 
 
 def test_border_is_no_feature() -> None:
