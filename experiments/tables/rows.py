@@ -76,6 +76,7 @@ class Table:
         columns: Its columns.
         rows: Its rows.
         costs: Whether it shows parameters and arithmetic.
+        note: What a reader of it must know.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Table:
     columns: list[Column]
     rows: list[Row]
     costs: bool = False
+    note: str = ''
 
 
 #: Figures of a row: a value a seed, by column.

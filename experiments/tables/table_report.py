@@ -46,7 +46,8 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
     )
     if len(args.seeds) > 1:
         about += ' Mean ± standard deviation over the seeds.'
-    sections = [about, _markdown(header, rows, best), order_in_words(table, found)]
+    sections = [about, _markdown(header, rows, best), table.note]
+    sections.append(order_in_words(table, found))
     sections += [_by_cover(table, found), _by_class(table, found)]
     text = '\n\n'.join(section for section in sections if section) + '\n'
     write_text(path.with_suffix('.md'), text)

@@ -153,6 +153,9 @@ def test_status(
     (tmp_path / 'none.ckpt').write_text('no checkpoint')
     assert main([*run, str(tmp_path / 'none.ckpt'), *files]) == 2
     assert 'cannot be read as a checkpoint of TDPCRTask' in capsys.readouterr().err
+    missing = 'mps' if torch.cuda.is_available() else 'cuda'
+    assert main([*run, str(checkpoint), *files, '--accelerator', missing]) == 2
+    assert f'`--accelerator {missing} --devices' in capsys.readouterr().err
     assert main([*run, str(checkpoint), *files, '--bands', 'B2', 'B3']) == 2
     assert 'for 13 bands, but `--bands` are 2: B2 B3' in capsys.readouterr().err
     assert main([*run, str(checkpoint), '--s2', str(tmp_path / 'x'), *files[2:]]) == 2

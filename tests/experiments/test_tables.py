@@ -169,6 +169,8 @@ def test_files(out: Path) -> None:
     (line,) = (line for line in lines if 'CR pretrain + FPFT' in line)
     assert f'| {psnr:.2f} | 32.28 |' in line.replace('**', '')
     assert 'PSNR (dB) by cloud cover' in text
+    first = (folder / 'table1-synthetic-test-some.md').read_text()
+    assert 'has multiply-adds for DSen2-CR' in first
     assert 'IoU (%) by class' in text
     latex = (folder / 'table3-synthetic-test-some.tex').read_text()
     assert latex.count(r' \\') == 1 + len(lines)

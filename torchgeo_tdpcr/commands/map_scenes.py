@@ -111,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Map the scenes. Returns 1 if some could not be mapped, else 0."""
     _check_paths(args)
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import Trainer
 
     from ..callbacks import GeoTIFFWriter, ScenesFailed
@@ -163,18 +164,24 @@ def run(args: argparse.Namespace) -> int:
         progress=not args.no_progress,
         properties={'tdpcr:checkpoint': args.checkpoint},
     )
-    trainer = Trainer(
-        accelerator=args.accelerator,
-        devices=args.devices,
-        strategy=args.strategy,
-        num_nodes=args.num_nodes,
-        precision=args.precision,
-        callbacks=[writer],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
+    try:
+        trainer = Trainer(
+            accelerator=args.accelerator,
+            devices=args.devices,
+            strategy=args.strategy,
+            num_nodes=args.num_nodes,
+            precision=args.precision,
+            callbacks=[writer],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(
+            f'`--accelerator {args.accelerator} --devices {args.devices} --strategy '
+            f'{args.strategy} --precision {args.precision}`: {error}'
+        ) from error
     try:
         trainer.predict(task, datamodule=datamodule, return_predictions=False)
     except ScenesFailed as error:

@@ -84,7 +84,7 @@ class OpticalReader:
             raise SceneError(
                 product.path,
                 f'has no {", ".join(missing)}. Choose `bands` from '
-                f'{list(product.bands)}.',
+                f'{list(product.bands)}, and a model that was trained with those.',
             )
         self.nodata = product.nodata
         """Digital number of missing pixels."""
