@@ -88,7 +88,8 @@ class TDPCR(nn.Module):
             local branch is conditioned on the sum of the stage's own features.
         head: ``'table1'`` for the segmentation decoder that matches the paper's
             figures, ``'literal'`` for Eqs. 9–10 as written.
-        residual: Whether the decoder predicts a correction to the cloudy image.
+        residual: Whether the decoder predicts a correction to the cloudy image. The
+            paper does not say. Short trainings restore better without.
 
     Raises:
         ValueError: If an argument is none of its choices, or *dims* and *depths* differ
