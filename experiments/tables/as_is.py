@@ -169,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
-    names = ['cr-hpncr', 'cr-emrdm', 'cr-dsen2cr', 'cr-uncrtaints', 'cr-tdpcr']
+    names = ['cr-hpncr', 'cr-emrdm', 'cr-dsen2cr', 'cr-uncrtaints']
+    names += ['cr-tdpcr', 'cr-tdpcr-direct']
     add('--runs', nargs='+', default=names, help='runs that remove clouds')
     add('--chips', type=int, default=100, help='most test chips')
     out = Path('docs/results/as_is.md')
