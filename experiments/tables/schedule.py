@@ -15,7 +15,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 from execute import ERROR, Job, execute, execute_logged
@@ -46,8 +46,7 @@ def execute_all(
     failed: dict[Key, str] = {}
     running: dict[Future[object], Job] = {}
     total, begin = len(jobs), time.perf_counter()
-    with ExitStack() as stack:
-        pool = _pool(processes, stack)
+    with _Pool(processes) if processes else nullcontext() as pool:
         while waiting or running:
             for key, job in list(waiting.items()):
                 wanted = list(needs.get(key, ()))
@@ -61,21 +60,16 @@ def execute_all(
                     del waiting[key]
                     running[_start(pool, job)] = job
             done, _ = wait(running, return_when=FIRST_COMPLETED)
-            broken_pool = False
             for future in done:
                 job = running.pop(future)
                 key = _key(job)
                 if error := future.exception():
                     failed[key] = _note(error, job.folder)
-                    broken_pool |= isinstance(error, BrokenProcessPool)
                 left = len(waiting) + len(running)
                 minutes = (time.perf_counter() - begin) / 60
                 verdict = f'failed: {failed[key]}' if key in failed else 'done'
                 count = f'{total - left}/{total} after {minutes:.1f} min'
                 print(f'{_name(key)}: {verdict} ({count})', flush=True)
-            if broken_pool:
-                # One process was killed, for its memory perhaps, and took all along
-                pool = _pool(processes, stack)
     return failed
 
 
@@ -84,26 +78,38 @@ def threads_for(processes: int) -> int | None:
     return max((os.cpu_count() or 1) // processes, 1) if processes else None
 
 
-def _pool(processes: int, stack: ExitStack) -> Executor | None:
-    """Make a pool that ends with the stack; none for no processes."""
-    if not processes:
-        return None
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'))
-    stack.callback(_stop, pool)
-    return pool
+class _Pool:
+    """Processes for jobs; new ones where one was killed and took the others along."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._executor = self._new()
+
+    def _new(self) -> Executor:
+        context = multiprocessing.get_context('spawn')
+        return ProcessPoolExecutor(self._processes, context)
+
+    def submit(self, job: Job) -> 'Future[object]':
+        try:
+            return self._executor.submit(execute_logged, job)
+        except BrokenProcessPool:
+            self._executor = self._new()
+            return self._executor.submit(execute_logged, job)
+
+    def __enter__(self) -> '_Pool':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it, also in the middle of its runs, which go on another time."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.kill()
 
 
-def _stop(pool: Executor) -> None:
-    """End the pool, also in the middle of its runs, which go on another time."""
-    pool.shutdown(wait=False, cancel_futures=True)
-    for child in multiprocessing.active_children():
-        child.kill()
-
-
-def _start(pool: Executor | None, job: Job) -> 'Future[object]':
+def _start(pool: _Pool | None, job: Job) -> 'Future[object]':
     """Start a job in the pool; without one, execute it here and now."""
     if pool is not None:
-        return pool.submit(execute_logged, job)
+        return pool.submit(job)
     future: Future[object] = Future()
     run: Callable[[Job], object] = execute
     try:
