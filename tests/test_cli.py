@@ -13,7 +13,7 @@ from osfcr_files import write_chip, write_strip
 
 from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets import synthetic
-from torchgeo_tdpcr.datasets.index import CACHE_NAME
+from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import rasterio
 import torch
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
-from timing import Options, median, table, take_turns, verdict
 
 from torchgeo_tdpcr.datasets import OSFCR
-from torchgeo_tdpcr.datasets.index import CACHE_NAME, load_table
-from torchgeo_tdpcr.datasets.layout import COVERS, OSFCRLayout
+from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME, load_table
+from torchgeo_tdpcr.datasets.chips.layout import COVERS, OSFCRLayout
+
+from .timing import Options, median, table, take_turns, verdict
 
 SIDE = 16
 REGIONS = 40

@@ -14,14 +14,15 @@ from typing import cast
 import numpy as np
 import rasterio
 import torch
-from timing import Options, median, table, take_turns, verdict
 from torch.utils.data import DataLoader
 from torchgeo.datasets.utils import stack_samples
 
 from torchgeo_tdpcr.datamodules import OSFCRDataModule
 from torchgeo_tdpcr.datasets import OSFCR, SyntheticOSFCR
-from torchgeo_tdpcr.datasets.reading import GDAL_SETTINGS
+from torchgeo_tdpcr.datasets.chips.reading import GDAL_SETTINGS
 from torchgeo_tdpcr.samplers import ChipSampler
+
+from .timing import Options, median, table, take_turns, verdict
 
 BATCH_SIZE = 4
 AIM = 0.9

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timing import machine, table
 
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import get_model
+
+from .timing import machine, table
 
 CASES = {
     'tdpcr, 4 × 256², fp32': ('tdpcr', False, False),

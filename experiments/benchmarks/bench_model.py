@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
-from timing import Options, Times, median, synchronize, table, take_turns, verdict
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.models import TDPCR
+
+from .timing import Options, Times, median, synchronize, table, take_turns, verdict
 
 CLASSES = 7
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}

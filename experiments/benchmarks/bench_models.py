@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_model import DTYPES
-from model_case import OPTICAL, RADAR, SMALL, Case, classes_of, measure_apart
-from timing import machine, table
 
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import list_models
 from torchgeo_tdpcr.models.costs import count_costs
+
+from .bench_model import DTYPES
+from .model_case import OPTICAL, RADAR, SMALL, Case, classes_of, measure_apart
+from .timing import machine, table
 
 #: What the others are compared with.
 BASE = 'tdpcr'

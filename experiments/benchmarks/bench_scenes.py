@@ -25,11 +25,12 @@ import numpy as np
 import rasterio
 import torch
 from lightning.pytorch import Trainer
-from timing import machine, table
 
 from torchgeo_tdpcr import GeoTIFFWriter, SceneDataModule, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import write_text
+
+from .timing import machine, table
 
 TILE = 10_980
 SIZES = (TILE // 4, TILE // 2, TILE)

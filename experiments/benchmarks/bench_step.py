@@ -14,13 +14,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from timing import Options, median, synchronize, table
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from torchgeo_tdpcr.datamodules import OSFCRDataModule
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.models import get_model
+
+from .timing import Options, median, synchronize, table
 
 CLASSES = 7
 MODEL_PARTS = ('forward', 'backward')

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from bench_model import autocast
-from timing import median, take_turns
 from torch import Tensor, nn
 
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import get_model
 
+from .bench_model import autocast
+from .timing import median, take_turns
+
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from model_costs import classes_of
+from ..studies.model_costs import classes_of
 
 #: Bands of Sentinel-2 and polarisations of Sentinel-1.
 OPTICAL, RADAR = 13, 2

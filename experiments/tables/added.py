@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from execute import import_models
-from plan import Run, Settings, read_run
-from rows import Row, Table
 
 from torchgeo_tdpcr.models import get_model, list_models
+
+from .execute import import_models
+from .plan import Run, Settings, read_run
+from .rows import Row, Table
 
 
 def added_models(files: list[Path]) -> list[str]:

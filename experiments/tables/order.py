@@ -5,7 +5,7 @@
 from itertools import combinations
 from statistics import mean
 
-from rows import Column, Figures, Table
+from .rows import Column, Figures, Table
 
 
 def order_in_words(table: Table, found: list[Figures]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from execute import Job
-from plan import HERE, read_yaml
+from .execute import Job
+from .plan import HERE, read_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from pathlib import Path
 
-from execute import ERROR, Job, execute, execute_logged
-
 from torchgeo_tdpcr.files import write_text
+
+from .execute import ERROR, Job, execute, execute_logged
 
 #: A run with a seed.
 Key = tuple[str, int]

@@ -5,8 +5,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from cells import cell
-from rows import Column, Figures, Table
+from .cells import cell
+from .rows import Column, Figures, Table
 
 Cells = list[str]
 

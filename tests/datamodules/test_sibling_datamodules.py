@@ -12,7 +12,7 @@ from sibling_files import OPTICAL, write_m3mcr, write_scene
 from torchgeo.main import main
 
 from torchgeo_tdpcr import M3MCRDataModule, WHUOPTSARDataModule
-from torchgeo_tdpcr.datasets.siblings import held_out
+from torchgeo_tdpcr.datasets.chips.siblings import held_out
 from torchgeo_tdpcr.datasets.whu_opt_sar_scenes import TEST_SCENES, TRAIN_SCENES
 
 

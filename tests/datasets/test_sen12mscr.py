@@ -11,8 +11,8 @@ from osfcr_files import SIZE, arrays, write_tif
 from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_tdpcr.datasets import SEN12MSCR, published_split, roi_split
+from torchgeo_tdpcr.datasets.chips.verify import verify
 from torchgeo_tdpcr.datasets.sen12mscr import OFFICIAL_ROIS
-from torchgeo_tdpcr.datasets.verify import verify
 
 SEASONS = {
     ('ROIs1158_spring', 1): 'train',

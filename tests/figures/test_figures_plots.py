@@ -180,7 +180,7 @@ class TestCommand:
     def _three_classes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # The files have labels up to 6, the models three classes.
         monkeypatch.setattr(
-            'torchgeo_tdpcr.datasets.reading.label_fault', lambda *_: ''
+            'torchgeo_tdpcr.datasets.chips.reading.label_fault', lambda *_: ''
         )
 
     def test_all_figures(

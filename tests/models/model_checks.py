@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from torchgeo_tdpcr.models.baselines.segformer_blocks import MixTransformer
 from torchgeo_tdpcr.models.recipes import Losses
-from torchgeo_tdpcr.models.segformer_blocks import MixTransformer
 
 Pair = tuple[Tensor, Tensor]
 

@@ -2,7 +2,7 @@
 
 """Callbacks: figures of what a model does, and its predictions as GeoTIFFs."""
 
-from .contact_sheet import contact_sheet
+from ..figures.contact_sheet import contact_sheet
 from .figures import PredictionFigures
 from .geotiff import GeoTIFFWriter, ScenesFailed
 

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build the index of a data set and count its chips."""
-    from ..datasets.index import load_table
-    from ..datasets.layout import OSFCRLayout, SEN12MSCRLayout, find_root
+    from ..datasets.chips.index import load_table
+    from ..datasets.chips.layout import OSFCRLayout, SEN12MSCRLayout, find_root
 
     for layout in (OSFCRLayout(), SEN12MSCRLayout()):
         if (root := find_root(layout, args.root)) is not None:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List the faults of a data set. Returns 1 if there are any, else 0."""
-    from ..datasets.verify import verify
+    from ..datasets.chips.verify import verify
 
     faults = verify(
         args.root,

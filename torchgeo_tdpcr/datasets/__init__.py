@@ -2,23 +2,23 @@
 
 """Datasets: LuojiaSET-OSFCR, its synthetic twin and its siblings; splits; verification."""
 
-from .chips import ChipDataset
-from .layout import CorruptChipError
-from .m3mcr import M3MCR
-from .osfcr import OSFCR
-from .queries import ChipQuery
-from .scenes import SceneDataset, SceneError, ScenePair
-from .sen12mscr import SEN12MSCR
-from .splits import (
+from .chips.dataset import ChipDataset
+from .chips.layout import CorruptChipError
+from .chips.queries import ChipQuery
+from .chips.splits import (
     SplitBy,
     component_split,
     overlap_area,
     published_split,
     roi_split,
 )
+from .chips.union import ChipUnion
+from .chips.verify import Fault, verify
+from .m3mcr import M3MCR
+from .osfcr import OSFCR
+from .scenes import SceneDataset, SceneError, ScenePair
+from .sen12mscr import SEN12MSCR
 from .synthetic import SyntheticOSFCR
-from .union import ChipUnion
-from .verify import Fault, verify
 from .whu_opt_sar import WHUOPTSAR
 
 __all__ = (

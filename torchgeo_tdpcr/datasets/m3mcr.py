@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from rasterio import Affine
 from torchgeo.datasets.utils import Path, Sample
 
-from .footprints import common_crs
-from .layout import Layer
-from .m3mcr_layout import GRID_LAYERS, M3MCRLayout, Resolution
-from .reading import Grid, Window, cloud_fault
-from .regridding import coverage_fault, regrid
-from .selection import Missing, choose, gather, not_found
-from .siblings import (
+from .chips.footprints import common_crs
+from .chips.layout import Layer
+from .chips.reading import Grid, Window, cloud_fault
+from .chips.regridding import coverage_fault, regrid
+from .chips.selection import Missing, choose, gather, not_found
+from .chips.siblings import (
     CorruptFileError,
     SiblingDataset,
     check_choice,
@@ -29,7 +28,8 @@ from .siblings import (
     opened_layer,
     to_labels,
 )
-from .splits import Split
+from .chips.splits import Split
+from .m3mcr_layout import GRID_LAYERS, M3MCRLayout, Resolution
 
 #: Class of each code of ESA WorldCover, as the authors of M3M-CR use it.
 WORLDCOVER_CLASSES: Mapping[int, int] = MappingProxyType(

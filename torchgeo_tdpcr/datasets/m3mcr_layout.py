@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from .layout import Folder, Layer
+from .chips.layout import Folder, Layer
 
 #: Which layers the samples' grid is of.
 Resolution = Literal['optical', 'sar']

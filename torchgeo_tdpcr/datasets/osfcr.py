@@ -8,11 +8,18 @@ from typing import Literal, get_args
 from torchgeo.datasets.utils import Path, Sample
 
 from ..transforms.bands import check_bands
-from .chips import ChipDataset
-from .footprints import chip_frame, common_crs
-from .layout import COVERS, OSFCRLayout
-from .selection import Missing, choose, gather, keep_usable, not_found, select_layers
-from .splits import SPLITS, Split, SplitBy
+from .chips.dataset import ChipDataset
+from .chips.footprints import chip_frame, common_crs
+from .chips.layout import COVERS, OSFCRLayout
+from .chips.selection import (
+    Missing,
+    choose,
+    gather,
+    keep_usable,
+    not_found,
+    select_layers,
+)
+from .chips.splits import SPLITS, Split, SplitBy
 
 
 class OSFCR(ChipDataset):
@@ -40,7 +47,7 @@ class OSFCR(ChipDataset):
     What is done about the data's traps:
 
     * Chips lie in many UTM zones. None is warped: see
-      :class:`~torchgeo_tdpcr.datasets.chips.ChipDataset`.
+      :class:`~torchgeo_tdpcr.datasets.chips.dataset.ChipDataset`.
     * Files are recognised by the ROI and patch number in their names. Where two files
       claim to be the same layer of a chip, the rightly named one is taken.
     * The offset is found per file from B10, whose own signal is small: where its lowest
@@ -90,7 +97,7 @@ class OSFCR(ChipDataset):
             split: ``'train'``, ``'val'`` or ``'test'``; None for all chips.
             split_by: How chips are parted: ``'published'`` as the authors do it, by
                 ``'roi'``, or by ``'component'`` of overlapping chips. See
-                :mod:`~torchgeo_tdpcr.datasets.splits` for what leaks.
+                :mod:`~torchgeo_tdpcr.datasets.chips.splits` for what leaks.
             bands: Sentinel-2 bands to read (defaults to all 13).
             layers: Layers to read, such as ``('s2_cloudy', 's1')`` for prediction. A
                 chip that lacks one is left out. Defaults to all that the data have;

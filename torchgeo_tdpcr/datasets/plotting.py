@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchgeo.datasets.utils import Sample
 
-from .reading import IGNORE_INDEX
+from .chips.reading import IGNORE_INDEX
 
 #: Digital numbers (offset removed) drawn black and white.
 RGB_RANGE = (0.0, 3500.0)

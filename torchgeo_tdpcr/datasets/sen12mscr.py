@@ -10,11 +10,18 @@ import numpy as np
 from torchgeo.datasets.utils import Path, Sample
 
 from ..transforms.bands import check_bands
-from .chips import ChipDataset
-from .footprints import common_crs
-from .layout import SEN12MSCRLayout
-from .selection import Missing, choose, gather, keep_usable, not_found, select_layers
-from .splits import Split
+from .chips.dataset import ChipDataset
+from .chips.footprints import common_crs
+from .chips.layout import SEN12MSCRLayout
+from .chips.selection import (
+    Missing,
+    choose,
+    gather,
+    keep_usable,
+    not_found,
+    select_layers,
+)
+from .chips.splits import Split
 
 #: Regions of interest of the official validation and test split, by season. All others
 #: train.

@@ -17,11 +17,11 @@ from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import Path, Sample
 
 from ..transforms.clouds import SimulateClouds
-from .footprints import common_crs
-from .layout import Layer
-from .reading import Grid, Window
-from .selection import Missing, choose
-from .siblings import (
+from .chips.footprints import common_crs
+from .chips.layout import Layer
+from .chips.reading import Grid, Window
+from .chips.selection import Missing, choose
+from .chips.siblings import (
     CorruptFileError,
     SiblingDataset,
     check_choice,
@@ -30,7 +30,7 @@ from .siblings import (
     opened_layer,
     to_labels,
 )
-from .splits import Split
+from .chips.splits import Split
 from .whu_opt_sar_layout import (
     WHU_LAYERS,
     WHULayout,

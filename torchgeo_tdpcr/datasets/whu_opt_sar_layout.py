@@ -15,12 +15,12 @@ from torchgeo.datasets import GeoDataset
 from torchgeo.datasets.errors import DatasetNotFoundError
 from torchgeo.datasets.utils import Path as PathLike
 
-from .index import read_header
-from .layout import Layer
-from .reading import Grid
-from .selection import what_is_there
-from .siblings import held_out
-from .splits import Split
+from .chips.index import read_header
+from .chips.layout import Layer
+from .chips.reading import Grid
+from .chips.selection import what_is_there
+from .chips.siblings import held_out
+from .chips.splits import Split
 from .whu_opt_sar_scenes import TEST_SCENES, TRAIN_SCENES, sheet_bounds
 
 #: Layers of WHU-OPT-SAR by folder.
@@ -86,7 +86,7 @@ def gather_scenes(dataset: GeoDataset, paths: Sequence[PathLike]) -> pd.DataFram
 
     Returns:
         One row a scene: ``scene`` (its name), ``filepath``, the file of each layer ('' if
-        there is none), the columns of :class:`~torchgeo_tdpcr.datasets.reading.Grid`, and
+        there is none), the columns of :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and
         the ``fault`` of its optical file, '' if none.
 
     Raises:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchgeo.datasets.utils import Sample
 
+from ..datasets.chips.reading import IGNORE_INDEX
 from ..datasets.plotting import (
     add_legend,
     class_colours,
@@ -17,7 +18,6 @@ from ..datasets.plotting import (
     panel_figure,
     rgb_picture,
 )
-from ..datasets.reading import IGNORE_INDEX
 from ..metrics.functional import confusion_matrices, segmentation_scores
 from .restoration import check_counts
 

@@ -16,8 +16,8 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
+from ..datasets.chips.reading import IGNORE_INDEX, Window
 from ..datasets.plotting import class_colours
-from ..datasets.reading import IGNORE_INDEX, Window
 from ..datasets.scenes.common import SceneError, SceneGrid
 from ..datasets.scenes.rasters import reading
 from ..datasets.scenes.warping import bounds_of

@@ -12,7 +12,7 @@ import rasterio
 import torch
 from numpy.typing import NDArray
 
-from ..datasets.reading import IGNORE_INDEX, Window
+from ..datasets.chips.reading import IGNORE_INDEX, Window
 from ..datasets.scenes.common import SceneError, SceneGrid
 from ..datasets.scenes.optical import OpticalReader
 from ..datasets.scenes.rasters import reading

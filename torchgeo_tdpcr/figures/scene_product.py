@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.reading import Window
+from ..datasets.chips.reading import Window
 from ..datasets.scenes.common import SceneError, SceneGrid
 from ..datasets.scenes.optical import OpticalReader
 from ..datasets.scenes.products import OpticalProduct, find_optical

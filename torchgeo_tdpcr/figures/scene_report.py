@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rasterio.transform import xy
 
+from ..datasets.chips.reading import IGNORE_INDEX, Window
 from ..datasets.plotting import add_legend, panel_figure
-from ..datasets.reading import IGNORE_INDEX, Window
 from ..datasets.scenes.optical import OpticalReader
 from ..files import write_text
 from . import scene_page as html

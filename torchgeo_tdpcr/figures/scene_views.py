@@ -10,8 +10,8 @@ import torch
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from ..datasets.chips.reading import IGNORE_INDEX
 from ..datasets.plotting import heat_picture, land_cover_picture, rgb_picture, stretch
-from ..datasets.reading import IGNORE_INDEX
 from ..datasets.scenes.common import SceneError
 from ..datasets.scenes.products import find_optical
 from .scene_files import (

@@ -2,24 +2,24 @@
 
 """Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
-from .cloudseg import CloudSeg
+from .baselines.cloudseg import CloudSeg
+from .baselines.dsen2cr import DSen2CR
+from .baselines.ecrformer.model import ECRformer, ecrformer_light
+from .baselines.emrdm.model import EMRDM
+from .baselines.glfcr import GLFCR
+from .baselines.hdrsanet import HDRSANet
+from .baselines.hpncr.model import HPNCR
+from .baselines.segcr import SegCR
+from .baselines.segformer import SegFormer
+from .baselines.uncrtaints import UnCRtainTS
 from .costs import Costs, count_costs
-from .dsen2cr import DSen2CR
-from .ecrformer import ECRformer, ecrformer_light
-from .emrdm import EMRDM
 from .fusion import ConcatFusion, PromptGuidedFusion
-from .glfcr import GLFCR
-from .hdrsanet import HDRSANet
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
-from .hpncr import HPNCR
 from .nafblock import NAFBlock
 from .prompt import BlindPrompt, PromptGenerator
 from .recipes import Recipe
 from .registry import get_model, get_recipe, list_models, register_model
-from .segcr import SegCR
-from .segformer import SegFormer
 from .tdpcr import TDPCR, tdpcr_small
-from .uncrtaints import UnCRtainTS
 
 __all__ = (
     'EMRDM',

@@ -16,7 +16,7 @@ from torchgeo.samplers import GriddedPatchSampler
 
 from torchgeo_tdpcr import SceneDataModule, SceneDataset, WindowSampler
 from torchgeo_tdpcr.datasets import SceneError, ScenePair
-from torchgeo_tdpcr.datasets.reading import Window
+from torchgeo_tdpcr.datasets.chips.reading import Window
 from torchgeo_tdpcr.datasets.scenes.dataset import SceneFailure
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from torchgeo_tdpcr.datasets.reading import Window
+from torchgeo_tdpcr.datasets.chips.reading import Window
 from torchgeo_tdpcr.datasets.scenes import rasters
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader

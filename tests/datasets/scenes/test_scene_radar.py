@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from torchgeo_tdpcr.datasets.reading import Window
+from torchgeo_tdpcr.datasets.chips.reading import Window
 from torchgeo_tdpcr.datasets.scenes.clouds import CloudReader
 from torchgeo_tdpcr.datasets.scenes.common import SceneError, SceneGrid
 from torchgeo_tdpcr.datasets.scenes.polarisations import find_radar

@@ -22,16 +22,16 @@ from model_checks import (
     wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.cloudseg import (
+from torchgeo_tdpcr.models.baselines.cloudseg import (
     RECIPE,
     CloudSeg,
     CloudSegLosses,
     charbonnier,
     distillation,
 )
-from torchgeo_tdpcr.models.cloudseg_blocks import CloudSegFusion
+from torchgeo_tdpcr.models.baselines.cloudseg_blocks import CloudSegFusion
+from torchgeo_tdpcr.models.baselines.segformer_blocks import MixTransformer
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
-from torchgeo_tdpcr.models.segformer_blocks import MixTransformer
 
 TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
 

@@ -16,7 +16,7 @@ from model_checks import (
     pair,
 )
 
-from torchgeo_tdpcr.models.dsen2cr import (
+from torchgeo_tdpcr.models.baselines.dsen2cr import (
     RECIPE,
     DSen2CR,
     ResidualBlock,

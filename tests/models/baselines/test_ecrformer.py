@@ -23,12 +23,16 @@ from model_checks import (
 )
 from torch import nn
 
-from torchgeo_tdpcr.models.ecrformer import RECIPE, ECRformer, ecrformer_light
-from torchgeo_tdpcr.models.ecrformer_blocks import (
+from torchgeo_tdpcr.models.baselines.ecrformer.blocks import (
     DilatedWindowAttention,
     ECRBlock,
     MixedAttention,
     TransposedAttention,
+)
+from torchgeo_tdpcr.models.baselines.ecrformer.model import (
+    RECIPE,
+    ECRformer,
+    ecrformer_light,
 )
 from torchgeo_tdpcr.models.inputs import padded
 from torchgeo_tdpcr.models.registry import get_model, get_recipe

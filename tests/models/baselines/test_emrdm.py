@@ -21,8 +21,8 @@ from model_checks import (
 from torch import Tensor
 
 from torchgeo_tdpcr.models import get_model
-from torchgeo_tdpcr.models.emrdm import EMRDM, RECIPE
-from torchgeo_tdpcr.models.emrdm_process import seeded_noise
+from torchgeo_tdpcr.models.baselines.emrdm.model import EMRDM, RECIPE
+from torchgeo_tdpcr.models.baselines.emrdm.process import seeded_noise
 from torchgeo_tdpcr.models.registry import get_recipe
 
 TINY = {

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from torchgeo_tdpcr.models import emrdm_attention as attention
-from torchgeo_tdpcr.models.emrdm_blocks import RotaryPosition, rotate
+from torchgeo_tdpcr.models.baselines.emrdm.blocks import RotaryPosition, rotate
 
 
 def naive_neighbourhood(*qkv: Tensor, kernel: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchgeo_tdpcr.models.emrdm_process import MeanReverting, seeded_noise
+from torchgeo_tdpcr.models.baselines.emrdm.process import MeanReverting, seeded_noise
 
 
 def test_mean_reversion_limits() -> None:

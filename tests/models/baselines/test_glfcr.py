@@ -21,14 +21,17 @@ from model_checks import (
     wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.glfcr import GLFCR, RECIPE
-from torchgeo_tdpcr.models.glfcr_blocks import (
+from torchgeo_tdpcr.models.baselines.glfcr import GLFCR, RECIPE
+from torchgeo_tdpcr.models.baselines.glfcr_blocks import (
     GuidedAttention,
     LocalFusion,
     dynamic_filter,
 )
+from torchgeo_tdpcr.models.baselines.window_attention import (
+    PositionBias,
+    window_attention,
+)
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
-from torchgeo_tdpcr.models.window_attention import PositionBias, window_attention
 
 SMALL = {
     'channels': 8,

@@ -20,15 +20,8 @@ from model_checks import (
 from numpy.lib.stride_tricks import sliding_window_view
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from torchgeo_tdpcr.losses.hpncr import (
-    SCALES,
-    HPNCRLoss,
-    multiscale_ssim,
-    spectral_angle_loss,
-)
 from torchgeo_tdpcr.metrics.functional import spectral_angle
-from torchgeo_tdpcr.models.hpncr import HPNCR, RECIPE
-from torchgeo_tdpcr.models.hpncr_blocks import (
+from torchgeo_tdpcr.models.baselines.hpncr.blocks import (
     RescaleNorm,
     SARBlock,
     SelectiveFusion,
@@ -36,6 +29,13 @@ from torchgeo_tdpcr.models.hpncr_blocks import (
     SqueezeExcitation,
     decloud_stage,
 )
+from torchgeo_tdpcr.models.baselines.hpncr.loss import (
+    SCALES,
+    HPNCRLoss,
+    multiscale_ssim,
+    spectral_angle_loss,
+)
+from torchgeo_tdpcr.models.baselines.hpncr.model import HPNCR, RECIPE
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 SMALL = {

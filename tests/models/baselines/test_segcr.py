@@ -21,13 +21,13 @@ from model_checks import (
     wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-from torchgeo_tdpcr.models.segcr import RECIPE, SegCR
-from torchgeo_tdpcr.models.segcr_blocks import (
+from torchgeo_tdpcr.models.baselines.segcr import RECIPE, SegCR
+from torchgeo_tdpcr.models.baselines.segcr_blocks import (
     CloudImpact,
     TargetedFusion,
     frequency_split,
 )
+from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
 

@@ -21,8 +21,8 @@ from model_checks import (
     wrong_inputs,
 )
 
+from torchgeo_tdpcr.models.baselines.segformer import RECIPE, SegFormer
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
-from torchgeo_tdpcr.models.segformer import RECIPE, SegFormer
 
 TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
 INPUTS = ('image', 'image_sar', 'both')

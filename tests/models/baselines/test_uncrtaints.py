@@ -18,9 +18,9 @@ from model_checks import (
 )
 from torch import nn
 
-from torchgeo_tdpcr.models.dsen2cr import DSen2CR
+from torchgeo_tdpcr.models.baselines.dsen2cr import DSen2CR
+from torchgeo_tdpcr.models.baselines.uncrtaints import RECIPE, MBConv, UnCRtainTS
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
-from torchgeo_tdpcr.models.uncrtaints import RECIPE, MBConv, UnCRtainTS
 
 SMALL = {'channels': 8, 'decoder_blocks': 2}
 

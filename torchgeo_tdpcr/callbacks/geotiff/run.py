@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from torch import Tensor
 from tqdm import tqdm
 
-from ...datasets.reading import Window
+from ...datasets.chips.reading import Window
 from ...datasets.scenes.common import SceneError, SceneInfo
 from .fingerprint import fingerprint, weights_hash
 from .job import (

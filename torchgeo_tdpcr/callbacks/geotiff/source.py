@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from torch import Tensor
 
-from ...datasets.reading import Window
+from ...datasets.chips.reading import Window
 from ...datasets.scenes.common import SceneGrid, SceneInfo
 
 

@@ -15,7 +15,7 @@ from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
-from ..reading import Window
+from ..chips.reading import Window
 from .common import SceneError, SceneGrid
 from .naming import classification_among
 from .products import BandFile, CloudMask, MaskKind

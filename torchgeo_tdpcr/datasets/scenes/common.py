@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.transform import array_bounds
 
-from ..reading import Window
+from ..chips.reading import Window
 
 #: Settings of GDAL for scenes. Its cache, 5 % of the memory by default, would grow with
 #: the machine; this is enough for a row of blocks of all bands of a Sentinel-2 tile.

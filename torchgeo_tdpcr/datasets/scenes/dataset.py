@@ -22,8 +22,8 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
+from ..chips.reading import Window
 from ..plotting import plot_sample
-from ..reading import Window
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
 from .pairing import ScenePair

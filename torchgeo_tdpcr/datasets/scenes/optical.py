@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from ...transforms.bands import check_bands
-from ..reading import Window, detect_offset
+from ..chips.reading import Window, detect_offset
 from .common import SceneError, SceneGrid
 from .products import OpticalProduct
 from .rasters import RasterFiles, reading

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from ..reading import Window
+from ..chips.reading import Window
 from .common import SceneError, SceneGrid
 from .polarisations import check_radar, find_radar
 from .rasters import RasterFiles, reading

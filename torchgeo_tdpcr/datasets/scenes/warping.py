@@ -10,7 +10,7 @@ from rasterio.warp import transform
 from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as moved
 
-from ..reading import Window
+from ..chips.reading import Window
 from .common import SceneGrid
 
 #: Largest error of the place of a pixel, in pixels of the source. GDAL's default is an

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..layout import COVERS
+from ..chips.layout import COVERS
 from .biomes import BIOMES, CLASSES
 from .scene import build_scene, cloudy_chip, scene_shape, windows
 from .writer import FOLDER, Place, write_chip

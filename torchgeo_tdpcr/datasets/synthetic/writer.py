@@ -17,7 +17,7 @@ from rasterio.transform import Affine, from_origin
 
 from ...transforms.bands import BASELINE_OFFSET
 from ...transforms.clouds import CloudyImage
-from ..layout import COVERS, OSFCRLayout
+from ..chips.layout import COVERS, OSFCRLayout
 from .radar import GRID_SHIFT
 from .scene import Scene
 

@@ -1,0 +1,185 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Writing a table with mean and standard deviation over seeds, beside the paper's."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from torchgeo_tdpcr.files import write_text
+from torchgeo_tdpcr.models import count_costs
+
+from .cells import table as markdown
+from .execute import Job
+from .order import order_in_words
+from .rows import Column, Figures, Row, Table, figures, metrics_of
+from .table_cells import best_cells, is_text, number, table_cells
+
+Cells = list[str]
+
+
+def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> str:
+    """Write a table as Markdown, CSV, LaTeX and JSON.
+
+    Args:
+        table: The table.
+        jobs: Its runs, and maybe more.
+        args: What the command line chose.
+
+    Returns:
+        The Markdown.
+    """
+    found = [figures(row, jobs) for row in table.rows]
+    costs = [_costs(row, jobs) if table.costs else {} for row in table.rows]
+    header, rows = table_cells(table, found, costs)
+    best = best_cells(table, found)
+    # Some rows do not take the place of a table with all
+    some = '' if args.rows is None else '-some'
+    path = args.results / f'table{table.number}-{args.name}{some}'
+    about = (
+        f'Table {"I" * table.number}. {table.title}. Data: {args.data}; scale: '
+        f'{Path(args.scale).stem}; recipe: {args.recipe}; seeds: '
+        f'{", ".join(map(str, args.seeds))}.'
+    )
+    if len(args.seeds) > 1:
+        about += ' Mean ± standard deviation over the seeds.'
+    sections = [about, _markdown(header, rows, best), table.note]
+    sections.append(order_in_words(table, found))
+    sections += [_by_cover(table, found), _by_class(table, found)]
+    text = '\n\n'.join(section for section in sections if section) + '\n'
+    write_text(path.with_suffix('.md'), text)
+    write_text(path.with_suffix('.tex'), _latex(about, header, rows, best))
+    write_text(path.with_suffix('.csv'), _csv(table, jobs))
+    write_text(path.with_suffix('.json'), _json(table, found, costs, jobs, args))
+    return text
+
+
+def _markdown(header: Cells, rows: list[Cells], best: set[tuple[int, str]]) -> str:
+    """A table in Markdown, the best in bold."""
+    bold = [
+        [
+            f'**{c}**' if (i, t) in best else c
+            for c, t in zip(cells, header, strict=True)
+        ]
+        for i, cells in enumerate(rows)
+    ]
+    return markdown(header, bold, sum(map(is_text, header)))
+
+
+def _latex(
+    about: str, header: Cells, rows: list[Cells], best: set[tuple[int, str]]
+) -> str:
+    """A table in LaTeX, for the package booktabs."""
+    signs = {'%': r'\%', '±': r'$\pm$', '°': r'$^\circ$', '–': '--', '_': r'\_'}
+
+    def escape(text: str) -> str:
+        return ''.join(signs.get(letter, letter) for letter in text)
+
+    lines = [
+        f'% {about}',
+        rf'\begin{{tabular}}{{{"".join("l" if is_text(t) else "r" for t in header)}}}',
+        r'\toprule',
+        ' & '.join(map(escape, header)) + r' \\',
+        r'\midrule',
+    ]
+    for i, cells in enumerate(rows):
+        if i and header[0] == 'Kind' and cells[0] != rows[i - 1][0]:
+            lines.append(r'\midrule')
+        shown = [
+            rf'\textbf{{{escape(cell)}}}' if (i, title) in best else escape(cell)
+            for cell, title in zip(cells, header, strict=True)
+        ]
+        lines.append(' & '.join(shown) + r' \\')
+    return '\n'.join([*lines, r'\bottomrule', r'\end{tabular}', ''])
+
+
+def _csv(table: Table, jobs: Sequence[Job]) -> str:
+    """All metrics of all rows of the table, a value a line."""
+    lines = []
+    for row in table.rows:
+        about = {'table': table.number, 'kind': row.group, 'system': row.label}
+        for name in row.runs:
+            for job, metrics in metrics_of(row, name, jobs):
+                which = {'run': name, 'seed': job.seed}
+                lines += [
+                    {**about, **which, 'metric': metric, 'value': f'{value:.6g}'}
+                    for metric, value in metrics.items()
+                ]
+    return pd.DataFrame(lines).to_csv(index=False)
+
+
+def _json(
+    table: Table,
+    found: list[Figures],
+    costs: list[dict[str, float]],
+    jobs: Sequence[Job],
+    args: argparse.Namespace,
+) -> str:
+    """The table for other programs."""
+    models = {job.name: job.settings['model']['init_args']['model'] for job in jobs}
+    keys = {column.key for column in table.columns}
+    rows: list[dict[str, Any]] = []
+    for row, values, cost in zip(table.rows, found, costs, strict=True):
+        shown = {key: value for key, value in values.items() if key in keys}
+        entry = {'label': row.label, 'run': row.run, 'model': models[row.run]}
+        entry |= {'group': row.group, **cost, 'metrics': shown, 'paper': row.paper}
+        rows.append(entry)
+    about = {'table': table.number, 'data': args.data, 'scale': Path(args.scale).stem}
+    content = {**about, 'recipe': args.recipe, 'seeds': args.seeds, 'rows': rows}
+    return json.dumps(content, indent=1) + '\n'
+
+
+def _costs(row: Row, jobs: Sequence[Job]) -> dict[str, float]:
+    """Parameters and multiply-adds of a row's model as it was run."""
+    job = next((job for job in jobs if job.name == row.run), None)
+    if row.reference or job is None:
+        return {}
+    arguments = job.settings['model']['init_args']
+    segments = arguments['training'] != 'cr'
+    kwargs = arguments.get('model_kwargs', {})
+    classes = arguments['num_classes'] if segments else None
+    costs = count_costs(arguments['model'], classes, **kwargs)
+    return {'params_m': costs.parameters / 1e6, 'macs_g': costs.multiply_adds / 1e9}
+
+
+def _by_cover(table: Table, found: list[Figures]) -> str:
+    """PSNR by the cloud cover of the chips."""
+    keys = sorted(
+        {key for f in found for key in f if key[:5] == 'psnr_' and key[5:6].isdigit()},
+        key=lambda key: int(key.split('_')[1]),
+    )
+    names = [f'{key[5:].replace("_", "–")} %' for key in keys]
+    title = 'PSNR (dB) by cloud cover of the chip'
+    return _by(table, found, keys, names, title, Column('', '', 2))
+
+
+def _by_class(table: Table, found: list[Figures]) -> str:
+    """IoU of each class."""
+    keys = list(dict.fromkeys(key for f in found for key in f if key[:4] == 'iou_'))
+    keys = [key for key in keys if not key.endswith('_as_is')]
+    names = [key[4:] for key in keys]
+    column = Column('', '', 1, percent=True)
+    return _by(table, found, keys, names, 'IoU (%) by class', column)
+
+
+def _by(
+    table: Table,
+    found: list[Figures],
+    keys: list[str],
+    names: list[str],
+    title: str,
+    column: Column,
+) -> str:
+    """A second table of the same rows, '' if none has such figures."""
+    rows = [
+        [row.label, *(number(f[k], column) if k in f else '–' for k in keys)]
+        for row, f in zip(table.rows, found, strict=True)
+        if any(key in f for key in keys)
+    ]
+    if not rows:
+        return ''
+    return f'{title}:\n\n{_markdown(["System", *names], rows, set())}'

@@ -1,0 +1,293 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""A TorchGeo dataset of stored chips: one index row a chip, each in its native pixels.
+
+TorchGeo's :class:`~torchgeo.datasets.RasterDataset` warps all files into one CRS, which
+resamples the chips of every zone but one. Here the index may lie in any CRS, but what
+is read are the pixels as stored, and ``bounds``, ``transform`` and ``epsg`` say where
+they lie in the chip's own CRS.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rasterio
+import torch
+from geopandas import GeoDataFrame
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from pyproj import CRS
+from torch import Tensor
+from torchgeo.datasets import GeoDataset, RasterDataset, UnionDataset
+from torchgeo.datasets.errors import RGBBandsMissingError
+from torchgeo.datasets.utils import GeoSlice, Sample
+
+from ...transforms.bands import SENTINEL2_BANDS
+from ..plotting import plot_sample
+from .footprints import METRES_PER_DEGREE, chip_frame, repaired
+from .layout import Layer
+from .locating import ChipLocator, Place
+from .queries import ChipQuery
+from .reading import (
+    GDAL_SETTINGS,
+    Grid,
+    Window,
+    read_cloud,
+    read_float,
+    read_labels,
+    read_optical,
+)
+from .union import ChipUnion
+
+
+class ChipDataset(RasterDataset):
+    """Base class for data sets of stored chips with several layers.
+
+    A subclass calls :meth:`_set_up` with a table of chips.
+
+    A query is one of
+
+    * a :class:`ChipQuery`, as :class:`~torchgeo_tdpcr.samplers.ChipSampler` makes them:
+      the whole chip, or what a split function of TorchGeo has left of it;
+    * a TorchGeo query, ``dataset[xmin:xmax, ymin:ymax]`` in the CRS of the index: of
+      the chip that overlaps it most, a window of the queried number of pixels around
+      the centre of the query, shifted to lie inside the chip, and at most the chip.
+      Pixels are never resampled, merged or filled;
+    * an integer: the chip of that row of the index.
+    """
+
+    all_bands = tuple(SENTINEL2_BANDS)
+    rgb_bands = ('B4', 'B3', 'B2')
+    class_names: tuple[str, ...] = ()
+
+    _index = GeoDataFrame()
+    _locator: ChipLocator | None = None
+
+    def _set_up(
+        self,
+        table: pd.DataFrame,
+        *,
+        layers: dict[str, Layer],
+        crs: CRS,
+        bands: Sequence[str],
+        offset: float | None,
+        num_classes: int,
+        transforms: Callable[[Sample], Sample] | None,
+    ) -> None:
+        """Initialise the dataset.
+
+        Args:
+            table: One row a chip: ``filepath``, the columns of
+                :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and for each layer the
+                absolute path of its file.
+            layers: Layers to read, by column.
+            crs: CRS of the index.
+            bands: Sentinel-2 bands to read.
+            offset: What to subtract from digital numbers, None to find out per chip.
+            num_classes: Number of land-cover classes.
+            transforms: Applied to each sample.
+        """
+        self.layers = layers
+        self.bands = tuple(bands)
+        self.offset = offset
+        self.num_classes = num_classes
+        self.transforms = transforms
+        self.time_series = False
+        self._indexes = [self.all_bands.index(band) + 1 for band in bands]
+        self._offsets: dict[str, float] = {}
+        self._pixel = float(table.xres.median()), float(table.yres.median())
+        self.index = chip_frame(table, crs)
+        self._res = self._resolution(crs)
+
+    @property
+    def index(self) -> GeoDataFrame:
+        """One row a chip: where it lies, its files and its groups.
+
+        Assign a part of it to keep only these chips. Do not edit it in place once the
+        dataset has been read from.
+        """
+        return self._index
+
+    @index.setter
+    def index(self, index: GeoDataFrame) -> None:
+        index = repaired(index, self._index)
+        self._index = index
+        self._locator = None
+        self._paths = {name: index[name].tolist() for name in self.layers}
+
+    @property
+    def crs(self) -> CRS:
+        """CRS of the index; samples keep that of their chip."""
+        return self._index.crs
+
+    @crs.setter
+    def crs(self, crs: CRS) -> None:
+        if crs != self.crs:
+            self.index = self._index.to_crs(crs)
+            self._res = self._resolution(crs)
+
+    @property
+    def files(self) -> list[str]:
+        """All files of the dataset, sorted."""
+        columns = [self._index[layer] for layer in self.layers]
+        return sorted(path for path in pd.concat(columns) if path)
+
+    def subset(self, rows: Sequence[int] | NDArray[np.integer]) -> 'ChipDataset':
+        """Return a dataset of some chips.
+
+        Args:
+            rows: Positions of the chips in the index.
+
+        Returns:
+            A copy that holds these chips only, in the order given.
+        """
+        part = copy.copy(self)
+        part.index = self._index.iloc[np.asarray(rows, dtype=np.int64)]
+        return part
+
+    def __or__(self, other: GeoDataset) -> UnionDataset:
+        """Return the union with another dataset."""
+        if isinstance(other, ChipDataset | ChipUnion):
+            return ChipUnion(self, other)
+        return super().__or__(other)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be derived: for workers, copies and split functions."""
+        return {**self.__dict__, '_locator': None}
+
+    def __getitem__(self, index: GeoSlice | int) -> Sample:
+        """Read a sample.
+
+        Args:
+            index: See the class.
+
+        Returns:
+            The layers of one chip by their keys, and ``bounds`` (x and y minimum,
+            maximum and step, then t), ``transform`` (coefficients a to i) in float64
+            and ``epsg``, in the chip's own CRS.
+
+        Raises:
+            IndexError: If there is no such chip.
+            CorruptChipError: If a file of the chip cannot be used.
+        """
+        if isinstance(index, int | np.integer):
+            row = range(len(self))[int(index)]
+            return self._read(row, self.locator.windows[row])
+        if isinstance(index, ChipQuery):
+            row = self.locator.row(index)
+            return self._read(row, self.locator.windows[row])
+        row = self.locate(index)[1]
+        window = self.locator.window(row, self._place(index), self.res)
+        return self._read(row, window)
+
+    @property
+    def locator(self) -> ChipLocator:
+        """What finds chips and pixels, worked out once for each index."""
+        if self._locator is None:
+            self._locator = ChipLocator(self._index)
+        return self._locator
+
+    def locate(self, query: GeoSlice) -> tuple[float, int]:
+        """Find the chip that overlaps a query most.
+
+        Args:
+            query: A TorchGeo query.
+
+        Returns:
+            The area of the overlap in squared units of the index's CRS, and the row of
+            the chip. Of chips that overlap it equally, the first.
+
+        Raises:
+            IndexError: If no chip overlaps the query.
+        """
+        area, row = self.locator.locate(self._place(query))
+        if row < 0:
+            raise IndexError(
+                f'index: {query} not found in dataset with bounds: {self.bounds}'
+            )
+        return area, row
+
+    def _place(self, query: GeoSlice) -> Place:
+        """Complete a TorchGeo query where it leaves out an end."""
+        parts = (query,) if isinstance(query, slice) else tuple(query)
+        timed = len(parts) > 2 and (parts[2].start, parts[2].stop) != (None, None)
+        ends = [end for part in parts[:2] for end in (part.start, part.stop)]
+        if len(ends) == 4 and None not in ends and not timed:
+            return Place(parts[0], parts[1], None)  # spares `bounds`, which is slow
+        x, y, t = self._disambiguate_slice(query)
+        return Place(x, y, t if timed else None)
+
+    def _resolution(self, crs: CRS) -> tuple[float, float]:
+        """Size of a pixel in units of a CRS."""
+        scale = METRES_PER_DEGREE if crs.is_geographic else 1.0
+        return self._pixel[0] / scale, self._pixel[1] / scale
+
+    def _read(self, row: int, window: Window) -> Sample:
+        """Read some pixels of the chip of a row."""
+        grid = self.locator.grids[row]
+        part = None if window == (0, 0, grid.width, grid.height) else window
+        with rasterio.Env(**GDAL_SETTINGS):
+            sample: Sample = {
+                layer.key: self._read_layer(layer, self._paths[name][row], grid, part)
+                for name, layer in self.layers.items()
+            }
+        xmin, xmax = (grid.x + grid.xres * i for i in (window.left, window.right))
+        ymax, ymin = (grid.y - grid.yres * i for i in (window.top, window.bottom))
+        times = self.locator.times[row]
+        sample['bounds'] = torch.tensor(
+            [xmin, xmax, grid.xres, ymin, ymax, grid.yres, *times, 1],
+            dtype=torch.float64,
+        )
+        sample['transform'] = torch.tensor(
+            [grid.xres, 0, xmin, 0, -grid.yres, ymax, 0, 0, 1], dtype=torch.float64
+        )
+        sample['epsg'] = torch.tensor(grid.epsg)
+        return sample if self.transforms is None else self.transforms(sample)
+
+    def _read_layer(
+        self, layer: Layer, path: str, grid: Grid, window: Window | None
+    ) -> Tensor:
+        """Read a layer of a chip."""
+        match layer.key:
+            case 'image' | 'image_clear':
+                known = self._offsets.get(path) if self.offset is None else self.offset
+                image, self._offsets[path] = read_optical(
+                    path, layer, grid, window, self._indexes, known
+                )
+                return image
+            case 'mask':
+                return read_labels(path, layer, grid, window, self.num_classes)
+            case 'mask_cloud':
+                return read_cloud(path, layer, grid, window)
+            case _:
+                return read_float(path, layer, grid, window)
+
+    def plot(
+        self,
+        sample: Sample,
+        show_titles: bool = True,
+        suptitle: str | None = None,
+    ) -> Figure:
+        """Draw a sample: what was seen, what is true, and what a model made of it.
+
+        Args:
+            sample: A sample of this dataset, before normalisation; where present,
+                ``reconstruction``, ``prediction`` and ``prompt`` are drawn, too.
+            show_titles: Whether to write above each panel what it shows.
+            suptitle: Title of the figure.
+
+        Returns:
+            The figure.
+
+        Raises:
+            RGBBandsMissingError: If the dataset was made without B4, B3 or B2.
+        """
+        if not set(self.rgb_bands) <= set(self.bands):
+            raise RGBBandsMissingError()
+        rgb = [self.bands.index(band) for band in self.rgb_bands]
+        return plot_sample(
+            sample, rgb, self.num_classes, self.class_names, show_titles, suptitle
+        )

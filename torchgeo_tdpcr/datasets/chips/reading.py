@@ -1,0 +1,275 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Reading the layers of one chip: native pixels, checked, with as few copies as can be.
+
+Each file is opened once, only the bands and the window that are wanted are read, and
+what a file claims to be is compared with what its layer must be. Every fault raises
+:class:`~torchgeo_tdpcr.datasets.chips.layout.CorruptChipError` with the name of the file.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import rasterio
+import torch
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from torch import Tensor
+
+from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
+from .layout import CorruptChipError, Layer
+
+#: Label of pixels that have no class.
+IGNORE_INDEX = 255
+
+#: B10 has hardly any signal of its own: where even its lowest digital number is above
+#: this, an offset was added.
+OFFSET_THRESHOLD = 900
+
+#: Settings of GDAL for reading. The first keeps it from listing folders of thousands
+#: of files at every open; the second reads uncompressed files, as the published ones
+#: are, straight from the page cache, in half the time.
+GDAL_SETTINGS = {
+    'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
+    'GTIFF_VIRTUAL_MEM_IO': 'YES',
+}
+
+_B10 = list(SENTINEL2_BANDS).index('B10') + 1
+
+
+class Window(NamedTuple):
+    """Pixels of a chip: first and last (exclusive) column and row."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Grid(NamedTuple):
+    """Where the pixels of a chip lie, in metres of its own CRS.
+
+    Args:
+        epsg: EPSG code of the CRS.
+        x: Left edge.
+        y: Upper edge.
+        xres: Width of a pixel.
+        yres: Height of a pixel.
+        width: Number of columns.
+        height: Number of rows.
+    """
+
+    epsg: int
+    x: float
+    y: float
+    xres: float
+    yres: float
+    width: int
+    height: int
+
+
+@lru_cache(maxsize=1024)
+def _epsg(crs: CRS) -> int | None:
+    return crs.to_epsg()
+
+
+def grid_fault(source: DatasetReader, grid: Grid) -> str:
+    """Tell how the grid of an opened file disagrees with that of its chip.
+
+    A shift of less than half a pixel is no fault: the file's pixels are then taken as
+    those of the chip that lie nearest, which are the ones with the same row and column.
+    A CRS without an EPSG code (as the land cover of LuojiaSET-OSFCR has) is not
+    compared.
+
+    Args:
+        source: The opened file.
+        grid: The grid of the chip.
+
+    Returns:
+        The fault in words, '' if none.
+    """
+    if (source.width, source.height) != (grid.width, grid.height):
+        return (
+            f'is {source.width}×{source.height} pixels large, the chip is '
+            f'{grid.width}×{grid.height}'
+        )
+    a, b, c, d, e, f = source.transform[:6]
+    # The far corner as well, so that a different pixel size shows
+    shifts = (c - grid.x, c - grid.x + (a - grid.xres) * grid.width)
+    falls = (f - grid.y, f - grid.y + (e + grid.yres) * grid.height)
+    if (
+        max(map(abs, shifts)) >= grid.xres / 2
+        or max(map(abs, falls)) >= grid.yres / 2
+        or b
+        or d
+    ):
+        return (
+            f'lies {shifts[0]:+.2f} m east and {falls[0]:+.2f} m north of the chip, '
+            f'with pixels of {a:g}×{-e:g} m: half a pixel or more off'
+        )
+    epsg = _epsg(source.crs) if source.crs else None
+    if epsg is not None and epsg != grid.epsg:
+        return f'is in EPSG:{epsg}, the chip in EPSG:{grid.epsg}'
+    return ''
+
+
+def type_fault(count: int, dtype: str, layer: Layer) -> str:
+    """Tell how the bands of a file disagree with its layer, '' if they do not."""
+    if count != layer.count:
+        return f'has {count} band{"s" * (count > 1)}, its layer has {layer.count}'
+    if np.dtype(dtype).kind not in layer.kinds:
+        wanted = 'floating-point numbers' if 'f' in layer.kinds else 'integers'
+        return f'holds {dtype}, its layer holds {wanted}'
+    return ''
+
+
+@contextmanager
+def opened(path: str, layer: Layer, grid: Grid | None) -> Iterator[DatasetReader]:
+    """Open a file of a chip, and turn what is wrong with it into one kind of error.
+
+    Args:
+        path: The file.
+        layer: The layer that it must be.
+        grid: The grid that it must have, None to leave that unchecked.
+
+    Yields:
+        The opened file.
+
+    Raises:
+        CorruptChipError: If the file is not what it must be, or reading it fails.
+    """
+    try:
+        with rasterio.open(path, driver='GTiff') as source:
+            fault = type_fault(source.count, source.dtypes[0], layer)
+            if not fault and grid is not None:
+                fault = grid_fault(source, grid)
+            if fault:
+                raise CorruptChipError(path, fault)
+            yield source
+    except (RasterioError, OSError) as error:
+        cause = error.__cause__ or error
+        raise CorruptChipError(path, f'cannot be read ({cause})') from error
+
+
+def _bounds(window: Window | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if window is None:
+        return None
+    return (window.top, window.bottom), (window.left, window.right)
+
+
+def detect_offset(b10: NDArray[Any]) -> int:
+    """Tell from band B10 which offset the digital numbers of a chip carry.
+
+    Args:
+        b10: Digital numbers of B10, of any shape.
+
+    Returns:
+        1000 if the lowest is above 900, else 0. Pixels of 0 are missing ones and do not
+        count.
+
+    Example:
+        >>> detect_offset(np.array([1006, 1009])), detect_offset(np.array([5, 16]))
+        (1000, 0)
+    """
+    lowest = b10.min()
+    if lowest == 0 and b10.any():
+        lowest = b10[b10 > 0].min()
+    return BASELINE_OFFSET if lowest > OFFSET_THRESHOLD else 0
+
+
+def read_optical(
+    path: str,
+    layer: Layer,
+    grid: Grid,
+    window: Window | None,
+    indexes: Sequence[int],
+    offset: float | None,
+) -> tuple[Tensor, float]:
+    """Read Sentinel-2 bands as digital numbers without offset.
+
+    Args:
+        path: The file.
+        layer: The layer that it must be.
+        grid: The grid that it must have.
+        window: Pixels to read, None for all.
+        indexes: Bands to read, counted from 1.
+        offset: What to subtract, None to find out from the whole of B10.
+
+    Returns:
+        float32 of shape C×H×W, and the offset that was subtracted.
+    """
+    with opened(path, layer, grid) as source:
+        if offset is not None:
+            array = source.read(list(indexes), window=_bounds(window))
+        elif window is not None:
+            offset = detect_offset(source.read(_B10))
+            array = source.read(list(indexes), window=_bounds(window))
+        elif _B10 in indexes:
+            array = source.read(list(indexes))
+            offset = detect_offset(array[list(indexes).index(_B10)])
+        else:
+            array = source.read([*indexes, _B10])
+            offset = detect_offset(array[-1])
+            array = array[:-1]
+    image = torch.from_numpy(array).to(torch.float32)
+    return (image.sub_(offset) if offset else image), offset
+
+
+def read_float(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+    """Read backscatter or cloud thickness: float32 of shape C×H×W, all finite."""
+    with opened(path, layer, grid) as source:
+        array = source.read(window=_bounds(window))
+    image = torch.from_numpy(array).to(torch.float32)
+    # One pass: a single NaN or infinite value makes the sum one, too
+    if not torch.isfinite(image.sum()):
+        bad = int((~torch.isfinite(image)).sum())
+        if bad:
+            raise CorruptChipError(path, f'holds {bad} NaN or infinite values')
+    return image
+
+
+def read_labels(
+    path: str, layer: Layer, grid: Grid, window: Window | None, num_classes: int
+) -> Tensor:
+    """Read land cover: int64 of shape H×W, below *num_classes* or 255."""
+    with opened(path, layer, grid) as source:
+        array = source.read(1, window=_bounds(window))
+    if fault := label_fault(array, num_classes):
+        raise CorruptChipError(path, fault)
+    return torch.from_numpy(array).to(torch.int64)
+
+
+def read_cloud(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+    """Read a cloud mask: int64 of shape H×W, 0 or 1."""
+    with opened(path, layer, grid) as source:
+        array = source.read(1, window=_bounds(window))
+    if fault := cloud_fault(array):
+        raise CorruptChipError(path, fault)
+    return torch.from_numpy(array).to(torch.int64)
+
+
+def label_fault(array: NDArray[Any], num_classes: int) -> str:
+    """Tell which labels of an array are no classes, '' if there are none."""
+    bad = (array >= num_classes) & (array != IGNORE_INDEX)
+    if array.dtype.kind == 'i':
+        bad |= array < 0
+    if not bad.any():
+        return ''
+    values = np.unique(array[bad])[:8].tolist()
+    return (
+        f'holds the labels {values}; labels are 0 to {num_classes - 1}, or '
+        f'{IGNORE_INDEX} for none (`num_classes={num_classes}`)'
+    )
+
+
+def cloud_fault(array: NDArray[Any]) -> str:
+    """Tell which values of a cloud mask are neither 0 nor 1, '' if there are none."""
+    bad = (array != 0) & (array != 1)
+    if not bad.any():
+        return ''
+    return f'holds {np.unique(array[bad])[:8].tolist()}; cloud masks hold 0 and 1'

@@ -1,0 +1,210 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Mix Transformers of segmentation_models_pytorch, stage by stage, without weights.
+
+E. Xie, W. Wang, Z. Yu, A. Anandkumar, J. M. Alvarez, P. Luo: *SegFormer: Simple and
+Efficient Design for Semantic Segmentation with Transformers*, NeurIPS 2021.
+https://arxiv.org/abs/2105.15203
+
+The library's encoder is NVIDIA's, under the NVIDIA Source Code License: read that
+before any use that is not research.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+from segmentation_models_pytorch.base.initialization import initialize_decoder
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ...losses import JointLoss
+
+#: Height and width of the last stage are those of the input divided by this.
+STRIDE = 32
+
+ENCODERS = tuple(f'mit_b{i}' for i in range(6))
+
+_CROSS_ENTROPY = JointLoss(label_smoothing=0.0, ignore_index=255)
+
+
+class LinspaceOnCPU(TorchFunctionMode):
+    """Let the encoders be built on the meta device, where they can be counted.
+
+    They read numbers from a tensor of :func:`torch.linspace`, which is not possible if
+    that tensor is on the meta device.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs['device'] = 'cpu'
+        return func(*args, **kwargs)
+
+
+def check_arguments(model: str, encoder: str, num_classes: int | None) -> int:
+    """Return the number of classes, or refuse the arguments.
+
+    Args:
+        model: Name of the model, for the message.
+        encoder: Name of the encoder.
+        num_classes: Number of land-cover classes, or None.
+
+    Returns:
+        The number of classes.
+
+    Raises:
+        ValueError: If the encoder is not a Mix Transformer, or there are no classes.
+    """
+    if encoder not in ENCODERS:
+        raise ValueError(f'`encoder={encoder!r}`: choose one of {list(ENCODERS)}.')
+    if num_classes is None or num_classes < 1:
+        raise ValueError(
+            f'`num_classes={num_classes}`: {model} maps land cover and needs the number '
+            'of classes, for example num_classes=7.'
+        )
+    return num_classes
+
+
+class MixTransformer(nn.Module):
+    """The four stages of a Mix Transformer, to be run one at a time.
+
+    Args:
+        name: ``'mit_b0'`` to ``'mit_b5'``.
+        in_channels: Number of input channels, or None to leave the first patch
+            embedding out: the first stage then takes features.
+
+    Example:
+        >>> encoder = MixTransformer('mit_b0', 13)
+        >>> encoder.channels
+        (32, 64, 160, 256)
+        >>> encoder.refine(0, encoder.embed(0, torch.rand(1, 13, 64, 96))).shape
+        torch.Size([1, 32, 16, 24])
+    """
+
+    def __init__(self, name: str, in_channels: int | None) -> None:
+        super().__init__()
+        with LinspaceOnCPU():
+            encoder = smp.encoders.get_encoder(
+                name, in_channels=in_channels or 3, depth=5, weights=None
+            )
+        #: Width of each stage, finest first.
+        self.channels = tuple(encoder.out_channels[-4:])
+        self.embeddings = nn.ModuleList(
+            nn.Identity()
+            if in_channels is None and i == 1
+            else getattr(encoder, f'patch_embed{i}')
+            for i in range(1, 5)
+        )
+        self.blocks = nn.ModuleList(getattr(encoder, f'block{i}') for i in range(1, 5))
+        self.norms = nn.ModuleList(getattr(encoder, f'norm{i}') for i in range(1, 5))
+
+    def embed(self, stage: int, x: Tensor) -> Tensor:
+        """Bring a map to the resolution and width of a stage.
+
+        Args:
+            stage: 0 to 3.
+            x: The image, or the result of the stage before.
+
+        Returns:
+            The map, at 1/4, 1/8, 1/16 or 1/32 of the image's resolution.
+        """
+        embedded: Tensor = self.embeddings[stage](x)
+        return embedded
+
+    def refine(self, stage: int, x: Tensor) -> Tensor:
+        """Run the transformer blocks of a stage.
+
+        Args:
+            stage: 0 to 3.
+            x: Feature map of that stage.
+
+        Returns:
+            Feature map of the same shape.
+        """
+        refined: Tensor = self.norms[stage](self.blocks[stage](x))
+        return refined
+
+
+class UNetDecoder(nn.Module):
+    """The library's U-Net decoder over the four stages of a Mix Transformer.
+
+    Args:
+        dims: Width of each stage, finest first.
+        channels: Width of each level, coarsest first; the last is at full resolution.
+
+    Example:
+        >>> dims = (32, 64, 160, 256)
+        >>> decoder = UNetDecoder(dims)
+        >>> stages = [torch.rand(1, dim, 8 >> i, 8 >> i) for i, dim in enumerate(dims)]
+        >>> decoder(stages, (32, 32)).shape
+        torch.Size([1, 16, 32, 32])
+    """
+
+    def __init__(
+        self, dims: Sequence[int], channels: Sequence[int] = (256, 128, 64, 32, 16)
+    ) -> None:
+        super().__init__()
+        # The first width is that of the image, which the decoder does not read.
+        self.decoder = UnetDecoder((0, 0, *dims), channels, n_blocks=len(channels))
+        initialize_decoder(self.decoder)
+
+    def forward(self, stages: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Decode the stages to full resolution.
+
+        Args:
+            stages: Feature maps at 1/4, 1/8, 1/16 and 1/32, finest first.
+            size: Height and width of the image.
+
+        Returns:
+            Feature map, B×C×H×W.
+        """
+        batch = stages[0].shape[0]
+        # A Mix Transformer has nothing at 1/1 and 1/2: empty maps carry the sizes.
+        full = stages[0].new_empty(batch, 0, *size)
+        half = stages[0].new_empty(batch, 0, size[0] // 2, size[1] // 2)
+        decoded: Tensor = self.decoder([full, half, *stages])
+        return decoded
+
+
+def entry(batch: Mapping[str, Any], name: str, user: str) -> Tensor:
+    """Get a tensor of a batch, or say who needs it.
+
+    Args:
+        batch: The batch.
+        name: Its key.
+        user: What needs it, for the message.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        KeyError: If the batch has none of that name.
+    """
+    if name not in batch:
+        raise KeyError(
+            f'{user} needs {name!r}, but the batch has {sorted(batch)}. Use data that '
+            'have it, or a loss that does without.'
+        )
+    value: Tensor = batch[name]
+    return value
+
+
+def cross_entropy(outputs: Mapping[str, Tensor], batch: Mapping[str, Any]) -> Tensor:
+    """Cross-entropy over the labelled pixels, without label smoothing.
+
+    Args:
+        outputs: What the model returned, with ``logits``, B×K×H×W.
+        batch: The batch; ``mask``, B×H×W, 255 where a pixel has no label.
+
+    Returns:
+        A scalar; 0 without a mask, or where no pixel has a label.
+    """
+    logits = outputs['logits']
+    if 'mask' not in batch:
+        return logits.new_zeros((), dtype=torch.float32)
+    return _CROSS_ENTROPY.segmentation(logits, batch['mask'])
