@@ -26,7 +26,8 @@ from sibling_files import (
 from torchgeo.datasets import DatasetNotFoundError, stack_samples
 
 from torchgeo_tdpcr import M3MCR
-from torchgeo_tdpcr.datasets import ChipQuery, CorruptChipError, index
+from torchgeo_tdpcr.datasets import ChipQuery, CorruptChipError
+from torchgeo_tdpcr.datasets.chips import index
 from torchgeo_tdpcr.samplers import ChipSampler
 
 CLASSES = {10: 0, 20: 1, 30: 1, 40: 2, 50: 3, 60: 4, 80: 5, 90: 5}

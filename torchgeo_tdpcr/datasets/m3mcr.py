@@ -15,7 +15,7 @@ from torchgeo.datasets.utils import Path, Sample
 
 from .chips.footprints import common_crs
 from .chips.layout import Layer
-from .chips.reading import Grid, Window, cloud_fault
+from .chips.reading import cloud_fault
 from .chips.regridding import coverage_fault, regrid
 from .chips.selection import Missing, choose, gather, not_found
 from .chips.siblings import (
@@ -29,6 +29,7 @@ from .chips.siblings import (
     to_labels,
 )
 from .chips.splits import Split
+from .grids import Grid, PixelBox
 from .m3mcr_layout import GRID_LAYERS, M3MCRLayout, Resolution
 
 #: Class of each code of ESA WorldCover, as the authors of M3M-CR use it.
@@ -177,7 +178,7 @@ class M3MCR(SiblingDataset):
             transforms=transforms,
         )
 
-    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a sample and bring them to its grid."""
         sample: Sample = {}
         # The cloud mask, which comes last, lies on the grid of the optical images

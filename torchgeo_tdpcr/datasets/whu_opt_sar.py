@@ -19,7 +19,6 @@ from torchgeo.datasets.utils import Path, Sample
 from ..transforms.clouds import SimulateClouds
 from .chips.footprints import common_crs
 from .chips.layout import Layer
-from .chips.reading import Grid, Window
 from .chips.selection import Missing, choose
 from .chips.siblings import (
     CorruptFileError,
@@ -31,6 +30,7 @@ from .chips.siblings import (
     to_labels,
 )
 from .chips.splits import Split
+from .grids import Grid, PixelBox
 from .whu_opt_sar_layout import (
     WHU_LAYERS,
     WHULayout,
@@ -223,12 +223,12 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
             transforms=transforms,
         )
         self._scenes = {
-            scene[name]: Grid(*(scene[field] for field in Grid._fields))
+            scene[name]: Grid.from_row(scene)
             for scene in scenes.to_dict('records')
             for name in chosen
         }
 
-    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a chip out of its scene, and put clouds over it."""
         sample: Sample = {}
         for name, layer in self.layers.items():
@@ -245,7 +245,7 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
         return sample
 
     def _read_window(
-        self, path: str, layer: Layer, grid: Grid, window: Window
+        self, path: str, layer: Layer, grid: Grid, window: PixelBox
     ) -> NDArray[Any]:
         """Read the pixels of a chip from the file of a scene."""
         scene = self._scenes[path]

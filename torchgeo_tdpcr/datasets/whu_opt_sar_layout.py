@@ -17,10 +17,10 @@ from torchgeo.datasets.utils import Path as PathLike
 
 from .chips.index import read_header
 from .chips.layout import Layer
-from .chips.reading import Grid
 from .chips.selection import what_is_there
 from .chips.siblings import held_out
 from .chips.splits import Split
+from .grids import GRID_COLUMNS
 from .whu_opt_sar_scenes import TEST_SCENES, TRAIN_SCENES, sheet_bounds
 
 #: Layers of WHU-OPT-SAR by folder.
@@ -86,7 +86,7 @@ def gather_scenes(dataset: GeoDataset, paths: Sequence[PathLike]) -> pd.DataFram
 
     Returns:
         One row a scene: ``scene`` (its name), ``filepath``, the file of each layer ('' if
-        there is none), the columns of :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and
+        there is none), the columns of :data:`~torchgeo_tdpcr.datasets.grids.GRID_COLUMNS`, and
         the ``fault`` of its optical file, '' if none.
 
     Raises:
@@ -118,7 +118,7 @@ def _placed(path: str, name: str) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
         *grid, _, _, fault = read_header(path)
-    place = dict(zip(Grid._fields, grid, strict=True))
+    place = dict(zip(GRID_COLUMNS, grid, strict=True))
     width, height = place['width'], place['height']
     if fault and width:
         sheet = sheet_bounds(name)

@@ -18,7 +18,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.shutil import copy
 
-from ...datasets.scenes.common import GDAL_SETTINGS, SceneGrid
+from ...datasets.grids import Grid
+from ...datasets.scenes.common import GDAL_SETTINGS
 
 _GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
 
@@ -115,7 +116,7 @@ class RawRaster:
 def write_cog(
     raw: RawRaster,
     path: Path,
-    grid: SceneGrid,
+    grid: Grid,
     bands: Sequence[Band],
     nodata: float,
     resampling: str,
@@ -159,7 +160,7 @@ def write_cog(
 
 
 def _describe(
-    raw: RawRaster, grid: SceneGrid, bands: Sequence[Band], nodata: float
+    raw: RawRaster, grid: Grid, bands: Sequence[Band], nodata: float
 ) -> bytes:
     """The VRT file of a raw raster."""
     size = np.dtype(raw.dtype).itemsize

@@ -10,11 +10,11 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from ..grids import Grid
 from .index import read_header
 from .layout import REFERENCES, Claim, Layer, Layout
 from .reading import (
     GDAL_SETTINGS,
-    Grid,
     cloud_fault,
     grid_fault,
     label_fault,
@@ -62,7 +62,7 @@ def check_chip(
     grid = None
     if reference:
         header = read_header(layers[reference].path)
-        grid = None if header[-1] else Grid(*header[:7])
+        grid = None if header[-1] else Grid.from_epsg(*header[:7])
     with rasterio.Env(**GDAL_SETTINGS):
         return {
             name: _check_file(

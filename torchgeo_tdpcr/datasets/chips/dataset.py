@@ -26,15 +26,14 @@ from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...transforms.bands import SENTINEL2_BANDS
+from ..grids import Grid, PixelBox
 from ..plotting import plot_sample
 from .footprints import METRES_PER_DEGREE, chip_frame, repaired
 from .layout import Layer
-from .locating import ChipLocator, Place
+from .locating import ChipLocator, Extent
 from .queries import ChipQuery
 from .reading import (
     GDAL_SETTINGS,
-    Grid,
-    Window,
     read_cloud,
     read_float,
     read_labels,
@@ -81,7 +80,7 @@ class ChipDataset(RasterDataset):
 
         Args:
             table: One row a chip: ``filepath``, the columns of
-                :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and for each layer the
+                :data:`~torchgeo_tdpcr.datasets.grids.GRID_COLUMNS`, and for each layer the
                 absolute path of its file.
             layers: Layers to read, by column.
             crs: CRS of the index.
@@ -210,22 +209,22 @@ class ChipDataset(RasterDataset):
             )
         return area, row
 
-    def _place(self, query: GeoSlice) -> Place:
+    def _place(self, query: GeoSlice) -> Extent:
         """Complete a TorchGeo query where it leaves out an end."""
         parts = (query,) if isinstance(query, slice) else tuple(query)
         timed = len(parts) > 2 and (parts[2].start, parts[2].stop) != (None, None)
         ends = [end for part in parts[:2] for end in (part.start, part.stop)]
         if len(ends) == 4 and None not in ends and not timed:
-            return Place(parts[0], parts[1], None)  # spares `bounds`, which is slow
+            return Extent(parts[0], parts[1], None)  # spares `bounds`, which is slow
         x, y, t = self._disambiguate_slice(query)
-        return Place(x, y, t if timed else None)
+        return Extent(x, y, t if timed else None)
 
     def _resolution(self, crs: CRS) -> tuple[float, float]:
         """Size of a pixel in units of a CRS."""
         scale = METRES_PER_DEGREE if crs.is_geographic else 1.0
         return self._pixel[0] / scale, self._pixel[1] / scale
 
-    def _read(self, row: int, window: Window) -> Sample:
+    def _read(self, row: int, window: PixelBox) -> Sample:
         """Read some pixels of the chip of a row."""
         grid = self.locator.grids[row]
         part = None if window == (0, 0, grid.width, grid.height) else window
@@ -244,11 +243,11 @@ class ChipDataset(RasterDataset):
         sample['transform'] = torch.tensor(
             [grid.xres, 0, xmin, 0, -grid.yres, ymax, 0, 0, 1], dtype=torch.float64
         )
-        sample['epsg'] = torch.tensor(grid.epsg)
+        sample['epsg'] = torch.tensor(self.locator.codes[row])
         return sample if self.transforms is None else self.transforms(sample)
 
     def _read_layer(
-        self, layer: Layer, path: str, grid: Grid, window: Window | None
+        self, layer: Layer, path: str, grid: Grid, window: PixelBox | None
     ) -> Tensor:
         """Read a layer of a chip."""
         match layer.key:

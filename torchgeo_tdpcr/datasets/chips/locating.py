@@ -11,12 +11,12 @@ import shapely
 from geopandas import GeoDataFrame
 from pyproj import CRS, Transformer
 
+from ..grids import GRID_COLUMNS, Grid, PixelBox
 from .footprints import pixel_windows
 from .queries import ChipQuery
-from .reading import Grid, Window
 
 
-class Place(NamedTuple):
+class Extent(NamedTuple):
     """Extent of a query in the CRS of the index, and in time where it names one."""
 
     x: slice
@@ -29,6 +29,7 @@ class ChipLocator:
 
     Attributes:
         grids: For each row the grid of its chip.
+        codes: For each row the EPSG code of that grid.
         windows: For each row the pixels of the chip that belong to it: all, unless a
             split function has cut the chip.
         times: For each row the seconds since 1970 from and until which it is valid.
@@ -41,9 +42,10 @@ class ChipLocator:
             index: Index of a :class:`~torchgeo_tdpcr.datasets.chips.dataset.ChipDataset`.
         """
         self.index = index
-        columns = [index[name].tolist() for name in Grid._fields]
-        self.grids = [Grid(*values) for values in zip(*columns, strict=True)]
-        self.windows = [Window(*row) for row in pixel_windows(index).tolist()]
+        columns = [index[name].tolist() for name in GRID_COLUMNS]
+        self.grids = [Grid.from_epsg(*row) for row in zip(*columns, strict=True)]
+        self.codes: list[int] = index['epsg'].tolist()
+        self.windows = [PixelBox(*row) for row in pixel_windows(index).tolist()]
         times = zip(index.index.left, index.index.right, strict=True)
         self.times = [(start.timestamp(), stop.timestamp()) for start, stop in times]
         self._rows: dict[str, list[int]] = {}
@@ -67,7 +69,7 @@ class ChipLocator:
         parts = shapely.bounds(self.index.geometry.to_numpy()[rows])
         return rows[int(np.abs(parts - wanted).sum(axis=1).argmin())]
 
-    def locate(self, place: Place) -> tuple[float, int]:
+    def locate(self, place: Extent) -> tuple[float, int]:
         """Find the chip that overlaps a place most.
 
         Returns:
@@ -86,7 +88,7 @@ class ChipLocator:
         best = int(areas.argmax())
         return float(areas[best]), int(rows[best]) if areas[best] > 0 else -1
 
-    def window(self, row: int, place: Place, res: tuple[float, float]) -> Window:
+    def window(self, row: int, place: Extent, res: tuple[float, float]) -> PixelBox:
         """Choose the pixels of a chip that answer a query.
 
         Args:
@@ -103,7 +105,7 @@ class ChipLocator:
             (place.x.start + place.x.stop) / 2,
             (place.y.start + place.y.stop) / 2,
         )
-        if transformer := self._to_native(grid.epsg):
+        if transformer := self._to_native(self.codes[row]):
             centre = transformer.transform(*centre)
         left, right = _fit(
             (centre[0] - grid.x) / grid.xres,
@@ -115,7 +117,7 @@ class ChipLocator:
             round((place.y.stop - place.y.start) / (place.y.step or res[1])),
             (inside.top, inside.bottom),
         )
-        return Window(left, top, right, bottom)
+        return PixelBox(left, top, right, bottom)
 
     def _to_native(self, epsg: int) -> Transformer | None:
         """Return the way from the index's CRS to a zone's, None if that is none."""

@@ -9,19 +9,18 @@ what a file claims to be is compared with what its layer must be. Every fault ra
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from torch import Tensor
 
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
+from ..grids import Grid, PixelBox, epsg_of
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
@@ -40,42 +39,6 @@ GDAL_SETTINGS = {
 }
 
 _B10 = list(SENTINEL2_BANDS).index('B10') + 1
-
-
-class Window(NamedTuple):
-    """Pixels of a chip: first and last (exclusive) column and row."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class Grid(NamedTuple):
-    """Where the pixels of a chip lie, in metres of its own CRS.
-
-    Args:
-        epsg: EPSG code of the CRS.
-        x: Left edge.
-        y: Upper edge.
-        xres: Width of a pixel.
-        yres: Height of a pixel.
-        width: Number of columns.
-        height: Number of rows.
-    """
-
-    epsg: int
-    x: float
-    y: float
-    xres: float
-    yres: float
-    width: int
-    height: int
-
-
-@lru_cache(maxsize=1024)
-def _epsg(crs: CRS) -> int | None:
-    return crs.to_epsg()
 
 
 def grid_fault(source: DatasetReader, grid: Grid) -> str:
@@ -112,7 +75,7 @@ def grid_fault(source: DatasetReader, grid: Grid) -> str:
             f'lies {shifts[0]:+.2f} m east and {falls[0]:+.2f} m north of the chip, '
             f'with pixels of {a:g}×{-e:g} m: half a pixel or more off'
         )
-    epsg = _epsg(source.crs) if source.crs else None
+    epsg = epsg_of(source.crs) if source.crs else None
     if epsg is not None and epsg != grid.epsg:
         return f'is in EPSG:{epsg}, the chip in EPSG:{grid.epsg}'
     return ''
@@ -156,10 +119,8 @@ def opened(path: str, layer: Layer, grid: Grid | None) -> Iterator[DatasetReader
         raise CorruptChipError(path, f'cannot be read ({cause})') from error
 
 
-def _bounds(window: Window | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    if window is None:
-        return None
-    return (window.top, window.bottom), (window.left, window.right)
+def _ranges(window: PixelBox | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    return None if window is None else window.ranges
 
 
 def detect_offset(b10: NDArray[Any]) -> int:
@@ -186,7 +147,7 @@ def read_optical(
     path: str,
     layer: Layer,
     grid: Grid,
-    window: Window | None,
+    window: PixelBox | None,
     indexes: Sequence[int],
     offset: float | None,
 ) -> tuple[Tensor, float]:
@@ -205,10 +166,10 @@ def read_optical(
     """
     with opened(path, layer, grid) as source:
         if offset is not None:
-            array = source.read(list(indexes), window=_bounds(window))
+            array = source.read(list(indexes), window=_ranges(window))
         elif window is not None:
             offset = detect_offset(source.read(_B10))
-            array = source.read(list(indexes), window=_bounds(window))
+            array = source.read(list(indexes), window=_ranges(window))
         elif _B10 in indexes:
             array = source.read(list(indexes))
             offset = detect_offset(array[list(indexes).index(_B10)])
@@ -220,10 +181,10 @@ def read_optical(
     return (image.sub_(offset) if offset else image), offset
 
 
-def read_float(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+def read_float(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
     """Read backscatter or cloud thickness: float32 of shape C×H×W, all finite."""
     with opened(path, layer, grid) as source:
-        array = source.read(window=_bounds(window))
+        array = source.read(window=_ranges(window))
     image = torch.from_numpy(array).to(torch.float32)
     # One pass: a single NaN or infinite value makes the sum one, too
     if not torch.isfinite(image.sum()):
@@ -234,20 +195,20 @@ def read_float(path: str, layer: Layer, grid: Grid, window: Window | None) -> Te
 
 
 def read_labels(
-    path: str, layer: Layer, grid: Grid, window: Window | None, num_classes: int
+    path: str, layer: Layer, grid: Grid, window: PixelBox | None, num_classes: int
 ) -> Tensor:
     """Read land cover: int64 of shape H×W, below *num_classes* or 255."""
     with opened(path, layer, grid) as source:
-        array = source.read(1, window=_bounds(window))
+        array = source.read(1, window=_ranges(window))
     if fault := label_fault(array, num_classes):
         raise CorruptChipError(path, fault)
     return torch.from_numpy(array).to(torch.int64)
 
 
-def read_cloud(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+def read_cloud(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
     """Read a cloud mask: int64 of shape H×W, 0 or 1."""
     with opened(path, layer, grid) as source:
-        array = source.read(1, window=_bounds(window))
+        array = source.read(1, window=_ranges(window))
     if fault := cloud_fault(array):
         raise CorruptChipError(path, fault)
     return torch.from_numpy(array).to(torch.int64)

@@ -24,10 +24,11 @@ from rasterio.io import DatasetReader
 from torch import Tensor
 from torchgeo.datasets.utils import Sample
 
+from ..grids import Grid, PixelBox
 from .dataset import ChipDataset
 from .footprints import METRES_PER_DEGREE
 from .layout import CorruptChipError, Layer
-from .reading import GDAL_SETTINGS, Grid, Window, type_fault
+from .reading import GDAL_SETTINGS, type_fault
 from .selection import Missing, choose
 
 
@@ -67,7 +68,7 @@ class SiblingDataset(ChipDataset):
     wavelengths: Mapping[str, float] = {}
     resolutions: tuple[float, float] = (math.nan, math.nan)
 
-    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of the chip of a row.
 
         Args:
@@ -80,7 +81,7 @@ class SiblingDataset(ChipDataset):
         """
         raise NotImplementedError
 
-    def _read(self, row: int, window: Window) -> Sample:
+    def _read(self, row: int, window: PixelBox) -> Sample:
         """Read some pixels of the chip of a row, and say where they lie."""
         grid = self.locator.grids[row]
         with rasterio.Env(**GDAL_SETTINGS):
@@ -94,7 +95,7 @@ class SiblingDataset(ChipDataset):
         }
         for key, numbers in places.items():
             sample[key] = torch.tensor(numbers, dtype=torch.float64)
-        sample['epsg'] = torch.tensor(grid.epsg)
+        sample['epsg'] = torch.tensor(self.locator.codes[row])
         sample['wavelength'] = torch.tensor([self.wavelengths[b] for b in self.bands])
         sample['resolution'] = torch.tensor(self.resolutions)
         return sample if self.transforms is None else self.transforms(sample)
