@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .callbacks import GeoTIFFWriter, PredictionFigures
+    from .callbacks import GeoTIFFWriter as GeoTIFFWriter
+    from .callbacks import PredictionFigures, SceneWriter
     from .datamodules import (
         M3MCRDataModule,
         OSFCRDataModule,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __version__ = '0.1.0.dev0'
 
 _HOMES = {
-    'callbacks': ('GeoTIFFWriter', 'PredictionFigures'),
+    'callbacks': ('PredictionFigures', 'SceneWriter'),
     'datamodules': (
         'M3MCRDataModule',
         'OSFCRDataModule',
@@ -70,6 +71,8 @@ _HOMES = {
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+# Deprecated, so in no list
+_HOME['GeoTIFFWriter'] = 'callbacks'
 
 __all__ = (
     'M3MCR',
@@ -78,7 +81,6 @@ __all__ = (
     'TDPCR',
     'WHUOPTSAR',
     'ChipSampler',
-    'GeoTIFFWriter',
     'JointLoss',
     'M3MCRDataModule',
     'NAFBlock',
@@ -91,6 +93,7 @@ __all__ = (
     'SEN12MSCRDataModule',
     'SceneDataModule',
     'SceneDataset',
+    'SceneWriter',
     'SegmentationMetrics',
     'Sentinel1Denormalize',
     'Sentinel1Normalize',

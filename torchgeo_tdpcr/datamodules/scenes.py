@@ -54,7 +54,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
     """Whole Sentinel-2 products with their Sentinel-1, in overlapping windows.
 
     For ``torchgeo predict`` together with
-    :class:`~torchgeo_tdpcr.callbacks.GeoTIFFWriter`. With several processes
+    :class:`~torchgeo_tdpcr.callbacks.SceneWriter`. With several processes
     (``trainer.strategy=ddp``) each scene is mapped by one of them.
     """
 

@@ -3,6 +3,6 @@
 """Predictions as Cloud-Optimised GeoTIFFs."""
 
 from .summary import ScenesFailed
-from .writer import GeoTIFFWriter
+from .writer import SceneWriter
 
-__all__ = ('GeoTIFFWriter', 'ScenesFailed')
+__all__ = ('SceneWriter', 'ScenesFailed')

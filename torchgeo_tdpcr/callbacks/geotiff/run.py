@@ -45,7 +45,7 @@ _SCENE_ERRORS = (OSError, RasterioError, SceneError)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Arguments of :class:`~torchgeo_tdpcr.callbacks.GeoTIFFWriter`."""
+    """Arguments of :class:`~torchgeo_tdpcr.callbacks.SceneWriter`."""
 
     layers: tuple[str, ...] | None
     keep_clear: bool
@@ -309,7 +309,7 @@ def _by_name(prediction: Any) -> dict[str, Tensor]:
         prediction = {'prediction': prediction}
     if not isinstance(prediction, dict):
         raise TypeError(
-            f'`predict_step` returned {type(prediction).__name__}; GeoTIFFWriter writes '
+            f'`predict_step` returned {type(prediction).__name__}; SceneWriter writes '
             'a tensor or a dictionary of tensors.'
         )
     return {

@@ -132,7 +132,7 @@ class Mosaic:
             corners = [(row[0].item(), row[4].item()) for row in batch['bounds']]
         else:
             raise ValueError(
-                'GeoTIFFWriter cannot tell where the predictions lie: the batch has no '
+                'SceneWriter cannot tell where the predictions lie: the batch has no '
                 "'bounds'. Use a GeoDataModule, whose sampler gives coordinates."
             )
         lefts = [round((left - self.left) / self.res[0]) for left, _ in corners]

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GeoTIFFWriter: predictions of any TorchGeo task as Cloud-Optimised GeoTIFFs."""
+"""SceneWriter: predictions of any TorchGeo task as Cloud-Optimised GeoTIFFs."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ from .source import Mosaic, SceneSource
 LayerName = Literal['image', 'classes', 'confidence', 'prompt', 'change', 'prediction']
 
 
-class GeoTIFFWriter(BasePredictionWriter):
+class SceneWriter(BasePredictionWriter):
     """Write predictions as Cloud-Optimised GeoTIFFs, with a STAC item beside them.
 
     With :class:`~torchgeo_tdpcr.datamodules.SceneDataModule` each scene becomes a folder
@@ -49,7 +49,7 @@ class GeoTIFFWriter(BasePredictionWriter):
     ====================  ==========================================================
 
     Example:
-        >>> GeoTIFFWriter('maps', layers=['image', 'classes', 'change']).output_dir.name
+        >>> SceneWriter('maps', layers=['image', 'classes', 'change']).output_dir.name
         'maps'
     """
 
@@ -67,7 +67,7 @@ class GeoTIFFWriter(BasePredictionWriter):
         progress: bool = True,
         properties: dict[str, Any] | None = None,
     ) -> None:
-        """Initialize a new GeoTIFFWriter instance.
+        """Initialize a new SceneWriter instance.
 
         Args:
             output_dir: Folder to write to, made if there is none.
@@ -158,7 +158,7 @@ class GeoTIFFWriter(BasePredictionWriter):
         if not isinstance(dataset, SceneSource):
             if not hasattr(dataset, 'bounds'):
                 raise ValueError(
-                    'GeoTIFFWriter needs a GeoDataModule with a `predict_dataset`, '
+                    'SceneWriter needs a GeoDataModule with a `predict_dataset`, '
                     'which says where predictions lie. Give one to `Trainer.predict`.'
                 )
             if trainer.world_size > 1:
