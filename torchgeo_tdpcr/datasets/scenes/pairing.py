@@ -5,8 +5,7 @@
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +13,11 @@ from typing import NamedTuple
 from ..grids import Grid
 from .common import SceneError
 from .listing import Paths, list_products, optical_in, radar_in
-from .naming import date_of, product_name
-from .polarisations import check_radar, find_radar
+from .naming import product_name
+from .polarisations import RadarProduct, describe_radar
 from .products import OpticalProduct, find_optical
 from .radar import RadarReader
-from .rasters import RasterFiles, reading
+from .rasters import RasterFiles
 from .warping import points_of, source_pixels
 
 #: Coverages that differ by less are the same.
@@ -38,17 +37,47 @@ _COLUMNS = (*_REQUIRED, 'cloud_mask', 'name')
 class ScenePair:
     """A Sentinel-2 product, its Sentinel-1 raster, and perhaps a cloud mask.
 
+    Pairs of the same files are equal, whatever is known of the files.
+
     Args:
         name: Name, unique among the pairs; results are named after it.
         s2: The product, see :func:`~.products.find_optical`.
         s1: The raster, see :func:`~.polarisations.find_radar`; of two files that of VV.
         cloud_mask: A cloud mask, in place of the product's own.
+        optical: What was found at *s2*; None if nobody has looked.
+        radar: What was found at *s1*; None if nobody has looked.
     """
 
     name: str
     s2: Path
     s1: Path
     cloud_mask: Path | None = None
+    optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
+    radar: RadarProduct | None = field(default=None, compare=False, repr=False)
+
+    def find_optical(self) -> OpticalProduct:
+        """Return the product; its files are opened only if nobody has looked yet.
+
+        Raises:
+            SceneError: If *s2* is no product.
+        """
+        # Of a pair with another file put in, what was found is of no use
+        if self.optical is not None and self.optical.path == self.s2:
+            return self.optical
+        return find_optical(self.s2)
+
+    def find_radar(self, rasters: RasterFiles) -> RadarProduct:
+        """Return the raster; its files are opened only if nobody has looked yet.
+
+        Args:
+            rasters: To open them with.
+
+        Raises:
+            SceneError: If *s1* is no raster with VV and VH.
+        """
+        if self.radar is not None and self.radar.path == self.s1:
+            return self.radar
+        return describe_radar(self.s1, rasters)
 
 
 def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
@@ -145,12 +174,11 @@ def _uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:
     return pairs
 
 
-class _Raster(NamedTuple):
-    """A raster, its pixels, and when it was taken."""
+class _Candidate(NamedTuple):
+    """A raster that a product may be paired with, and its files, which stay open."""
 
-    path: Path
-    grid: Grid
-    date: datetime | None
+    radar: RadarProduct
+    rasters: RasterFiles
 
 
 def pair_scenes(
@@ -184,91 +212,97 @@ def pair_scenes(
     if not max_days >= 0:
         raise ValueError(f'`max_days={max_days}`: give 0 or more.')
     products = [find_optical(path) for path in list_products(s2, optical_in, 's2')]
-    rasters = [_radar(path) for path in list_products(s1, radar_in, 's1')]
+    candidates = [_candidate(path) for path in list_products(s1, radar_in, 's1')]
     pairs = []
     for product in products:
         try:
-            raster = _choose(product, rasters, max_days)
+            radar = _choose(product, candidates, max_days)
         except SceneError as error:
             if faults is None or len(products) == len(faults) + 1:
                 raise
             faults[product.name] = error
         else:
-            pairs.append(ScenePair(product.name, product.path, raster))
+            pairs.append(
+                ScenePair(
+                    product.name,
+                    product.path,
+                    radar.path,
+                    optical=product,
+                    radar=radar,
+                )
+            )
+    for candidate in candidates:
+        candidate.rasters.close()
     return _uniquely_named(products[0].path, pairs)
 
 
-def _grid(path: str) -> Grid:
+def _candidate(path: Path) -> _Candidate:
     rasters = RasterFiles()
-    with reading(path):
-        raster = rasters[path]
-        grid = Grid(raster.crs, raster.transform, raster.width, raster.height)
+    return _Candidate(describe_radar(path, rasters), rasters)
+
+
+def _footprint(product: OpticalProduct) -> Grid:
+    """Pixels of the first band, whatever its resolution: where the product lies."""
+    rasters = RasterFiles(product.headers)
+    grid = rasters.grid(next(iter(product.bands.values())).path)
     rasters.close()
-    if grid.crs is None:
-        raise SceneError(path, 'has no coordinate reference system.')
     return grid
 
 
-def _radar(path: Path) -> _Raster:
-    bands = find_radar(path)
-    rasters = RasterFiles()
-    check_radar(bands, rasters)
-    rasters.close()
-    return _Raster(path, _grid(bands[0].path), date_of(path.name))
-
-
 def _choose(
-    product: OpticalProduct, rasters: Sequence[_Raster], max_days: float
-) -> Path:
+    product: OpticalProduct, candidates: Sequence[_Candidate], max_days: float
+) -> RadarProduct:
     """The raster that goes with a product."""
-    grid = _grid(next(iter(product.bands.values())).path)
-    parts = [(_outline_part(raster.grid, grid), raster) for raster in rasters]
-    touching = sorted(
-        ((part, raster) for part, raster in parts if part > 0), key=lambda x: -x[0]
-    )
-    near, days = [], {}
-    for part, raster in touching:
-        days[raster] = _days(product.date, raster.date)
-        if (days[raster] or 0) <= max_days:
-            near.append((part, raster))
-    if touching and not near:
-        nearest = min(days, key=lambda raster: days[raster] or 0)
+    grid = _footprint(product)
+    parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
+    near: list[tuple[float, _Candidate]] = []
+    far: list[tuple[float, RadarProduct]] = []
+    for part, candidate in sorted(parts, key=lambda item: -item[0]):
+        days = _days(product, candidate.radar)
+        if part and days <= max_days:
+            near.append((part, candidate))
+        elif part:
+            far.append((days, candidate.radar))
+    if far and not near:
+        days, nearest = min(far, key=lambda item: item[0])
         raise SceneError(
             product.path,
-            f'is {days[nearest]:.1f} days from {nearest.path}, the nearest Sentinel-1 '
+            f'is {days:.1f} days from {nearest.path}, the nearest Sentinel-1 '
             f'raster of the place; `max_days` allows {max_days:g}.',
         )
-    measured: dict[_Raster, float] = {}
-    for part, raster in near:
+    measured: list[tuple[float, RadarProduct]] = []
+    for part, (radar, rasters) in near:
         # Nothing is covered beyond the outline, so that the rest cannot be better
-        if part < max(measured.values(), default=0) - _SAME:
+        if part < max((cover for cover, _ in measured), default=0) - _SAME:
             break
-        measured[raster] = RadarReader(raster.path, grid).coverage(_POINTS)
-    best = max(measured.values(), default=0)
+        reader = RadarReader(radar, grid, rasters=rasters)
+        measured.append((reader.coverage(_POINTS), radar))
+    best = max((cover for cover, _ in measured), default=0)
     if best == 0:
-        names = ', '.join(str(raster.path) for raster in rasters[:3])
+        names = ', '.join(str(candidate.radar.path) for candidate in candidates[:3])
+        more = ' …' if len(candidates) > 3 else ''
         raise SceneError(
             product.path,
-            f'has Sentinel-1 nowhere: it and {names}{" …" if len(rasters) > 3 else ""} '
-            'are at different places.',
+            f'has Sentinel-1 nowhere: it and {names}{more} are at different places.',
         )
-    equal = [raster for raster, part in measured.items() if part >= best - _SAME]
-    dated = [raster for raster in equal if days[raster] is not None]
+    equal = [radar for cover, radar in measured if cover >= best - _SAME]
+    dated = [radar for radar in equal if product.date and radar.date]
     if dated:
-        return min(dated, key=lambda raster: days[raster] or 0).path
+        return min(dated, key=lambda radar: _days(product, radar))
     if len(equal) > 1:
         raise SceneError(
             product.path,
             f'is covered alike by {equal[0].path} and {equal[1].path}, and their names '
             'or its own tell no date. Say which to take in a CSV file of pairs.',
         )
-    return equal[0].path
+    return equal[0]
 
 
-def _days(first: datetime | None, second: datetime | None) -> float | None:
-    if first is None or second is None:
-        return None
-    return abs((first - second).total_seconds()) / 86_400
+def _days(product: OpticalProduct, radar: RadarProduct) -> float:
+    """Days between the two; 0, which counts as near, where one date is unknown."""
+    if product.date is None or radar.date is None:
+        return 0.0
+    return abs((product.date - radar.date).total_seconds()) / 86_400
 
 
 def _outline_part(raster: Grid, grid: Grid) -> float:
