@@ -251,9 +251,9 @@ def test_nothing_found(tmp_path: Path) -> None:
 def test_missing_layers(root: Path) -> None:
     gone = m3mcr_path(root, 'S1', 'train', 'fall', 1, 2)
     gone.unlink()
-    with pytest.warns(UserWarning, match=r"1 of 13 .*fall_1_p_2.*no 'S1'"):
+    with pytest.warns(UserWarning, match=r"1 of 13 .*fall_1_p_2.*no twin in 'S1'"):
         assert len(M3MCR(root)) == 12
-    with pytest.raises(CorruptChipError, match="no 'S1'"):
+    with pytest.raises(CorruptChipError, match="no twin in 'S1'"):
         M3MCR(root, missing='error')
     assert len(M3MCR(root, layers=['planet_cloudy', 'landcover'])) == 13
     m3mcr_path(root, 'planet_cloudy', 'test', 'summer', 33, 1).write_bytes(b'')
