@@ -140,7 +140,8 @@ class ChipDataset(RasterDataset):
     @property
     def crs(self) -> CRS:
         """CRS of the index; samples keep that of their chip."""
-        return self._index.crs
+        crs: CRS = self._index.crs
+        return crs
 
     @crs.setter
     def crs(self, crs: CRS) -> None:
