@@ -13,12 +13,12 @@ import rasterio
 import torch
 from matplotlib import pyplot as plt
 from osfcr_files import write_tif
-from sibling_files import write_scene
 from torchgeo.datasets import DatasetNotFoundError, stack_samples
+from whu_files import write_scene
 
 from torchgeo_tdpcr import WHUOPTSAR
 from torchgeo_tdpcr.datasets import CorruptChipError
-from torchgeo_tdpcr.datasets.whu_opt_sar_scenes import (
+from torchgeo_tdpcr.datasets.whu_opt_sar.scenes import (
     TEST_SCENES,
     TRAIN_SCENES,
     sheet_bounds,

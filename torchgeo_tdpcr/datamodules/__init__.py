@@ -2,9 +2,12 @@
 
 """Data modules."""
 
-from .chips import ChipDataModule, OSFCRDataModule, SEN12MSCRDataModule
+from .chips import ChipDataModule
+from .m3mcr import M3MCRDataModule
+from .osfcr import OSFCRDataModule
 from .scenes import SceneDataModule
-from .siblings import M3MCRDataModule, WHUOPTSARDataModule
+from .sen12mscr import SEN12MSCRDataModule
+from .whu_opt_sar import WHUOPTSARDataModule
 
 __all__ = (
     'ChipDataModule',

@@ -1,21 +1,15 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Datasets: LuojiaSET-OSFCR, its synthetic twin and its siblings; splits; verification."""
+"""Datasets of chips and of scenes, synthetic data, splits, verification."""
 
 from .chips.dataset import ChipDataset
 from .chips.layout import CorruptChipError
-from .chips.queries import ChipQuery
-from .chips.splits import (
-    SplitBy,
-    component_split,
-    overlap_area,
-    published_split,
-    roi_split,
-)
+from .chips.locating import ChipQuery
+from .chips.splits import component_split, overlap_area, roi_split
 from .chips.union import ChipUnion
 from .chips.verify import Fault, verify
 from .m3mcr import M3MCR
-from .osfcr import OSFCR
+from .osfcr import OSFCR, SplitBy, published_split
 from .scenes import SceneDataset, SceneError, ScenePair
 from .sen12mscr import SEN12MSCR
 from .synthetic import SyntheticOSFCR

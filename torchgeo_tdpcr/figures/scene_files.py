@@ -12,13 +12,12 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import rasterio
-from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from ..datasets.chips.reading import IGNORE_INDEX
 from ..datasets.grids import Grid, PixelBox
-from ..datasets.plotting import class_colours
+from ..datasets.plotting import class_colour
 from ..datasets.scenes.common import SceneError
 from ..datasets.scenes.rasters import reading
 
@@ -137,12 +136,11 @@ def _classes(entries: Sequence[dict[str, Any]] | None) -> tuple[LandCoverClass, 
         value = int(entry.get('value', IGNORE_INDEX))
         if not 0 <= value < IGNORE_INDEX:
             continue
-        colour = str(entry.get('color_hint', ''))
-        if re.fullmatch('[0-9a-fA-F]{6}', colour):
-            colour = f'#{colour}'
-        else:
-            colour = to_hex(class_colours(value + 1)[value])
         name = str(entry.get('name') or entry.get('description') or f'class {value}')
+        colour = str(entry.get('color_hint', ''))
+        if not re.fullmatch('[0-9a-fA-F]{6}', colour):
+            colour = bytes(class_colour(name, value)).hex()
+        colour = f'#{colour}'
         found.append(LandCoverClass(value, name, colour))
     return tuple(found)
 

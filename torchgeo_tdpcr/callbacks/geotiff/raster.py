@@ -18,8 +18,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.shutil import copy
 
+from ...datasets.gdal import SCENE_SETTINGS
 from ...datasets.grids import Grid
-from ...datasets.scenes.common import GDAL_SETTINGS
 
 _GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
 
@@ -154,7 +154,7 @@ def write_cog(
     if _BANDS_APART:
         options['interleave'] = 'BAND'
     # Overviews are made in a temporary file, which need not be small
-    with rasterio.Env(**GDAL_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
+    with rasterio.Env(**SCENE_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
         copy(vrt, path, driver='COG', **options)
     vrt.unlink()
 

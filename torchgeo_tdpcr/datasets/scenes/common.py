@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What every part of a scene shares: its errors, how its files are read."""
+"""What every part of a scene shares: its errors, what a writer needs of it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +8,6 @@ from os import PathLike
 from typing import NamedTuple
 
 from ..grids import Grid
-
-#: Settings of GDAL for scenes. Its cache, 5 % of the memory by default, would grow with
-#: the machine; this is enough for a row of blocks of all bands of a Sentinel-2 tile.
-GDAL_SETTINGS = {'GDAL_CACHEMAX': 512 * 2**20, 'GDAL_NUM_THREADS': 'ALL_CPUS'}
 
 
 class SceneError(RuntimeError):

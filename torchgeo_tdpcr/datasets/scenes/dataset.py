@@ -358,7 +358,10 @@ class SceneDataset(RasterDataset):
             raise RGBBandsMissingError()
         rgb = [bands.index(band) for band in self.rgb_bands]
         classes = int(sample['prediction'].max()) + 1 if 'prediction' in sample else 1
-        return plot_sample(sample, rgb, max(classes, 2), (), show_titles, suptitle)
+        names = [f'class {i}' for i in range(max(classes, 2))]
+        return plot_sample(
+            sample, rgb, names, show_titles=show_titles, suptitle=suptitle
+        )
 
 
 def _timestamp(time: datetime) -> float:
