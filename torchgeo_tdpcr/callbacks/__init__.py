@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..figures.contact_sheet import contact_sheet
 from .figures import PredictionFigures
-from .geotiff import ScenesFailed, SceneWriter
+from .geotiff import ScenesFailed, SceneSource, SceneWriter
 
 if TYPE_CHECKING:
     from .geotiff.deprecated import GeoTIFFWriter as GeoTIFFWriter
 
-__all__ = ('PredictionFigures', 'SceneWriter', 'ScenesFailed', 'contact_sheet')
+__all__ = (
+    'PredictionFigures',
+    'SceneSource',
+    'SceneWriter',
+    'ScenesFailed',
+    'contact_sheet',
+)
 
 
 def __getattr__(name: str) -> Any:

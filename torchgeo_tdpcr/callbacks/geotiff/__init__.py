@@ -2,7 +2,8 @@
 
 """Predictions as Cloud-Optimised GeoTIFFs."""
 
+from .source import SceneSource
 from .summary import ScenesFailed
 from .writer import SceneWriter
 
-__all__ = ('SceneWriter', 'ScenesFailed')
+__all__ = ('SceneSource', 'SceneWriter', 'ScenesFailed')

@@ -12,8 +12,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
-from .run import Options, Run
-from .source import Mosaic, SceneSource
+from .mosaic import Mosaic
+from .run import MappingRun, Options
+from .source import Frame, SceneFrame, SceneSource
 
 #: Names of what can be written.
 LayerName = Literal['image', 'classes', 'confidence', 'prompt', 'change', 'prediction']
@@ -154,20 +155,17 @@ class SceneWriter(BasePredictionWriter):
             ValueError: If a mosaic is to be made by several processes.
         """
         datamodule: Any = getattr(trainer, 'datamodule', None)
-        dataset: Any = getattr(datamodule, 'predict_dataset', None)
-        if not isinstance(dataset, SceneSource):
-            if not hasattr(dataset, 'bounds'):
-                raise ValueError(
-                    'SceneWriter needs a GeoDataModule with a `predict_dataset`, '
-                    'which says where predictions lie. Give one to `Trainer.predict`.'
-                )
+        frame: Frame
+        if isinstance(datamodule, SceneSource):
+            frame = SceneFrame(datamodule)
+        else:
+            frame = Mosaic(datamodule, self.name)
             if trainer.world_size > 1:
                 raise ValueError(
                     'Several processes cannot write one mosaic. Predict with '
                     '`trainer.devices=1`, or use SceneDataModule.'
                 )
-            dataset = Mosaic(dataset, self.name)
-        self._run = Run(self.output_dir, self.options, dataset, trainer, pl_module)
+        self._run = MappingRun(self.output_dir, self.options, frame, trainer, pl_module)
 
     def write_on_batch_end(
         self,

@@ -4,6 +4,8 @@
 
 from .common import SceneError
 from .dataset import SceneDataset
-from .pairing import ScenePair, pair_scenes, read_pairs
+from .pair_table import read_pairs
+from .pairing import pair_scenes
+from .pairs import ScenePair
 
 __all__ = ('SceneDataset', 'SceneError', 'ScenePair', 'pair_scenes', 'read_pairs')

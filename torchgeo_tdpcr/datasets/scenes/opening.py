@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from .clouds import CloudReader
 from .common import SceneError, SceneInfo
 from .optical import OpticalReader
-from .pairing import ScenePair
+from .pairs import ScenePair
 from .radar import RadarReader
 from .rasters import RasterFiles
 

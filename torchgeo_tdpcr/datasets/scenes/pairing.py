@@ -2,18 +2,14 @@
 
 """Which Sentinel-1 raster goes with which Sentinel-2 product."""
 
-import csv
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 from ..grids import Grid
 from .common import SceneError
 from .listing import Paths, list_products, optical_in, radar_in
-from .naming import product_name
+from .pairs import ScenePair, uniquely_named
 from .polarisations import RadarProduct, describe_radar
 from .products import OpticalProduct, find_optical
 from .radar import RadarReader
@@ -28,150 +24,6 @@ _POINTS = 16
 
 #: Points a side at which outlines are compared.
 _OUTLINE_POINTS = 64
-
-_REQUIRED = ('s2', 's1')
-_COLUMNS = (*_REQUIRED, 'cloud_mask', 'name')
-
-
-@dataclass(frozen=True, slots=True)
-class ScenePair:
-    """A Sentinel-2 product, its Sentinel-1 raster, and perhaps a cloud mask.
-
-    Pairs of the same files are equal, whatever is known of the files.
-
-    Args:
-        name: Name, unique among the pairs; results are named after it.
-        s2: The product, see :func:`~.products.find_optical`.
-        s1: The raster, see :func:`~.polarisations.find_radar`; of two files that of VV.
-        cloud_mask: A cloud mask, in place of the product's own.
-        optical: What was found at *s2*; None if nobody has looked.
-        radar: What was found at *s1*; None if nobody has looked.
-    """
-
-    name: str
-    s2: Path
-    s1: Path
-    cloud_mask: Path | None = None
-    optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
-    radar: RadarProduct | None = field(default=None, compare=False, repr=False)
-
-    def find_optical(self) -> OpticalProduct:
-        """Return the product; its files are opened only if nobody has looked yet.
-
-        Raises:
-            SceneError: If *s2* is no product.
-        """
-        # Of a pair with another file put in, what was found is of no use
-        if self.optical is not None and self.optical.path == self.s2:
-            return self.optical
-        return find_optical(self.s2)
-
-    def find_radar(self, rasters: RasterFiles) -> RadarProduct:
-        """Return the raster; its files are opened only if nobody has looked yet.
-
-        Args:
-            rasters: To open them with.
-
-        Raises:
-            SceneError: If *s1* is no raster with VV and VH.
-        """
-        if self.radar is not None and self.radar.path == self.s1:
-            return self.radar
-        return describe_radar(self.s1, rasters)
-
-
-def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
-    r"""Read pairs from a table.
-
-    Args:
-        csv_path: CSV file with the columns ``s2`` and ``s1``, and optionally
-            ``cloud_mask`` and ``name``. Paths are relative to the file. Names that are
-            left out are those of the Sentinel-2 products.
-
-    Returns:
-        A pair for each row.
-
-    Raises:
-        SceneError: If the table is malformed, or names files that do not exist.
-
-    Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     for name in ('S2_T32TQM.tif', 's1.tif'):
-        ...         Path(folder, name).touch()
-        ...     table = Path(folder, 'pairs.csv')
-        ...     _ = table.write_text('s2,s1\nS2_T32TQM.tif,s1.tif')
-        ...     [pair.name for pair in read_pairs(table)]
-        ['S2_T32TQM']
-    """
-    csv_path = Path(csv_path)
-    try:
-        with csv_path.open(encoding='utf-8-sig', newline='') as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            columns = [column.strip() for column in table.fieldnames or ()]
-            table.fieldnames = columns
-            rows = [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SceneError(csv_path, f'cannot be read ({error}).') from error
-    missing = [column for column in _REQUIRED if column not in columns]
-    unknown = [column for column in columns if column not in _COLUMNS]
-    if missing or unknown:
-        what = (
-            f'has no column {missing[0]}' if missing else f'has a column {unknown[0]!r}'
-        )
-        raise SceneError(csv_path, f'{what}. Columns are {", ".join(_COLUMNS)}.')
-    if not rows:
-        raise SceneError(csv_path, 'has no rows.')
-    return _uniquely_named(csv_path, [_pair(csv_path, *row) for row in rows])
-
-
-def _pair(
-    csv_path: Path, line: int, row: dict[str, str | list[str] | None]
-) -> ScenePair:
-    texts = {
-        key: text.strip() for key, text in row.items() if isinstance(text, str) and key
-    }
-    if None in row:
-        raise SceneError(csv_path, f'row {line} has more fields than columns.')
-    paths: dict[str, Path] = {}
-    for column in _COLUMNS[:3]:
-        if not texts.get(column):
-            if column in _REQUIRED:
-                raise SceneError(csv_path, f'row {line} has no {column}.')
-            continue
-        path = csv_path.parent / texts[column]
-        if not path.exists():
-            raise SceneError(
-                csv_path,
-                f'row {line}: {column} {path} does not exist. Paths are relative to the '
-                'table.',
-            )
-        paths[column] = path
-    name = texts.get('name') or product_name(paths['s2'])
-    if name in ('.', '..') or set(name) & set('/\\'):
-        raise SceneError(
-            csv_path, f'row {line}: the name {name!r} cannot be that of a folder.'
-        )
-    return ScenePair(name, paths['s2'], paths['s1'], paths.get('cloud_mask'))
-
-
-def _uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:
-    """Put the names of the parent folders in front of names that are not unique."""
-    names = Counter(pair.name for pair in pairs)
-    pairs = [
-        pair
-        if names[pair.name] == 1
-        else replace(pair, name=f'{pair.s2.absolute().parent.name}_{pair.name}')
-        for pair in pairs
-    ]
-    (name, count), *_ = Counter(pair.name for pair in pairs).most_common(1)
-    if count > 1:
-        raise SceneError(
-            place,
-            f'{count} pairs have the name {name!r}. Give each a name of its own, in the '
-            'column `name` of a CSV file.',
-        )
-    return pairs
 
 
 class _Candidate(NamedTuple):
@@ -233,7 +85,7 @@ def pair_scenes(
             )
     for candidate in candidates:
         candidate.rasters.close()
-    return _uniquely_named(products[0].path, pairs)
+    return uniquely_named(products[0].path, pairs)
 
 
 def _candidate(path: Path) -> _Candidate:
