@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ..figures.contact_sheet import contact_sheet
+from ..figures import contact_sheet
 from .figures import PredictionFigures
 from .geotiff import ScenesFailed, SceneSource, SceneWriter
 

@@ -2,12 +2,14 @@
 
 """Figures: the comparisons of the paper on any data, and reports of mapped scenes."""
 
+from .contact_sheet import contact_sheet
 from .land_cover import plot_land_cover
 from .prompts import plot_prompts
 from .restoration import plot_restoration
-from .scene_report import plot_scene, write_report
+from .scenes import plot_scene, write_report
 
 __all__ = (
+    'contact_sheet',
     'plot_land_cover',
     'plot_prompts',
     'plot_restoration',
