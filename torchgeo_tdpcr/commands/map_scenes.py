@@ -148,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     channels, bands = task.hparams['in_channels'], datamodule.kwargs['bands']
     if channels != len(bands):
         raise ValueError(
-            f'{args.checkpoint} is of a model for {channels} bands, but `--bands` are '
+            f"'{args.checkpoint}' is of a model for {channels} bands, but `--bands` are "
             f'{len(bands)}: {" ".join(bands)}. Name those that it was '
             'trained with, and give products that have them.'
         )

@@ -89,7 +89,8 @@ def plot_land_cover(
 
 def _labels(name: str, labels: Tensor, num_classes: int) -> list[int]:
     """The classes that occur in a map."""
-    found: list[int] = [v for v in labels.unique().tolist() if v != IGNORE_INDEX]
+    values: list[int] = np.unique(labels.numpy()).tolist()
+    found = [value for value in values if value != IGNORE_INDEX]
     unknown = [value for value in found if not 0 <= value < num_classes]
     if unknown:
         raise ValueError(

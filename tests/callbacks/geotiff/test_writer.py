@@ -226,8 +226,8 @@ def test_one_bad_scene_does_not_keep_the_others(
         predict(tmp_path / 'maps', {'pairs': table})
     message = str(error.value)
     assert message.startswith('2 of 4 scenes could not be mapped:')
-    assert f'scene1: {broken.s2}: ' in message
-    assert f'scene2: {far.s1}: does not cover any of {far.s2}' in message
+    assert f"scene1: '{broken.s2}': " in message
+    assert f"scene2: '{far.s1}': does not cover any of '{far.s2}'" in message
     assert {p.name for p in (tmp_path / 'maps').iterdir()} == {'scene0', 'scene3'}
     observed = read(scene.s2)
     expected = np.where(observed == 0, 0, observed.clip(1000, 11000))

@@ -156,13 +156,13 @@ class TestClouds:
         path = write(tmp_path / 'a.tif', np.zeros((9, 9), np.uint8), crs=None)
         with pytest.raises(SceneError, match='no coordinate reference system'):
             CloudReader(path, GRID)
-        with pytest.raises(SceneError, match=r'b\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"b\.tif': cannot be read"):
             CloudReader(tmp_path / 'b.tif', GRID)
-        with pytest.raises(SceneError, match=r'b\.gml: cannot be read'):
+        with pytest.raises(SceneError, match=r"b\.gml': cannot be read"):
             CloudReader(tmp_path / 'b.gml', GRID)
         path = tmp_path / 'c.gml'
         path.write_text(GML.format(outer='1 x', inner=''))
-        with pytest.raises(SceneError, match=r'c\.gml: has a corner that is none'):
+        with pytest.raises(SceneError, match=r"c\.gml': has a corner that is none"):
             CloudReader(path, GRID)
         source = CloudMask(f'/vsizip/{{{tmp_path}/a.tif}}/x.gml', 'gml')
         with pytest.raises(SceneError, match='cannot be read'):

@@ -116,7 +116,7 @@ class TestRead:
     def test_no_b10_and_no_offset(self, tmp_path):
         product = find_optical(write(tmp_path / 'a.tif', numbers(12)))
         with pytest.raises(
-            SceneError, match=r'a\.tif: has no B10.*Give `offset`: 1000'
+            SceneError, match=r"a\.tif': has no B10.*Give `offset`: 1000"
         ):
             OpticalReader(product)
 
@@ -127,12 +127,12 @@ class TestRead:
 
     def test_reflectances(self, tmp_path):
         array = (numbers() / 1e4).astype(np.float32)
-        with pytest.raises(SceneError, match=r'a\.tif: holds reflectances.*10000'):
+        with pytest.raises(SceneError, match=r"a\.tif': holds reflectances.*10000"):
             OpticalReader(find_optical(write(tmp_path / 'a.tif', array)))
 
     def test_missing_band(self, tmp_path):
         product = find_optical(write(tmp_path / 'a.tif', numbers(12)))
-        with pytest.raises(SceneError, match=r'a\.tif: has no B10\. Choose.*B8A'):
+        with pytest.raises(SceneError, match=r"a\.tif': has no B10\. Choose.*B8A"):
             OpticalReader(product, ['B10', 'B2'], offset=0)
         with pytest.raises(ValueError, match='B13'):
             OpticalReader(product, ['B13'], offset=0)
@@ -152,7 +152,7 @@ class TestRead:
         write(tmp_path / 'x_B02.tif', numbers(1))
         write(tmp_path / 'x_B05.tif', numbers(1, size), **options)
         product = find_optical(tmp_path)
-        with pytest.raises(SceneError, match=rf'x_B05\.tif: .*{message}'):
+        with pytest.raises(SceneError, match=rf"x_B05\.tif': .*{message}"):
             OpticalReader(product, offset=0)
         assert OpticalReader(product, ['B5'], offset=0).grid.width == size
 
@@ -177,11 +177,11 @@ class TestRead:
         reader = OpticalReader(find_optical(tmp_path), offset=0)
         path = tmp_path / 'x_B03.tif'
         path.write_bytes(path.read_bytes()[:3000])
-        with pytest.raises(SceneError, match=r'x_B03\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"x_B03\.tif': cannot be read"):
             reader.read(reader.grid.all)
         path.unlink()
         reader.close()
-        with pytest.raises(SceneError, match=r'x_B03\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"x_B03\.tif': cannot be read"):
             reader.read(reader.grid.all)
 
 

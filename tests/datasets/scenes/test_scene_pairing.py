@@ -81,7 +81,7 @@ class TestReadPairs:
         names = [pair.name for pair in read_pairs(path)]
         assert names == [f'{tmp_path.name}_a', 'sub_a']
         path = self.table(tmp_path, 's2,s1\na.tif,s1.tif\na.tif,s1.tif\n')
-        with pytest.raises(SceneError, match=r'pairs\.csv: 2 pairs have the name'):
+        with pytest.raises(SceneError, match=r"pairs\.csv': 2 pairs have the name"):
             read_pairs(path)
 
     @pytest.mark.parametrize(
@@ -96,18 +96,18 @@ class TestReadPairs:
             ('s2,s1\na.tif,s1.tif,b,c\n', 'row 2 has more fields'),
             (
                 's2,s1\na.tif,s1.tif\nb.tif,s1.tif\n',
-                r'row 3: s2 .*b\.tif does not exist',
+                r"row 3: s2 '.*b\.tif' does not exist",
             ),
             ('s2,s1,name\na.tif,s1.tif,x/y\n', "row 2: the name 'x/y'"),
             ('s2,s1,name\na.tif,s1.tif,..\n', r"row 2: the name '\.\.'"),
         ],
     )
     def test_faults(self, tmp_path, text, message):
-        with pytest.raises(SceneError, match=rf'pairs\.csv: {message}'):
+        with pytest.raises(SceneError, match=rf"pairs\.csv': {message}"):
             read_pairs(self.table(tmp_path, text))
 
     def test_no_table(self, tmp_path):
-        with pytest.raises(SceneError, match=r'no\.csv: cannot be read'):
+        with pytest.raises(SceneError, match=r"no\.csv': cannot be read"):
             read_pairs(tmp_path / 'no.csv')
 
 
@@ -165,7 +165,10 @@ class TestPairScenes:
         s2 = optical(tmp_path / 's2_20200610.tif')
         radar(tmp_path / 's1' / 's1_20200501.tif')
         radar(tmp_path / 's1' / 's1_20200629.tif')
-        message = r's2_20200610\.tif: is 19\.0 days from .*s1_20200629\.tif.*allows 15'
+        message = (
+            r"s2_20200610\.tif': is 19\.0 days from '.*s1_20200629\.tif', .*"
+            '`max_days=15` allows fewer'
+        )
         with pytest.raises(SceneError, match=message):
             pair_scenes(s2, tmp_path / 's1')
         assert pair_scenes(s2, tmp_path / 's1', 19)[0].s1.name == 's1_20200629.tif'
@@ -178,7 +181,9 @@ class TestPairScenes:
         only = radar(tmp_path / 's1' / 'a.tif')
         assert pair_scenes(s2, tmp_path / 's1', 0)[0].s1 == only
         radar(tmp_path / 's1' / 'b.tif')
-        with pytest.raises(SceneError, match=r'alike by .*a\.tif and .*b\.tif.*CSV'):
+        with pytest.raises(
+            SceneError, match=r"alike by '.*a\.tif' and '.*b\.tif'.*CSV"
+        ):
             pair_scenes(s2, tmp_path / 's1')
 
     def test_another_zone(self, tmp_path):
@@ -195,7 +200,7 @@ class TestPairScenes:
         s2, s1 = optical(tmp_path / 's2.tif'), radar(tmp_path / 's1.tif', **place)
         with pytest.raises(
             SceneError,
-            match=r's2\.tif: has Sentinel-1 nowhere: .*s1\.tif are at different',
+            match=r"s2\.tif': has Sentinel-1 nowhere: .*s1\.tif' are at different",
         ):
             pair_scenes(s2, s1)
 
@@ -211,9 +216,9 @@ class TestPairScenes:
         s2, s1 = optical(tmp_path / 's2.tif'), radar(tmp_path / 's1.tif')
         empty = tmp_path / 'empty'
         empty.mkdir()
-        with pytest.raises(SceneError, match='empty: holds no Sentinel-2'):
+        with pytest.raises(SceneError, match="empty': holds no Sentinel-2"):
             pair_scenes(empty, s1)
-        with pytest.raises(SceneError, match='empty: holds no Sentinel-1'):
+        with pytest.raises(SceneError, match="empty': holds no Sentinel-1"):
             pair_scenes(s2, empty)
         with pytest.raises(ValueError, match=r'`s1=\[\]`'):
             pair_scenes(s2, [])
@@ -228,7 +233,7 @@ class TestPairScenes:
         folder.mkdir(parents=True)
         (folder / 'manifest.safe').touch()
         for path in (tmp_path / 's1', folder):
-            with pytest.raises(SceneError, match=r'S1A\.SAFE: .*terrain-correct'):
+            with pytest.raises(SceneError, match=r"S1A\.SAFE': .*terrain-correct"):
                 pair_scenes(s2, path)
 
     def test_relative_paths_stay_relative(self, tmp_path, monkeypatch):

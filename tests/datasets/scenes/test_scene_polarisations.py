@@ -34,7 +34,7 @@ class TestFindRadar:
         path = write(
             tmp_path / 'a.tif', np.tile(decibels()[:1], (3, 1, 1)), labels=labels
         )
-        with pytest.raises(SceneError, match=r'a\.tif: has 3 bands.*one must be VV'):
+        with pytest.raises(SceneError, match=r"a\.tif': has 3 bands.*one must be VV"):
             find_radar(path)
 
     def test_other_polarisations(self, tmp_path):

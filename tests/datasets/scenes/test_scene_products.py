@@ -53,7 +53,7 @@ class TestFind:
 
     def test_other_numbers_need_descriptions(self, tmp_path):
         path = write(tmp_path / 'a.tif', numbers(4))
-        with pytest.raises(SceneError, match=r'a\.tif: has 4 bands.*descriptions'):
+        with pytest.raises(SceneError, match=r"a\.tif': has 4 bands.*descriptions"):
             find_optical(path)
 
     def test_a_band_described_twice(self, tmp_path):
@@ -130,7 +130,7 @@ class TestFind:
             find_optical(tmp_path)
 
     def test_nothing_there(self, tmp_path):
-        with pytest.raises(SceneError, match=r'no\.tif: does not exist'):
+        with pytest.raises(SceneError, match=r"no\.tif': does not exist"):
             find_optical(tmp_path / 'no.tif')
         with pytest.raises(SceneError, match='holds no band files'):
             find_optical(tmp_path)
@@ -140,10 +140,10 @@ class TestFind:
     def test_no_raster(self, tmp_path):
         path = tmp_path / 'a.tif'
         path.write_text('text')
-        with pytest.raises(SceneError, match=r'a\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"a\.tif': cannot be read"):
             find_optical(path)
 
     def test_band_file_of_several_bands(self, tmp_path):
         path = write(tmp_path / 'x_B02.tif', numbers(3))
-        with pytest.raises(SceneError, match=r'x_B02\.tif: has 3 bands; its name'):
+        with pytest.raises(SceneError, match=r"x_B02\.tif': has 3 bands; its name"):
             find_optical([path])

@@ -225,7 +225,7 @@ class TestRadarErrors:
     def test_digital_numbers(self, tmp_path):
         for dtype in (np.uint16, np.complex64):
             path = write(tmp_path / 'a.tif', np.ones((2, 60, 60), dtype))
-            with pytest.raises(SceneError, match=r'a\.tif: holds .*Calibrate'):
+            with pytest.raises(SceneError, match=r"a\.tif': holds .*Calibrate"):
                 RadarReader(path, GRID)
         path = write(tmp_path / 'b.tif', np.full((2, 60, 60), 180, np.float32))
         with pytest.raises(SceneError, match=r'median of 180.*Calibrate'):
@@ -257,14 +257,16 @@ class TestRadarErrors:
     def test_files_apart(self, tmp_path):
         write(tmp_path / 'a_vv.tif', decibels()[0])
         write(tmp_path / 'a_vh.tif', decibels()[1], from_origin(LEFT, TOP, 9, 9))
-        with pytest.raises(SceneError, match=r'a_vh\.tif: does not have the pixels of'):
+        with pytest.raises(
+            SceneError, match=r"a_vh\.tif': does not have the pixels of"
+        ):
             RadarReader(tmp_path, GRID)
 
     def test_damaged(self, tmp_path):
         path = write(tmp_path / 'a.tif', decibels(), compress='deflate')
         reader = RadarReader(path, GRID)
         path.write_bytes(path.read_bytes()[:4000])
-        with pytest.raises(SceneError, match=r'a\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"a\.tif': cannot be read"):
             reader.read(GRID.all)
 
     def test_windows_beyond_the_scene(self, tmp_path):

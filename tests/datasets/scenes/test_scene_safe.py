@@ -64,7 +64,7 @@ class TestSafe:
     def test_other_quantification(self, tmp_path):
         root, _ = write_safe(tmp_path, quantification=1000)
         with pytest.raises(
-            SceneError, match=r'MTD_MSIL1C\.xml: .*quantification value'
+            SceneError, match=r"MTD_MSIL1C\.xml': .*quantification value"
         ):
             find_optical(root)
 
@@ -84,7 +84,7 @@ class TestSafe:
     def test_no_product(self, tmp_path):
         root = tmp_path / 'x.SAFE'
         root.mkdir()
-        with pytest.raises(SceneError, match=r'x\.SAFE: has no MTD_MSIL1C'):
+        with pytest.raises(SceneError, match=r"x\.SAFE': has no MTD_MSIL1C"):
             find_optical(root)
         (root / 'MTD_MSIL1C.xml').write_text('<a/>')
         with pytest.raises(SceneError, match='holds 0 tiles'):
@@ -95,7 +95,7 @@ class TestSafe:
             find_optical(root)
         archive = tmp_path / 'x.zip'
         archive.write_bytes(b'no zip')
-        with pytest.raises(SceneError, match=r'x\.zip: cannot be read'):
+        with pytest.raises(SceneError, match=r"x\.zip': cannot be read"):
             find_optical(archive)
 
     def test_two_products_in_a_zip(self, tmp_path):

@@ -172,7 +172,7 @@ class TestPage:
     def test_input_gone(self, scene: Path, tmp_path: Path) -> None:
         (tmp_path / 'cloudy.tif').unlink()
         text = write_report(scene).read_text(encoding='utf-8')
-        assert 'cloudy.tif: is no longer there.' in text
+        assert 'cloudy.tif&#x27;: is no longer there.' in text
         assert 'slider"' not in text
         assert 'Before<' not in text
 
@@ -214,7 +214,7 @@ class TestPage:
 
     def test_truth_elsewhere(self, scene: Path, tmp_path: Path) -> None:
         truth = write(tmp_path / 'other.tif', image(), 0, x=0.0)
-        with pytest.raises(SceneError, match=r'other\.tif: has 96×80 pixels'):
+        with pytest.raises(SceneError, match=r"other\.tif': has 96×80 pixels"):
             write_report(scene, truth=truth)
 
 
@@ -226,7 +226,7 @@ class TestFolder:
 
     def test_item_is_not_json(self, scene: Path) -> None:
         (scene / 'S2_one.json').write_text('{')
-        with pytest.raises(SceneError, match=r'S2_one\.json: is not JSON'):
+        with pytest.raises(SceneError, match=r"S2_one\.json': is not JSON"):
             open_map(scene)
 
     def test_folder_renamed(self, scene: Path) -> None:
@@ -234,7 +234,7 @@ class TestFolder:
 
     def test_no_image(self, scene: Path) -> None:
         (scene / 'S2_one_image.tif').unlink()
-        with pytest.raises(SceneError, match=r"asset 'image'.*does not exist"):
+        with pytest.raises(SceneError, match=r'asset `image`.*does not exist'):
             open_map(scene)
 
     def test_no_red(self, scene: Path) -> None:
@@ -244,7 +244,7 @@ class TestFolder:
 
     def test_broken_asset(self, scene: Path) -> None:
         (scene / 'S2_one_change.tif').write_bytes(b'no raster')
-        with pytest.raises(SceneError, match=r'change\.tif: cannot be read'):
+        with pytest.raises(SceneError, match=r"change\.tif': cannot be read"):
             write_report(scene)
 
 

@@ -99,7 +99,7 @@ class Mosaic:
     def observed(self, scene: int, window: PixelBox) -> Never:
         """Raise: nothing tells what was observed."""
         raise ValueError(
-            'The layer "change" and `keep_clear` need the observed image: use '
+            'The layer `change` and `keep_clear` need the observed image: use '
             'SceneDataModule.'
         )
 

@@ -19,7 +19,7 @@ class SceneError(RuntimeError):
 
     Example:
         >>> str(SceneError('s1.tif', 'has one band; give VV and VH.'))
-        's1.tif: has one band; give VV and VH.'
+        "'s1.tif': has one band; give VV and VH."
     """
 
     def __init__(self, path: str | PathLike[str], fault: str) -> None:
@@ -29,7 +29,7 @@ class SceneError(RuntimeError):
 
     def __str__(self) -> str:
         """File and fault."""
-        return f'{self.path}: {self.fault}'
+        return f"'{self.path}': {self.fault}"
 
 
 @dataclass(frozen=True, slots=True)

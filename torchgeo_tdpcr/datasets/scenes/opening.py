@@ -60,11 +60,11 @@ def open_scene(
     radar.close()
     if cover < min_sar_cover or not cover:
         what = (
-            f'covers {cover:.0%} of {pair.s2}. Give a raster that covers more, or lower '
-            f'`min_sar_cover` (now {min_sar_cover:g}); what is not covered is missing '
+            f"covers {cover:.0%} of '{pair.s2}'. Give a raster that covers more, or lower "
+            f'`min_sar_cover={min_sar_cover:g}`; what is not covered is missing '
             'in the output then.'
             if cover
-            else f'does not cover any of {pair.s2}: they are at different places.'
+            else f"does not cover any of '{pair.s2}': they are at different places."
         )
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds

@@ -213,7 +213,7 @@ class OpticalReader:
 def _factor(path: str, own: Grid, grid: Grid) -> int:
     """How often a pixel of a band is repeated, checked to fall on the finest pixels."""
     a, b, c, d, e, f = grid.transform[:6]
-    factor = max(round(float(own.transform.a) / a), 1)
+    factor: int = max(round(own.transform.a / a), 1)
     # At the lower-right corner, so that pixels of a slightly different size show
     far = (own.width, own.height)
     place = np.array(own.transform[:6]).reshape(2, 3)

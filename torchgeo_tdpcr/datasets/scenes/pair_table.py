@@ -77,8 +77,8 @@ def _pair(
         if not path.exists():
             raise SceneError(
                 csv_path,
-                f'row {line}: {column} {path} does not exist. Paths are relative to the '
-                'table.',
+                f"row {line}: {column} '{path}' does not exist. Paths are relative to "
+                'the table.',
             )
         paths[column] = path
     name = texts.get('name') or product_name(paths['s2'])

@@ -119,8 +119,8 @@ def _choose(
         days, nearest = min(far, key=lambda item: item[0])
         raise SceneError(
             product.path,
-            f'is {days:.1f} days from {nearest.path}, the nearest Sentinel-1 '
-            f'raster of the place; `max_days` allows {max_days:g}.',
+            f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
+            f'raster of the place; `max_days={max_days:g}` allows fewer.',
         )
     measured: list[tuple[float, RadarProduct]] = []
     for part, (radar, rasters) in near:
@@ -131,7 +131,7 @@ def _choose(
         measured.append((reader.coverage(_POINTS), radar))
     best = max((cover for cover, _ in measured), default=0)
     if best == 0:
-        names = ', '.join(str(candidate.radar.path) for candidate in candidates[:3])
+        names = ', '.join(f"'{candidate.radar.path}'" for candidate in candidates[:3])
         more = ' …' if len(candidates) > 3 else ''
         raise SceneError(
             product.path,
@@ -144,8 +144,8 @@ def _choose(
     if len(equal) > 1:
         raise SceneError(
             product.path,
-            f'is covered alike by {equal[0].path} and {equal[1].path}, and their names '
-            'or its own tell no date. Say which to take in a CSV file of pairs.',
+            f"is covered alike by '{equal[0].path}' and '{equal[1].path}', and their "
+            'names or its own tell no date. Say which to take in a CSV file of pairs.',
         )
     return equal[0]
 

@@ -205,6 +205,6 @@ def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
     if grids[0] != grids[1]:
         raise SceneError(
             bands[1].path,
-            f'does not have the pixels of {bands[0].path}: place, CRS or size '
+            f"does not have the pixels of '{bands[0].path}': place, CRS or size "
             'differ. Give VV and VH of one product.',
         )

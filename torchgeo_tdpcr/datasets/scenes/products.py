@@ -157,7 +157,7 @@ def _finest(band: str, candidates: Sequence[str], rasters: RasterFiles) -> str:
     if isclose(sizes[0][0], sizes[1][0]):
         raise SceneError(
             sizes[0][1],
-            f'and {sizes[1][1]} both hold {band} with the same resolution. Keep one.',
+            f"and '{sizes[1][1]}' both hold {band} with the same resolution. Keep one.",
         )
     return sizes[0][1]
 

@@ -206,7 +206,7 @@ def read_safe(path: Path) -> SafeContents:
             'has no MTD_MSIL1C.xml or MTD_MSIL2A.xml, so it is no Sentinel-2 product.'
         )
         if metadata:
-            fault = f'holds {len(metadata)} products ({", ".join(metadata)}).'
+            fault = f'holds {len(metadata)} products: {metadata}.'
         raise SceneError(path, f'{fault} Give one product of level 1C or 2A.')
     top, _, name = metadata[0].rpartition('/')
     level = _METADATA.match(name)[1]  # type: ignore[index]

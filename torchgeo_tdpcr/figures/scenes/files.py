@@ -84,7 +84,9 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
     }
     if 'image' not in assets:
         href = entries.get('image', {}).get('href', '<name>_image.tif')
-        raise SceneError(path, f"its asset 'image', {href!r}, does not exist.")
+        raise SceneError(
+            path, f'its asset `image`, {href!r}, does not exist; map the scene again.'
+        )
     with reading(assets['image']), rasterio.open(assets['image']) as source:
         grid = Grid(source.crs, source.transform, source.width, source.height)
         stored = tuple(name or '' for name in source.descriptions)

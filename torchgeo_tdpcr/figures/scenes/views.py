@@ -86,7 +86,10 @@ def class_picture(scene: MappedScene, labels: NDArray[np.uint8]) -> Picture:
 def overview_labels(views: Views) -> NDArray[np.uint8]:
     """Read the land cover at a lower resolution."""
     array = read_overview(views.scene.assets['classes'], [1], views.shape, nearest=True)
-    return np.nan_to_num(array[0], nan=IGNORE_INDEX).astype(np.uint8)
+    labels: NDArray[np.uint8] = np.nan_to_num(array[0], nan=IGNORE_INDEX).astype(
+        np.uint8
+    )
+    return labels
 
 
 def change_picture(change: NDArray[np.float32]) -> tuple[Picture, float]:
