@@ -25,7 +25,9 @@ class SceneSource(Protocol):
     """A data module of scenes, each on a grid of its own.
 
     Its batches say where their windows lie: ``scene`` (its number), ``top`` (first row
-    of all windows), ``left`` (first column of each) and ``valid`` (B×H×W bool).
+    of all windows), ``left`` (first column of each) and ``valid`` (B×H×W bool). Its
+    loader has a length; else Lightning fetches a batch before the writer has said what
+    is done already.
     """
 
     @property
