@@ -26,6 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .jobs import LOG, Job
 from .options import DEFAULT_SCALE, Options
 from .plan import HERE
 from .planning import Plan, make_plan
@@ -143,6 +144,18 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def what_went_wrong(job: Job) -> str:
+    """Say in a line why a job has no result."""
+    about, log = f'{job.name}, seed {job.seed}', job.folder / LOG
+    missing = [other.name for other in job.needs.values() if not other.fitted.is_file()]
+    if missing:
+        return f'{about}: not run, for it needs {missing[0]}'
+    if not log.is_file():
+        return f'{about}: not run'
+    lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
+    return f"{about}: failed, see '{log}': {lines[-1] if lines else 'it is empty'}"
+
+
 def prepare(args: argparse.Namespace) -> Plan:
     """Plan, and refuse what would fail only after hours.
 
@@ -203,6 +216,9 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    for job in plan.jobs.values():
+        if job.result() is None:
+            print(what_went_wrong(job))
     # Not by Snakemake: what is there makes a table also where a run has failed
     from .report import write_table
 

@@ -16,6 +16,7 @@ from typing import Any
 from .plan import Run, Settings, read_yaml
 
 STARTED = 'started.json'
+LOG = 'log.txt'
 SETTINGS = 'settings.yaml'
 RESULT = 'result.json'
 
