@@ -2,7 +2,7 @@
 
 """How fast reading, the index and the model are, beside what the machine could do.
 
-    python experiments/benchmarks/run.py
+    python -m experiments.benchmarks
 
 It prints tables and writes them to `docs/results/benchmarks.md`. Leave the machine
 alone meanwhile; its two or more cores are what is measured.

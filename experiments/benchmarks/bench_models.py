@@ -2,7 +2,7 @@
 
 """Speed and memory of every registered model, beside what it costs on paper.
 
-    python experiments/benchmarks/bench_models.py
+    python -m experiments.benchmarks.bench_models
 
 It prints tables and writes them to `docs/results/speed.md`, and all figures to
 `docs/results/speed.json` after each case: started again, it goes on where it was stopped.
@@ -22,9 +22,11 @@ from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import list_models
 from torchgeo_tdpcr.models.costs import count_costs
 
+from ..markdown import table
+from ..studies.model_costs import classes_of
 from .bench_model import DTYPES
-from .model_case import OPTICAL, RADAR, SMALL, Case, classes_of, measure_apart
-from .timing import machine, table
+from .model_case import OPTICAL, RADAR, SMALL, Case, measure_apart
+from .timing import machine
 
 #: What the others are compared with.
 BASE = 'tdpcr'
@@ -246,7 +248,7 @@ def markdown(results: Results) -> str:
                 row += cells(results, model, dtype, batch)
             rows.append(row)
         title = 'One chip at a time' if batch == 1 else f'Batches of {batch} chips'
-        text += f'\n{title}:\n\n{table(header, rows)}'
+        text += f'\n{title}:\n\n{table(header, rows)}\n'
     return text
 
 

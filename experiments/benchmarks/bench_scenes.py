@@ -2,7 +2,7 @@
 
 """How fast scenes are mapped, how much of it is the model, and in how much memory.
 
-    python experiments/benchmarks/bench_scenes.py
+    python -m experiments.benchmarks.bench_scenes
 
 It maps synthetic scenes of 2,745², 5,490² and 10,980² pixels (a Sentinel-2 tile) with
 `tdpcr_small`, one with the full model, and two with one process and with two. It prints
@@ -30,7 +30,8 @@ from torchgeo_tdpcr import GeoTIFFWriter, SceneDataModule, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import write_text
 
-from .timing import machine, table
+from ..markdown import table
+from .timing import machine
 
 TILE = 10_980
 SIZES = (TILE // 4, TILE // 2, TILE)
@@ -39,6 +40,9 @@ SIZES = (TILE // 4, TILE // 2, TILE)
 UNIT = 1_098
 
 BATCH = 4
+
+#: By which this command starts itself, in which `__name__` is ``'__main__'``.
+MODULE = 'experiments.benchmarks.bench_scenes'
 
 
 def enlarge(source: Path, target: Path, size: int) -> None:
@@ -141,7 +145,8 @@ def run(
     csv = folder / 'pairs.csv'
     lines = [f'{s2},{s1},scene{i}' for i, (s2, s1) in enumerate(pairs)]
     csv.write_text('\n'.join(['s2,s1,name', *lines]) + '\n')
-    command = [sys.executable, __file__, '--measure', str(csv), '--out', str(folder)]
+    command = [sys.executable, '-m', MODULE]
+    command += ['--measure', str(csv), '--out', str(folder)]
     for name, value in arguments.items():
         command += [f'--{name}', str(value)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -232,7 +237,7 @@ def main() -> None:
         f'overlap by 64, batches of {BATCH}; input and output compressed; image and '
         'land cover. GiB is the peak of resident memory, libraries included (of the '
         'first process, where there are two). The bare model was timed in the same '
-        f'process, after the scene.\n\n{table(header, rows)}'
+        f'process, after the scene.\n\n{table(header, rows)}\n'
     )
     write_text(args.out, text)
     print(text)

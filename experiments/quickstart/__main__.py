@@ -2,7 +2,7 @@
 
 """The main job on synthetic data: make the set, train both phases, test, map a scene.
 
-    python experiments/quickstart/run.py
+    python -m experiments.quickstart
 
 It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `fit`, and
 `test` with the checkpoint of each phase; then a table and a contact sheet; then
@@ -13,8 +13,9 @@ image and the land cover of the scene as GeoTIFFs, with a report.
 
 import shutil
 import time
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,35 @@ from torchgeo_tdpcr.cli import main as tdpcr
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import replacing, write_text
 
+from ..markdown import cell, table
+
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
 SCENE_SIZE = 768
-COLUMNS = ('psnr', 'ssim', 'sam', 'pa', 'miou')
+
+
+class Column(NamedTuple):
+    """A column of the table.
+
+    Args:
+        metric: Name of the metric.
+        title: Its title, with the unit.
+        digits: Digits after the point.
+    """
+
+    metric: str
+    title: str
+    digits: int
+
+
+#: Four of the restored image, two of the land cover.
+COLUMNS = (
+    Column('psnr', 'PSNR (dB)', 2),
+    Column('psnr_cloudy', 'PSNR, cloudy pixels', 2),
+    Column('ssim', 'SSIM', 3),
+    Column('sam', 'SAM (°)', 2),
+    Column('pa', 'PA', 3),
+    Column('miou', 'mIoU', 3),
+)
 
 
 def test(config: str, name: str, checkpoint: Path) -> pd.Series:
@@ -49,7 +76,7 @@ def test(config: str, name: str, checkpoint: Path) -> pd.Series:
     return pd.read_csv(log).iloc[-1]
 
 
-def table(phase1: pd.Series, phase2: pd.Series) -> str:
+def results(phase1: pd.Series, phase2: pd.Series) -> str:
     """Write the table.
 
     Args:
@@ -59,31 +86,25 @@ def table(phase1: pd.Series, phase2: pd.Series) -> str:
     Returns:
         Markdown.
     """
-    rows = {
-        'cloudy input': [phase2[f'test_input_{m}'] for m in COLUMNS[:3]] + [None, None],
-        'commonest class': [None, None, None]
-        + [phase2[f'test_{m}_majority'] for m in COLUMNS[3:]],
-        'Phase 1': [phase1[f'test_{m}'] for m in COLUMNS[:3]] + [None, None],
-        'Phase 2': [phase2[f'test_{m}'] for m in COLUMNS],
+    restoration, mapping = COLUMNS[:4], COLUMNS[4:]
+    rows: dict[str, list[float | None]] = {
+        'cloudy input': [phase2[f'test_input_{c.metric}'] for c in restoration],
+        'commonest class': [
+            *([None] * len(restoration)),
+            *(phase2[f'test_{c.metric}_majority'] for c in mapping),
+        ],
+        'Phase 1': [phase1[f'test_{c.metric}'] for c in restoration],
+        'Phase 2': [phase2[f'test_{c.metric}'] for c in COLUMNS],
     }
-    lines = [
-        '| | PSNR (dB) | PSNR, cloudy pixels | SSIM | SAM (°) | PA | mIoU |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-    ]
-    cloudy = {
-        'cloudy input': phase2['test_input_psnr_cloudy'],
-        'Phase 1': phase1['test_psnr_cloudy'],
-        'Phase 2': phase2['test_psnr_cloudy'],
-    }
-    for name, values in rows.items():
-        values = [values[0], cloudy.get(name), *values[1:]]
-        digits = (2, 2, 3, 2, 3, 3)
-        cells = [
-            '–' if value is None else f'{value:.{n}f}'
-            for value, n in zip(values, digits, strict=True)
+    cells = [
+        [name]
+        + [
+            cell([value], column.digits)
+            for column, value in zip_longest(COLUMNS, values)
         ]
-        lines.append(f'| {name} | {" | ".join(cells)} |')
-    return '\n'.join(lines) + '\n'
+        for name, values in rows.items()
+    ]
+    return table(['', *(column.title for column in COLUMNS)], cells) + '\n'
 
 
 def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) -> None:
@@ -149,7 +170,7 @@ def main() -> None:
     phase1 = test(str(CONFIG), 'test-phase1', checkpoints[0])
     phase2 = test(str(CONFIG), 'test-phase2', checkpoints[1])
 
-    text = table(phase1, phase2)
+    text = results(phase1, phase2)
     write_text(out / 'table.md', text)
     sheet = out / 'contact_sheet.png'
     draw(checkpoints[1], settings['data']['init_args'], sheet)

@@ -2,7 +2,7 @@
 
 """Why land cover fails on restored images: which part of their error is to blame.
 
-    python experiments/tables/as_is.py runs/tables/synthetic-tiny
+    python -m experiments.studies.as_is runs/tables/synthetic-tiny
 
 The folder of runs has `lcs-clear` among them: the SegFormer of clear images, which maps
 the restored ones *as is*. Parts of the error of a restored image are put
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from torchgeo_tdpcr import RestorationMetrics, SegmentationMetrics, TDPCRTask
 
-from ..tables.cells import cell, table, write_page
-from .trained import Batch, Run, chips_of, find_runs, load_task, outputs_of
+from ..markdown import cell, table, write_page
+from .trained import Batch, TrainedRun, chips_of, find_runs, load_task, outputs_of
 
 #: Of the Gaussian between what is fine and what is not, in pixels.
 SIGMA = 2.0
@@ -112,12 +112,12 @@ def load_mapper(root: Path, seed: int) -> TDPCRTask:
     if not path.is_file():
         raise FileNotFoundError(
             f"'{path}' is missing: the land-cover model of clear images. Train it with "
-            f'`experiments/tables/run.py 2 --rows lcs-clear --seeds {seed}`.'
+            f'`python -m experiments.tables 2 --rows lcs-clear --seeds {seed}`.'
         )
-    return load_task(Run('lcs-clear', seed, path, {}))
+    return load_task(TrainedRun('lcs-clear', seed, path, {}))
 
 
-def measure(run: Run, mapper: TDPCRTask, chips: Batch) -> dict[str, float]:
+def measure(run: TrainedRun, mapper: TDPCRTask, chips: Batch) -> dict[str, float]:
     """Measure one run.
 
     Args:

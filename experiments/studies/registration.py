@@ -2,7 +2,7 @@
 
 """How much a shift between SAR and optical images costs.
 
-    python experiments/tables/registration.py RUNS [--runs cr-tdpcr cr-dsen2cr ...]
+    python -m experiments.studies.registration RUNS [--runs cr-tdpcr cr-dsen2cr ...]
 
 RUNS is a folder of runs of the tables. Both images are cut to the middle of the chip, SAR
 a few pixels further to one side: no pixel is made up at the edges, and all shifts are
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from torchgeo_tdpcr import RestorationMetrics, SegmentationMetrics, TDPCRTask
 
-from ..tables.cells import cell, table, write_page
+from ..markdown import cell, table, write_page
 from .trained import Batch, chips_of, find_runs, load_task, outputs_of
 
 #: Rows down and columns to the right.

@@ -13,7 +13,7 @@ import pandas as pd
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.models import count_costs
 
-from .cells import table as markdown
+from ..markdown import table as markdown
 from .execute import Job
 from .order import order_in_words
 from .rows import Column, Figures, Row, Table, figures, metrics_of
