@@ -117,7 +117,9 @@ def run(root: Path, options: Options) -> str:
     best = np.minimum(times['tuned numpy'], times['tuned gdal'])
     count = len(dataset)
 
-    def row(title: str, took: np.ndarray, workers: int = 1, aim: bool = False) -> list[str]:
+    def row(
+        title: str, took: np.ndarray, workers: int = 1, aim: bool = False
+    ) -> list[str]:
         ratio = median(base / took) / workers
         return [
             title,

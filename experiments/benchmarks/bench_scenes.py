@@ -81,10 +81,12 @@ def measure(args: argparse.Namespace) -> None:
     inside = 0.0
     step = task.predict_step
 
-    def timed(*batch: Any) -> Any:
+    def timed(
+        batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Any]:
         nonlocal inside
         start = time.perf_counter()
-        outputs = step(*batch)
+        outputs = step(batch, batch_idx, dataloader_idx)
         if task.device.type == 'cuda':
             torch.cuda.synchronize()
         inside += time.perf_counter() - start

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -180,7 +181,11 @@ def measure_apart(
         What :func:`measure` returns, or ``cause``: why there is no figure.
     """
     servers = 'forkserver' in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('forkserver' if servers else 'spawn')
+    context: ForkServerContext | SpawnContext = (
+        multiprocessing.get_context('forkserver')
+        if servers
+        else multiprocessing.get_context('spawn')
+    )
     if servers:
         context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)

@@ -61,7 +61,8 @@ def blur(x: Tensor) -> Tensor:
 def components(clear: Tensor) -> Tensor:
     """Principal components of the spectra, C×C, one a column, largest first."""
     spectra = blur(clear).transpose(0, 1).flatten(1)
-    return torch.linalg.eigh(torch.cov(spectra)).eigenvectors.flip(1)
+    vectors: Tensor = torch.linalg.eigh(torch.cov(spectra)).eigenvectors
+    return vectors.flip(1)
 
 
 def matched(x: Tensor, clear: Tensor, dims: Sequence[int]) -> Tensor:
@@ -88,8 +89,8 @@ def map_score(task: TDPCRTask, x: Tensor, chips: Batch, part: str = '') -> float
     metrics = SegmentationMetrics(task.hparams['num_classes'])
     with torch.inference_mode():
         for image, sar, mask, cloud in zip(
-            *(x.clamp(0, 1).split(4), chips['image_sar'].split(4)),
-            *(chips['mask'].split(4), chips['mask_cloud'].split(4)),
+            *(torch.split(part, 4) for part in (x.clamp(0, 1), chips['image_sar'])),
+            *(torch.split(chips[key], 4) for key in ('mask', 'mask_cloud')),
             strict=True,
         ):
             metrics.update(task(image, sar)['logits'], mask, cloud)
@@ -98,7 +99,7 @@ def map_score(task: TDPCRTask, x: Tensor, chips: Batch, part: str = '') -> float
 
 def restored(task: TDPCRTask, image: Tensor, sar: Tensor) -> Tensor:
     """What a task restores, a few chips at a time."""
-    pairs = zip(image.split(4), sar.split(4), strict=True)
+    pairs = zip(torch.split(image, 4), torch.split(sar, 4), strict=True)
     return torch.cat([outputs_of(task, *pair)['reconstruction'] for pair in pairs])
 
 
