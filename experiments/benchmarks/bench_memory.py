@@ -69,13 +69,15 @@ def measure(case: str, keep: bool) -> None:
     print(json.dumps([float(np.median(times[2:])), peak]))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description='Measure what kept memory brings.')
+    parser = argparse.ArgumentParser(
+        prog=f'python -m {MODULE}', description='Measure what kept memory brings.'
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results/memory.md'))
     parser.add_argument('--case', help=argparse.SUPPRESS)
     parser.add_argument('--keep', type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.case:
         measure(args.case, bool(args.keep))
         return

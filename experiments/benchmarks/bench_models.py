@@ -42,7 +42,10 @@ Results = dict[str, Any]
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Measure how fast the models are.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.benchmarks.bench_models',
+        description='Measure how fast the models are.',
+    )
     parser.add_argument(
         '--device',
         choices=('cpu', 'cuda'),
@@ -69,7 +72,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--quick', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.out.suffix == '.json':
-        parser.error('--out: name the Markdown file; the JSON is written beside it')
+        parser.error(
+            f'`--out {args.out}`: name the Markdown file; the JSON is written beside it.'
+        )
     return args
 
 
@@ -107,21 +112,21 @@ def load(path: Path, wanted: dict[str, Any], again: bool) -> Results:
         known = kept['settings']
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise SystemExit(
-            f'{path} holds no figures of this command ({error!r}). Move it away, or give '
-            'another --out.'
+            f"'{path}' holds no figures of this command ({error!r}). Move it away, or "
+            'give another `--out`.'
         ) from error
     if known == wanted:
         return kept
     if again:
         return fresh
     other = [
-        f'{k} {known.get(k)!r}, now {v!r}'
+        f'`{k}={known.get(k)!r}`, now `{v!r}`'
         for k, v in wanted.items()
         if known.get(k) != v
     ]
     raise SystemExit(
-        f'{path} holds figures of another machine or setting: {"; ".join(other)}. Give '
-        'another --out, or --again to drop them.'
+        f"'{path}' holds figures of another machine or setting: {'; '.join(other)}. Give "
+        'another `--out`, or `--again` to drop them.'
     )
 
 

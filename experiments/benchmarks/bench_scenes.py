@@ -156,7 +156,7 @@ def run(
         if line.startswith('RESULT '):
             result: dict[str, float] = json.loads(line.removeprefix('RESULT '))
             return result
-    raise RuntimeError(f'{" ".join(command)} failed:\n{done.stderr[-3000:]}')
+    raise RuntimeError(f'`{" ".join(command)}` failed:\n{done.stderr[-3000:]}')
 
 
 def row(name: str, size: int, number: int, result: dict[str, float]) -> list[str]:
@@ -172,9 +172,11 @@ def row(name: str, size: int, number: int, result: dict[str, float]) -> list[str
     ]
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Measure how fast scenes are mapped.')
+    parser = argparse.ArgumentParser(
+        prog=f'python -m {MODULE}', description='Measure how fast scenes are mapped.'
+    )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help='default: %(default)s')
     parser.add_argument(
@@ -191,12 +193,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--model', default='tdpcr_small', help=argparse.SUPPRESS)
     parser.add_argument('--precision', default='32-true', help=argparse.SUPPRESS)
     parser.add_argument('--processes', type=int, default=1, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write."""
-    args = arguments()
+    args = arguments(argv)
     if args.measure:
         measure(args)
         return

@@ -11,6 +11,7 @@ It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `f
 image and the land cover of the scene as GeoTIFFs, with a report.
 """
 
+import argparse
 import shutil
 import time
 from itertools import zip_longest
@@ -145,17 +146,21 @@ def map_scene(checkpoint: Path, out: Path) -> Path:
     layers = ['--layers', 'image', 'classes', 'prompt', 'change']
     mask = ['--cloud-mask', str(scene.clouds), '--keep-clear']
     if tdpcr(['map', *files, *options, *layers, *mask, '--accelerator', 'cpu']):
-        raise RuntimeError(f'{scene.s2} could not be mapped; see above.')
+        raise RuntimeError(f"'{scene.s2}' could not be mapped; see above.")
     folder = out / 'maps' / 'scene_s2'
     for name in ('report.html', 'report.png'):
         report = ['--truth', str(scene.clear), '--output', str(folder / name)]
         if tdpcr(['report', str(folder), *report]):
-            raise RuntimeError(f'{folder} could not be reported on; see above.')
+            raise RuntimeError(f"'{folder}' could not be reported on; see above.")
     return folder
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run the main job in the current folder."""
+    argparse.ArgumentParser(
+        prog='python -m experiments.quickstart',
+        description=(__doc__ or '').splitlines()[0],
+    ).parse_args(argv)
     start = time.perf_counter()
     settings = yaml.safe_load(CONFIG.read_text())
     out = Path(settings['trainer']['logger']['init_args']['save_dir'])

@@ -214,13 +214,15 @@ def land_cover(samples: Path, out: Path, checkpoint: Path) -> str:
     return table(['', 'PSNR', 'PSNR, cloudy', 'PA', 'PA, cloudy', 'mIoU'], rows)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run everything and write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.real', description=(__doc__ or '').splitlines()[0]
+    )
     parser.add_argument('--samples', type=Path, required=True)
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--docs', type=Path, default=Path('docs'))
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     # Paths in messages are shortened by this folder.
     options.samples = options.samples.resolve()
     out = Path(tempfile.mkdtemp())

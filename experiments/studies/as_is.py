@@ -168,7 +168,10 @@ def measure(run: TrainedRun, mapper: TDPCRTask, chips: Batch) -> dict[str, float
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure the runs, print the table and write it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.as_is',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     names = ['cr-hpncr', 'cr-emrdm', 'cr-dsen2cr', 'cr-uncrtaints']

@@ -19,12 +19,15 @@ from torchgeo_tdpcr.files import write_text
 from ..markdown import table
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.leakage',
+        description=(__doc__ or '').splitlines()[0],
+    )
     parser.add_argument('--root', type=Path, required=True)
     parser.add_argument('--out', type=Path, default=Path('docs/results/leakage.md'))
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     header = ['split by', 'train', 'validation', 'test']
     header.append('test area that lies in training')
     rows = []

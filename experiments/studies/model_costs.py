@@ -55,11 +55,14 @@ def row(name: str) -> list[str]:
     ]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Count, print and write."""
-    parser = argparse.ArgumentParser(description='Count parameters and multiply-adds.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.model_costs',
+        description='Count parameters and multiply-adds.',
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results/models.md'))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = [row(name) for name in list_models()]
     header = [
         'Model',

@@ -56,8 +56,8 @@ def middle(x: Tensor, margin: int, dy: int = 0, dx: int = 0) -> Tensor:
     height, width = x.shape[-2:]
     if min(height, width) <= 2 * margin or max(abs(dy), abs(dx)) > margin:
         raise ValueError(
-            f'A margin of {margin} pixels does not go with a shift of {dy}, {dx} and '
-            f'images of {height}×{width}. Choose smaller shifts.'
+            f'`margin={margin}` does not go with `dy={dy}`, `dx={dx}` and images of '
+            f'{height}×{width} pixels. Choose smaller shifts.'
         )
     rows = slice(margin - dy, height - margin - dy)
     columns = slice(margin - dx, width - margin - dx)
@@ -169,7 +169,10 @@ def page(groups: dict[str, list[Any]], margin: int, chips: int) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Measure all runs, and write the page and the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.registration',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     add(
@@ -189,9 +192,8 @@ def main(argv: list[str] | None = None) -> None:
     add('--out', type=Path, default=Path('docs/results/registration.md'))
     options = parser.parse_args(argv)
     if min(options.shifts) < 0:
-        parser.error(
-            f'--shifts {options.shifts}: give 0 or more; directions have signs'
-        )
+        given = ' '.join(map(str, options.shifts))
+        parser.error(f'`--shifts {given}`: give 0 or more; directions have signs.')
     turns = [options.directions]
     if options.every:
         turns = [[direction] for direction in options.directions]

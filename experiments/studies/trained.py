@@ -101,8 +101,8 @@ def find_runs(root: Path, names: Sequence[str] = ()) -> list[TrainedRun]:
     known = {run.name for run in runs}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"'{root}' has no runs {unknown} that remove clouds; choose of "
-            f'{sorted(known)}.'
+            f"'{root}' has no runs `{' '.join(unknown)}` that remove clouds; choose of "
+            f'`{" ".join(sorted(known))}`.'
         )
     order = list(names) or sorted(known)
     return sorted(

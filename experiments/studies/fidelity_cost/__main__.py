@@ -20,7 +20,10 @@ from .rows import read_json
 
 def main(argv: list[str] | None = None) -> None:
     """Read, draw and write."""
-    parser = argparse.ArgumentParser(description='Draw fidelity against cost.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.fidelity_cost',
+        description='Draw fidelity against cost.',
+    )
     parser.add_argument('table', type=Path, help='JSON file of the table builder')
     parser.add_argument(
         '--out',

@@ -25,7 +25,10 @@ from .page import page
 
 def main(argv: list[str] | None = None) -> None:
     """Measure all runs, and write the page, the figures and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.prompt',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     add(
@@ -64,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     if not groups['test']:
         raise SystemExit(
             f"'{options.root}' has no run whose model has a prompt or prompt-guided "
-            'fusion. Train tdpcr.'
+            'fusion. Train `tdpcr`.'
         )
     text = f'## Test chips\n\n{page(groups["test"])}\n'
     if groups['samples']:

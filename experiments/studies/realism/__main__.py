@@ -25,16 +25,19 @@ from .comparison import compare
 from .figure import draw
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Read both, print the table, draw the figure."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.realism',
+        description=(__doc__ or '').splitlines()[0],
+    )
     parser.add_argument('--samples', type=Path, required=True, help='real samples')
     parser.add_argument('--out', type=Path, required=True, help='figure to write')
     parser.add_argument('--table', type=Path, help='Markdown file for the table')
     parser.add_argument('--synthetic', type=Path, help='root of a synthetic data set')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if not (args.samples / 'sen12mscr_pairs').is_dir():
-        parser.error(f"`--samples`: '{args.samples}' has no folder 'sen12mscr_pairs'")
+        parser.error(f"`--samples`: '{args.samples}' has no folder 'sen12mscr_pairs'.")
     warnings.simplefilter('ignore', NotGeoreferencedWarning)
     real = read_real(args.samples)
     if args.synthetic:
