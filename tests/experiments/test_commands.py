@@ -24,7 +24,7 @@ TEXTS = {path: path.read_text(encoding='utf-8') for path in FILES}
 NAMED = {
     name
     for text in TEXTS.values()
-    for name in re.findall(r'python -m (experiments(?:\.\w+)+)', text)
+    for name in re.findall(r'python -m (experiments(?:\.[a-z_]+)+)', text)
 }
 
 
