@@ -152,14 +152,6 @@ def test_interventions() -> None:
         )
 
 
-def test_cells() -> None:
-    assert markdown.cell([1.0, 2.0, 3.0]) == '2.00 ± 1.00'
-    assert markdown.cell([1.26, None], 1) == '1.3'
-    assert markdown.cell([None]) == '–'
-    text = markdown.table(['run', 'PSNR'], [['a', '1']])
-    assert text.splitlines() == ['| run | PSNR |', '| --- | ---: |', '| a | 1 |']
-
-
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) -> Path:
     """Two seeds of one run; one that has no prompt, no fusion, no cloud removal each."""
