@@ -14,9 +14,8 @@ image and the land cover of the scene as GeoTIFFs, with a report.
 import argparse
 import shutil
 import time
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,29 +33,14 @@ from ..markdown import cell, table
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
 SCENE_SIZE = 768
 
-
-class Column(NamedTuple):
-    """A column of the table.
-
-    Args:
-        metric: Name of the metric.
-        title: Its title, with the unit.
-        digits: Digits after the point.
-    """
-
-    metric: str
-    title: str
-    digits: int
-
-
-#: Four of the restored image, two of the land cover.
+#: What is measured: metric, title, digits; four of the restored image, two of the map.
 COLUMNS = (
-    Column('psnr', 'PSNR (dB)', 2),
-    Column('psnr_cloudy', 'PSNR, cloudy pixels', 2),
-    Column('ssim', 'SSIM', 3),
-    Column('sam', 'SAM (°)', 2),
-    Column('pa', 'PA', 3),
-    Column('miou', 'mIoU', 3),
+    ('psnr', 'PSNR (dB)', 2),
+    ('psnr_cloudy', 'PSNR, cloudy pixels', 2),
+    ('ssim', 'SSIM', 3),
+    ('sam', 'SAM (°)', 2),
+    ('pa', 'PA', 3),
+    ('miou', 'mIoU', 3),
 )
 
 
@@ -87,25 +71,19 @@ def results(phase1: pd.Series, phase2: pd.Series) -> str:
     Returns:
         Markdown.
     """
-    restoration, mapping = COLUMNS[:4], COLUMNS[4:]
-    rows: dict[str, list[float | None]] = {
-        'cloudy input': [phase2[f'test_input_{c.metric}'] for c in restoration],
-        'commonest class': [
-            *([None] * len(restoration)),
-            *(phase2[f'test_{c.metric}_majority'] for c in mapping),
-        ],
-        'Phase 1': [phase1[f'test_{c.metric}'] for c in restoration],
-        'Phase 2': [phase2[f'test_{c.metric}'] for c in COLUMNS],
+    keys = [key for key, _, _ in COLUMNS]
+    restoration, mapping = keys[:4], keys[4:]
+    rows = {
+        'cloudy input': {key: phase2[f'test_input_{key}'] for key in restoration},
+        'commonest class': {key: phase2[f'test_{key}_majority'] for key in mapping},
+        'Phase 1': {key: phase1[f'test_{key}'] for key in restoration},
+        'Phase 2': {key: phase2[f'test_{key}'] for key in keys},
     }
     cells = [
-        [name]
-        + [
-            cell([value], column.digits)
-            for column, value in zip_longest(COLUMNS, values)
-        ]
-        for name, values in rows.items()
+        [name, *(cell([found.get(key)], digits) for key, _, digits in COLUMNS)]
+        for name, found in rows.items()
     ]
-    return table(['', *(column.title for column in COLUMNS)], cells) + '\n'
+    return table(['', *(title for _, title, _ in COLUMNS)], cells) + '\n'
 
 
 def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) -> None:
