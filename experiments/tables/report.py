@@ -12,7 +12,7 @@ import pandas as pd
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.models import count_costs
 
-from .cells import table as markdown
+from ..markdown import table as markdown
 from .jobs import Job
 from .options import Options
 from .order import order_in_words
