@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from torchgeo_tdpcr.models.baselines.segformer_blocks import MixTransformer
+from torchgeo_tdpcr.models.baselines.mix_transformer import MixTransformer
 from torchgeo_tdpcr.models.recipes import Losses
 
 Pair = tuple[Tensor, Tensor]

@@ -25,12 +25,12 @@ from model_checks import (
 from torchgeo_tdpcr.models.baselines.cloudseg import (
     RECIPE,
     CloudSeg,
+    CloudSegFusion,
     CloudSegLosses,
     charbonnier,
     distillation,
 )
-from torchgeo_tdpcr.models.baselines.cloudseg_blocks import CloudSegFusion
-from torchgeo_tdpcr.models.baselines.segformer_blocks import MixTransformer
+from torchgeo_tdpcr.models.baselines.mix_transformer import MixTransformer
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}

@@ -21,8 +21,9 @@ from model_checks import (
     wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.baselines.glfcr import GLFCR, RECIPE
-from torchgeo_tdpcr.models.baselines.glfcr_blocks import (
+from torchgeo_tdpcr.models.baselines.glfcr import (
+    GLFCR,
+    RECIPE,
     GuidedAttention,
     LocalFusion,
     dynamic_filter,

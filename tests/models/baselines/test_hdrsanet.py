@@ -22,8 +22,9 @@ from model_checks import (
 )
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from torchgeo_tdpcr.models.baselines.hdrsanet import RECIPE, HDRSANet
-from torchgeo_tdpcr.models.baselines.hdrsanet_blocks import (
+from torchgeo_tdpcr.models.baselines.hdrsanet import (
+    RECIPE,
+    HDRSANet,
     OmniDynamicConv,
     SparseGlobalAttention,
 )

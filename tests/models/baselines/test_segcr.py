@@ -21,9 +21,10 @@ from model_checks import (
     wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.baselines.segcr import RECIPE, SegCR
-from torchgeo_tdpcr.models.baselines.segcr_blocks import (
+from torchgeo_tdpcr.models.baselines.segcr import (
+    RECIPE,
     CloudImpact,
+    SegCR,
     TargetedFusion,
     frequency_split,
 )

@@ -93,7 +93,7 @@ def test_loss_is_the_mean_over_labelled_pixels() -> None:
     assert losses['loss'].item() == pytest.approx(expected, rel=1e-4)
     assert losses['loss'] == losses['loss_seg']
     del batch['mask']
-    with pytest.raises(KeyError, match="SegFormer needs 'mask'"):
+    with pytest.raises(KeyError, match='SegFormer needs `mask`'):
         RECIPE.losses(model, batch)
 
 

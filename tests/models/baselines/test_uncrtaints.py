@@ -140,7 +140,7 @@ def test_variance_is_bounded_below_in_the_loss() -> None:
 
 def test_losses_need_a_variance_and_a_truth_of_the_same_shape() -> None:
     batch = batch_of()
-    with pytest.raises(KeyError, match=r"no 'variance' among .*uncrtaints"):
+    with pytest.raises(KeyError, match=r'no `variance`, only .*uncrtaints'):
         RECIPE.losses(DSen2CR(channels=4, num_blocks=1), batch)
     batch['image_clear'] = batch['image_clear'][:, :12]
     with pytest.raises(ValueError, match='differs from target'):
