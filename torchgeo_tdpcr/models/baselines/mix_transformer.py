@@ -61,7 +61,7 @@ def check_arguments(model: str, encoder: str, num_classes: int | None) -> int:
     if num_classes is None or num_classes < 1:
         raise ValueError(
             f'`num_classes={num_classes}`: {model} maps land cover and needs the number '
-            'of classes, for example num_classes=7.'
+            'of classes, for example `num_classes=7`.'
         )
     return num_classes
 
