@@ -2,15 +2,9 @@
 
 """Data modules."""
 
-from .chips import ChipDataModule, OSFCRDataModule, SEN12MSCRDataModule
-from .scenes import SceneDataModule
-from .siblings import M3MCRDataModule, WHUOPTSARDataModule
-
-__all__ = (
-    'ChipDataModule',
-    'M3MCRDataModule',
-    'OSFCRDataModule',
-    'SEN12MSCRDataModule',
-    'SceneDataModule',
-    'WHUOPTSARDataModule',
-)
+from .chips import ChipDataModule as ChipDataModule
+from .chips import OSFCRDataModule as OSFCRDataModule
+from .chips import SEN12MSCRDataModule as SEN12MSCRDataModule
+from .scenes import SceneDataModule as SceneDataModule
+from .siblings import M3MCRDataModule as M3MCRDataModule
+from .siblings import WHUOPTSARDataModule as WHUOPTSARDataModule

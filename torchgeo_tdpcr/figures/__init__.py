@@ -2,15 +2,8 @@
 
 """Figures: the comparisons of the paper on any data, and reports of mapped scenes."""
 
-from .land_cover import plot_land_cover
-from .prompts import plot_prompts
-from .restoration import plot_restoration
-from .scene_report import plot_scene, write_report
-
-__all__ = (
-    'plot_land_cover',
-    'plot_prompts',
-    'plot_restoration',
-    'plot_scene',
-    'write_report',
-)
+from .land_cover import plot_land_cover as plot_land_cover
+from .prompts import plot_prompts as plot_prompts
+from .restoration import plot_restoration as plot_restoration
+from .scene_report import plot_scene as plot_scene
+from .scene_report import write_report as write_report

@@ -2,7 +2,5 @@
 
 """Predictions as Cloud-Optimised GeoTIFFs."""
 
-from .summary import ScenesFailed
-from .writer import GeoTIFFWriter
-
-__all__ = ('GeoTIFFWriter', 'ScenesFailed')
+from .summary import ScenesFailed as ScenesFailed
+from .writer import GeoTIFFWriter as GeoTIFFWriter
