@@ -18,7 +18,7 @@ from rasterio.transform import from_origin
 
 from torchgeo_tdpcr.datasets import OSFCR
 from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME, load_table
-from torchgeo_tdpcr.datasets.chips.layout import COVERS, OSFCRLayout
+from torchgeo_tdpcr.datasets.osfcr import COVERS, OSFCRLayout
 
 from ..markdown import table
 from .timing import Options, median, take_turns, verdict

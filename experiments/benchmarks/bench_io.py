@@ -19,7 +19,7 @@ from torchgeo.datasets.utils import stack_samples
 
 from torchgeo_tdpcr.datamodules import OSFCRDataModule
 from torchgeo_tdpcr.datasets import OSFCR, SyntheticOSFCR
-from torchgeo_tdpcr.datasets.chips.reading import GDAL_SETTINGS
+from torchgeo_tdpcr.datasets.gdal import CHIP_SETTINGS
 from torchgeo_tdpcr.samplers import ChipSampler
 
 from ..markdown import table
@@ -94,7 +94,7 @@ def run(root: Path, options: Options) -> str:
         assert seen == len(dataset)
 
     def tuned(convert: str) -> None:
-        with rasterio.Env(**GDAL_SETTINGS):
+        with rasterio.Env(**CHIP_SETTINGS):
             plain(dataset, convert)
 
     here, away = loader(0), loader(2)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torchgeo_tdpcr import OSFCR
 from torchgeo_tdpcr.datasets import overlap_area
-from torchgeo_tdpcr.datasets.chips.splits import SPLITS
+from torchgeo_tdpcr.datasets.osfcr import SPLITS
 from torchgeo_tdpcr.files import write_text
 
 from ..markdown import table

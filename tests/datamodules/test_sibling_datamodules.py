@@ -12,8 +12,8 @@ from sibling_files import OPTICAL, write_m3mcr, write_scene
 from torchgeo.main import main
 
 from torchgeo_tdpcr import M3MCRDataModule, WHUOPTSARDataModule
-from torchgeo_tdpcr.datasets.chips.siblings import held_out
-from torchgeo_tdpcr.datasets.whu_opt_sar_scenes import TEST_SCENES, TRAIN_SCENES
+from torchgeo_tdpcr.datasets.chips.splits import held_out
+from torchgeo_tdpcr.datasets.whu_opt_sar.scenes import TEST_SCENES, TRAIN_SCENES
 
 
 @pytest.fixture(scope='module')

@@ -26,7 +26,8 @@ from sibling_files import (
 from torchgeo.datasets import DatasetNotFoundError, stack_samples
 
 from torchgeo_tdpcr import M3MCR
-from torchgeo_tdpcr.datasets import ChipQuery, CorruptChipError, index
+from torchgeo_tdpcr.datasets import ChipQuery, CorruptChipError
+from torchgeo_tdpcr.datasets.chips import index
 from torchgeo_tdpcr.samplers import ChipSampler
 
 CLASSES = {10: 0, 20: 1, 30: 1, 40: 2, 50: 3, 60: 4, 80: 5, 90: 5}
@@ -250,9 +251,9 @@ def test_nothing_found(tmp_path: Path) -> None:
 def test_missing_layers(root: Path) -> None:
     gone = m3mcr_path(root, 'S1', 'train', 'fall', 1, 2)
     gone.unlink()
-    with pytest.warns(UserWarning, match=r"1 of 13 .*fall_1_p_2.*no 'S1'"):
+    with pytest.warns(UserWarning, match=r"1 of 13 .*fall_1_p_2.*no twin in 'S1'"):
         assert len(M3MCR(root)) == 12
-    with pytest.raises(CorruptChipError, match="no 'S1'"):
+    with pytest.raises(CorruptChipError, match="no twin in 'S1'"):
         M3MCR(root, missing='error')
     assert len(M3MCR(root, layers=['planet_cloudy', 'landcover'])) == 13
     m3mcr_path(root, 'planet_cloudy', 'test', 'summer', 33, 1).write_bytes(b'')

@@ -18,7 +18,7 @@ from torchgeo.datasets import DatasetNotFoundError, stack_samples
 
 from torchgeo_tdpcr import WHUOPTSAR
 from torchgeo_tdpcr.datasets import CorruptChipError
-from torchgeo_tdpcr.datasets.whu_opt_sar_scenes import (
+from torchgeo_tdpcr.datasets.whu_opt_sar.scenes import (
     TEST_SCENES,
     TRAIN_SCENES,
     sheet_bounds,

@@ -19,7 +19,8 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from torchgeo_tdpcr.commands import report as command
-from torchgeo_tdpcr.datasets.scenes.common import SceneError, SceneGrid
+from torchgeo_tdpcr.datasets.grids import Grid
+from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
 from torchgeo_tdpcr.datasets.scenes.products import find_optical
 from torchgeo_tdpcr.figures import plot_scene, write_report
@@ -272,9 +273,9 @@ def test_confidence_of_another_size(scene: Path) -> None:
 
 
 def test_no_area_in_degrees() -> None:
-    degrees = SceneGrid(CRS.from_epsg(4326), from_origin(0, 0, 1e-4, 1e-4), 9, 9)
+    degrees = Grid(CRS.from_epsg(4326), from_origin(0, 0, 1e-4, 1e-4), 9, 9)
     assert pixel_hectares(degrees) is None
-    feet = SceneGrid(CRS.from_epsg(2263), from_origin(0, 0, 100, 100), 9, 9)
+    feet = Grid(CRS.from_epsg(2263), from_origin(0, 0, 100, 100), 9, 9)
     assert pixel_hectares(feet) == pytest.approx(0.0929, rel=1e-3)
 
 
@@ -301,7 +302,7 @@ def test_pixels_without_data_do_not_count(scene: Path, tmp_path: Path) -> None:
 
 
 class TestChanges:
-    grid = SceneGrid(UTM, from_origin(0, 0, 10, 10), 4000, 2000)
+    grid = Grid(UTM, from_origin(0, 0, 10, 10), 4000, 2000)
 
     def test_largest_first_and_apart(self) -> None:
         change = np.full((100, 200), np.nan, np.float32)

@@ -22,16 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the index of a data set and count its chips."""
     from ..datasets.chips.index import load_table
-    from ..datasets.chips.layout import OSFCRLayout, SEN12MSCRLayout, find_root
+    from ..datasets.chips.layout import find_layout
 
-    for layout in (OSFCRLayout(), SEN12MSCRLayout()):
-        if (root := find_root(layout, args.root)) is not None:
-            break
-    else:
-        raise FileNotFoundError(
-            f"'{args.root}' holds no data set. Looked for {OSFCRLayout.looked_for}; or "
-            f'for {SEN12MSCRLayout.looked_for}.'
-        )
+    layout, root = find_layout(args.root)
     table = load_table(
         layout, root, workers=args.workers, progress=not args.no_progress
     )

@@ -3,8 +3,8 @@
 """Data modules."""
 
 from .chips import ChipDataModule as ChipDataModule
-from .chips import OSFCRDataModule as OSFCRDataModule
-from .chips import SEN12MSCRDataModule as SEN12MSCRDataModule
+from .m3mcr import M3MCRDataModule as M3MCRDataModule
+from .osfcr import OSFCRDataModule as OSFCRDataModule
 from .scenes import SceneDataModule as SceneDataModule
-from .siblings import M3MCRDataModule as M3MCRDataModule
-from .siblings import WHUOPTSARDataModule as WHUOPTSARDataModule
+from .sen12mscr import SEN12MSCRDataModule as SEN12MSCRDataModule
+from .whu_opt_sar import WHUOPTSARDataModule as WHUOPTSARDataModule

@@ -3,7 +3,7 @@
 """Data modules over stored chips."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from matplotlib.figure import Figure
@@ -12,23 +12,24 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
-from ..datasets import OSFCR, SEN12MSCR, ChipDataset, SplitBy, SyntheticOSFCR
+from ..datasets import ChipDataset
 from ..samplers import ChipSampler
 from ..transforms import random_crop_flip_rotate
 from ..transforms.normalize import SARClip
 from .normalization import NormalizationMixin
 from .resume import batch_seed, global_seed, resume_position
 
-#: Layers that a prediction needs.
-PREDICT_LAYERS = ('s2_cloudy', 's1')
-
 
 class ChipDataModule(NormalizationMixin, GeoDataModule):
     """Chips in batches: normalised, and augmented for training, on the device.
 
     Training sees a random 128×128 crop, flipped and rotated, of every chip an epoch;
-    validation, testing and prediction see whole chips.
+    validation, testing and prediction see whole chips. Of data sets without a part for
+    validation, none is made where the argument ``val_share`` is 0.
     """
+
+    #: Layers that a prediction needs.
+    predict_layers: ClassVar[tuple[str, ...]] = ('s2_cloudy', 's1')
 
     def __init__(
         self,
@@ -70,14 +71,15 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
             self.train_sampler = ChipSampler(
                 self.train_dataset, shuffle=True, seed=global_seed()
             )
-        if stage in ('fit', 'validate'):
+        alone = stage == 'fit' and self.kwargs.get('val_share') == 0
+        if stage in ('fit', 'validate') and not alone:
             self.val_dataset = self._dataset(split='val')
             self.val_sampler = ChipSampler(self.val_dataset)
         if stage == 'test':
             self.test_dataset = self._dataset(split='test')
             self.test_sampler = ChipSampler(self.test_dataset)
         if stage == 'predict':
-            self.predict_dataset = self._dataset(layers=PREDICT_LAYERS)
+            self.predict_dataset = self._dataset(layers=self.predict_layers)
             self.predict_sampler = ChipSampler(self.predict_dataset)
 
     def _dataset(self, **kwargs: Any) -> ChipDataset:
@@ -158,125 +160,3 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
             if dataset is not None:
                 return cast(ChipDataset, dataset).plot(*args, **kwargs)
         return None
-
-
-class OSFCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.OSFCR`."""
-
-    def __init__(
-        self,
-        paths: Path | Sequence[Path] = 'data',
-        batch_size: int = 16,
-        patch_size: int = 128,
-        num_workers: int = 0,
-        bands: Sequence[str] | None = None,
-        split_by: SplitBy = 'published',
-        cover: str | Sequence[str] | None = None,
-        offset: float | Literal['auto'] = 'auto',
-        class_names: Sequence[str] | None = None,
-        sar_clip: SARClip = 'joint',
-        synthetic: bool = False,
-        synthetic_args: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Initialize a new OSFCRDataModule instance.
-
-        Args:
-            paths: Root folder of the data set, or several.
-            batch_size: Number of crops in a training batch; a batch of whole chips has
-                a quarter as many.
-            patch_size: Height and width of the random training crops in pixels.
-            num_workers: Number of worker processes that read chips.
-            bands: Names of the Sentinel-2 bands to read, or None for all 13.
-            split_by: How to split, see :class:`~torchgeo_tdpcr.datasets.OSFCR`:
-                ``'published'`` as in published figures, which leaks, or ``'roi'`` or
-                ``'component'``, which do not.
-            cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
-            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
-                find out per file.
-            class_names: Names of the land-cover classes, for figures.
-            sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
-            synthetic: Whether to write a synthetic data set to *paths* first, unless it
-                is there already.
-            synthetic_args: Arguments of
-                :class:`~torchgeo_tdpcr.datasets.SyntheticOSFCR`.
-            **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.OSFCR`.
-
-        Raises:
-            ValueError: If a band, the split or the clip range is unknown, or
-                *synthetic* is set with several *paths*.
-
-        Example:
-            >>> OSFCRDataModule(bands=['B4', 'B3', 'B2']).val_batch_size
-            4
-        """
-        super().__init__(
-            OSFCR,
-            paths,
-            batch_size,
-            patch_size,
-            num_workers,
-            bands,
-            sar_clip,
-            split_by=split_by,
-            cover=cover,
-            offset=offset,
-            class_names=class_names,
-            **kwargs,
-        )
-        if synthetic and not isinstance(paths, str) and isinstance(paths, Sequence):
-            raise ValueError(
-                f'`synthetic=True` writes to one folder, but `paths={paths!r}` has '
-                f'{len(paths)}. Give one.'
-            )
-        self.synthetic = synthetic
-        self.synthetic_args = synthetic_args or {}
-
-    def prepare_data(self) -> None:
-        """Write the synthetic data set, if asked to, and the index of the chips."""
-        if self.synthetic:
-            SyntheticOSFCR(self.kwargs['paths'], **self.synthetic_args).generate()
-        self._dataset(layers=PREDICT_LAYERS)
-
-
-class SEN12MSCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
-
-    def __init__(
-        self,
-        paths: Path | Sequence[Path] = 'data',
-        batch_size: int = 16,
-        patch_size: int = 128,
-        num_workers: int = 0,
-        bands: Sequence[str] | None = None,
-        sar_clip: SARClip = 'joint',
-        **kwargs: Any,
-    ) -> None:
-        """Initialize a new SEN12MSCRDataModule instance.
-
-        Args:
-            paths: Root folder of the data set, or several.
-            batch_size: Number of crops in a training batch; a batch of whole chips has
-                a quarter as many.
-            patch_size: Height and width of the random training crops in pixels.
-            num_workers: Number of worker processes that read chips.
-            bands: Names of the Sentinel-2 bands to read, or None for all 13.
-            sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
-            **kwargs: Further arguments of
-                :class:`~torchgeo_tdpcr.datasets.SEN12MSCR`.
-
-        Raises:
-            ValueError: If a band or the clip range is unknown.
-        """
-        super().__init__(
-            SEN12MSCR,
-            paths,
-            batch_size,
-            patch_size,
-            num_workers,
-            bands,
-            sar_clip,
-            **kwargs,
-        )

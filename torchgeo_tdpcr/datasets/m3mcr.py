@@ -2,34 +2,56 @@
 
 """M3M-CR: cloudy and clear PlanetScope with Sentinel-1 and land cover."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rasterio import Affine
-from torchgeo.datasets.utils import Path, Sample
+from torchgeo.datasets.utils import Path as PathLike
+from torchgeo.datasets.utils import Sample
 
+from .chips.dataset import ChipDataset
 from .chips.footprints import common_crs
-from .chips.layout import Layer
-from .chips.reading import Grid, Window, cloud_fault
+from .chips.layout import CorruptChipError, Folder, Layer, Layout
+from .chips.reading import cloud_fault, finite, labels_of_codes, opened
 from .chips.regridding import coverage_fault, regrid
-from .chips.selection import Missing, choose, gather, not_found
-from .chips.siblings import (
-    CorruptFileError,
-    SiblingDataset,
-    check_choice,
-    finite,
-    held_out,
+from .chips.selection import (
+    Missing,
+    check_choices,
+    find_faults,
+    gather,
     leave_out,
-    opened_layer,
-    to_labels,
+    named_files,
+    not_found,
+    select,
 )
-from .chips.splits import Split
-from .m3mcr_layout import GRID_LAYERS, M3MCRLayout, Resolution
+from .chips.splits import Split, held_out
+from .grids import Grid, PixelBox
+
+#: Which layers the samples' grid is of.
+Resolution = Literal['optical', 'sar']
+
+#: Layers of M3M-CR by the name that their folders begin with.
+M3MCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
+    {
+        'planet_cloudy': Layer('image', 'planet_cloudy', 4, 'ui'),
+        'planet_cloudfree': Layer('image_clear', 'planet_cloudfree', 4, 'ui'),
+        'S1': Layer('image_sar', 'S1', 2, 'f'),
+        'landcover': Layer('mask', 'landcover', 1, 'ui'),
+        'cloudmask': Layer('mask_cloud', 'cloudmask', 1, 'bui'),
+    }
+)
+
+#: Layers whose file gives a sample its grid, the first that exists.
+GRID_LAYERS: Mapping[Resolution, tuple[str, str]] = MappingProxyType(
+    {'optical': ('planet_cloudy', 'planet_cloudfree'), 'sar': ('S1', 'landcover')}
+)
 
 #: Class of each code of ESA WorldCover, as the authors of M3M-CR use it.
 WORLDCOVER_CLASSES: Mapping[int, int] = MappingProxyType(
@@ -40,7 +62,7 @@ WORLDCOVER_CLASSES: Mapping[int, int] = MappingProxyType(
 WORLDCOVER_IGNORED = (0, 70, 95, 100, 255)
 
 
-class M3MCR(SiblingDataset):
+class M3MCR(ChipDataset):
     """M3M-CR, for cloud removal and land-cover mapping at 3 m (CloudSeg's own data).
 
     Dataset features:
@@ -102,7 +124,7 @@ class M3MCR(SiblingDataset):
 
     def __init__(
         self,
-        paths: Path | Iterable[Path] = 'data',
+        paths: PathLike | Iterable[PathLike] = 'data',
         split: Split | None = None,
         *,
         resolution: Resolution = 'optical',
@@ -112,7 +134,7 @@ class M3MCR(SiblingDataset):
         seed: int = 42,
         missing: Missing = 'skip',
         transforms: Callable[[Sample], Sample] | None = None,
-        cache: bool | Path = True,
+        cache: bool | PathLike = True,
         workers: int | None = None,
     ) -> None:
         """Initialize a new M3MCR instance.
@@ -141,43 +163,40 @@ class M3MCR(SiblingDataset):
             CorruptChipError: If a sample cannot be used and *missing* is ``'error'``.
             ValueError: If an argument is not one of its choices, or the split is empty.
         """
-        choose('split', [split], [None, *get_args(Split)])
-        choose('resolution', [resolution], list(get_args(Resolution)))
+        check_choices('split', [split], [None, *get_args(Split)])
+        check_choices('missing', [missing], get_args(Missing))
+        check_choices('resolution', [resolution], get_args(Resolution))
         layout = M3MCRLayout(resolution)
-        chosen = check_choice('layers', layers, list(layout.layers))
+        chosen = select('layers', layers, layout.layers)
         if not set(chosen) & set(GRID_LAYERS['optical']):
             raise ValueError(
                 f'`layers={list(chosen)}` has no optical layer, whose grid the cloud '
                 f'masks are on. Add one of {list(GRID_LAYERS["optical"])}.'
             )
-        selected = check_choice('bands', bands, self.all_bands)
+        selected = select('bands', bands, self.all_bands)
         self.paths = paths
         self.split = split
 
         table = gather(self, layout, paths, cache, workers)
         if split is not None:
             table = _part(table, split, val_share, seed)
-        faults = np.where(table['filepath'] == '', 'has no grid', table['fault'])
-        for name in chosen:
-            faults = np.where(table[name] == '', f'there is no {name!r} of it', faults)
-        named = table['filepath'].where(
-            table['filepath'] != '', table[list(layout.layers)].max(axis=1)
-        )
-        usable = leave_out(table.assign(filepath=named), faults.tolist(), missing)
+        used = {k: v for k, v in layout.layers.items() if k in chosen}
+        faults = find_faults(table, used, layout)
+        table = table.assign(filepath=named_files(table, layout))
+        usable = leave_out(table, faults, missing, 'samples')
         if usable.empty:
             what = f'Of {len(table)} samples none has all of {list(chosen)}.'
-            raise not_found(self, what, layout)
+            raise not_found(self, what, layout.looked_for)
         self._set_up(
             usable,
-            layers={k: v for k, v in layout.layers.items() if k in chosen},
+            layers=used,
             crs=common_crs(usable),
             bands=selected,
-            offset=0.0,
             num_classes=len(self.class_names),
             transforms=transforms,
         )
 
-    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a sample and bring them to its grid."""
         sample: Sample = {}
         # The cloud mask, which comes last, lies on the grid of the optical images
@@ -194,14 +213,14 @@ class M3MCR(SiblingDataset):
                 array = array[[i - 1 for i in self._indexes]]
                 array = regrid(array, transform, grid, 'average')
             elif layer.key == 'image_sar':
-                array = regrid(finite(path, array), transform, grid, 'bilinear')
+                array = regrid(finite(path, array).numpy(), transform, grid, 'bilinear')
             else:
                 array = regrid(array, transform, grid, 'nearest')
             array = np.ascontiguousarray(
                 array[:, window.top : window.bottom, window.left : window.right]
             )
             if layer.key == 'mask':
-                sample['mask'] = to_labels(
+                sample['mask'] = labels_of_codes(
                     path, array[0], WORLDCOVER_CLASSES, WORLDCOVER_IGNORED
                 )
             elif layer.key == 'mask_cloud':
@@ -209,6 +228,65 @@ class M3MCR(SiblingDataset):
             else:
                 sample[layer.key] = torch.from_numpy(array)
         return sample
+
+
+class M3MCRLayout(Layout):
+    """``{split}/{layer}_{season}/{layer}_{season}_{N}/{layer}_{season}_{N}_p_{K}``.
+
+    Seasons may have any name, files may lie in the folder of the season, and the ``_``
+    behind ``p`` may be absent.
+
+    Args:
+        resolution: Which layers give the samples their grid.
+
+    Example:
+        >>> M3MCRLayout().parse('S1_fall_1_p_457.tif')
+        (1, 457)
+    """
+
+    aligned = False
+    layers = M3MCR_LAYERS
+    group = 'part'
+    looked_for = (
+        "the folders 'train' or 'test', in each of them folders such as "
+        "'planet_cloudy_fall/planet_cloudy_fall_1' and 'S1_fall/S1_fall_1', and in these "
+        "files such as 'planet_cloudy_fall_1_p_457.tif'"
+    )
+    _folder = re.compile(rf'({"|".join(M3MCR_LAYERS)})_(.+)', re.IGNORECASE)
+    _name = re.compile(r'.*?(?:_(\d+))?_p_?(\d+)\.(?:tiff?|npy)', re.IGNORECASE)
+
+    def __init__(self, resolution: Resolution = 'optical') -> None:
+        self.references = GRID_LAYERS[resolution]
+        # Tables with grids of other layers are not to be taken for each other
+        self.name = 'M3M-CR' if resolution == 'optical' else f'M3M-CR at {resolution}'
+
+    def folders(self, root: Path) -> Iterator[Folder]:
+        """Yield the folders of every split, layer and season of *root*."""
+        names = {name.lower(): name for name in self.layers}
+        for split in ('train', 'test'):
+            if not (root / split).is_dir():
+                continue
+            for season in sorted((root / split).iterdir()):
+                match = self._folder.fullmatch(season.name)
+                if match is None or not season.is_dir():
+                    continue
+                layer, group = names[match[1].lower()], f'{split}/{match[2]}'
+                yield Folder(season, layer, group)
+                for path in sorted(season.iterdir()):
+                    if path.is_dir():
+                        yield Folder(path, layer, group)
+
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a sample."""
+        split, season = group.split('/')
+        name = f'{layer}_{season}'
+        return Folder(root / split / name / f'{name}_{roi}', layer, group)
+
+    def file_name(self, folder: Folder, roi: int, patch: int) -> str:
+        """Return the name that the file of a sample should have."""
+        suffix = 'npy' if folder.layer == 'cloudmask' else 'tif'
+        season = folder.group.split('/')[1]
+        return f'{folder.layer}_{season}_{roi}_p_{patch}.{suffix}'
 
 
 def _part(
@@ -231,11 +309,11 @@ def _part(
 
 def _read_raster(path: str, layer: Layer, grid: Grid) -> tuple[NDArray[Any], Affine]:
     """Read a GeoTIFF that covers the grid of its sample."""
-    with opened_layer(path, layer) as source:
+    with opened(path, layer) as source:
         epsg = source.crs.to_epsg() if source.crs else None
         size = source.width, source.height
         if fault := coverage_fault(source.transform, *size, epsg, grid):
-            raise CorruptFileError(path, fault)
+            raise CorruptChipError(path, fault)
         return source.read(), source.transform
 
 
@@ -244,11 +322,11 @@ def _read_cloud_mask(path: str, shape: tuple[int, int]) -> NDArray[Any]:
     try:
         mask = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise CorruptFileError(path, f'cannot be read ({error})') from error
+        raise CorruptChipError(path, f'cannot be read ({error})') from error
     if not isinstance(mask, np.ndarray) or mask.shape != shape:
-        raise CorruptFileError(
+        raise CorruptChipError(
             path, f'has the shape {np.shape(mask)}, the optical image {shape}'
         )
     if fault := cloud_fault(mask):
-        raise CorruptFileError(path, fault)
+        raise CorruptChipError(path, fault)
     return mask[None].astype(np.uint8)

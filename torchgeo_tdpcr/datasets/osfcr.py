@@ -2,24 +2,52 @@
 
 """LuojiaSET-OSFCR: cloudy and clear Sentinel-2, Sentinel-1, land cover, cloud masks."""
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
-from torchgeo.datasets.utils import Path, Sample
+import numpy as np
+from geopandas import GeoDataFrame
+from torchgeo.datasets import GeoDataset
+from torchgeo.datasets.utils import Path as PathLike
+from torchgeo.datasets.utils import Sample
 
 from ..transforms.bands import check_bands
 from .chips.dataset import ChipDataset
 from .chips.footprints import chip_frame, common_crs
-from .chips.layout import COVERS, OSFCRLayout
+from .chips.layout import Folder, Layer, Layout
 from .chips.selection import (
     Missing,
-    choose,
+    check_choices,
+    find_faults,
     gather,
-    keep_usable,
+    leave_out,
+    named_files,
     not_found,
     select_layers,
 )
-from .chips.splits import SPLITS, Split, SplitBy
+from .chips.splits import Rows, Split, component_split, index_of, roi_split
+
+SplitBy = Literal['published', 'roi', 'component']
+
+#: Layers of LuojiaSET-OSFCR by folder. ``cloud_thickness`` is of synthetic sets only.
+OSFCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
+    {
+        's2_cloudy': Layer('image', 's2_cloudy', 13, 'ui'),
+        's2': Layer('image_clear', 's2', 13, 'ui'),
+        's1': Layer('image_sar', 's1', 2, 'f'),
+        'land_cover_maps': Layer('mask', 's2', 1, 'ui'),
+        'cloud_detection_results': Layer('mask_cloud', 's2_cloudy', 1, 'fui'),
+        'cloud_thickness': Layer('image_thickness', 's2_cloudy', 1, 'f', True),
+    }
+)
+
+#: Cloud-cover folders of LuojiaSET-OSFCR, in the order that its split recipe uses.
+COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
 
 
 class OSFCR(ChipDataset):
@@ -74,7 +102,7 @@ class OSFCR(ChipDataset):
 
     def __init__(
         self,
-        paths: Path | Iterable[Path] = 'data',
+        paths: PathLike | Iterable[PathLike] = 'data',
         split: Split | None = None,
         *,
         split_by: SplitBy = 'published',
@@ -87,7 +115,7 @@ class OSFCR(ChipDataset):
         seed: int = 42,
         missing: Missing = 'skip',
         transforms: Callable[[Sample], Sample] | None = None,
-        cache: bool | Path = True,
+        cache: bool | PathLike = True,
         workers: int | None = None,
     ) -> None:
         """Initialize a new OSFCR instance.
@@ -122,18 +150,19 @@ class OSFCR(ChipDataset):
             ValueError: If an argument is not one of its choices, or the split is empty.
         """
         covers = [cover] if isinstance(cover, str) else list(cover or COVERS)
-        choose('split', [split], [None, *get_args(Split)])
-        choose('split_by', [split_by], list(SPLITS))
-        choose('cover', covers, list(COVERS))
-        choose('missing', [missing], list(get_args(Missing)))
+        check_choices('split', [split], [None, *get_args(Split)])
+        check_choices('split_by', [split_by], [*SPLITS])
+        check_choices('cover', covers, COVERS)
+        check_choices('missing', [missing], get_args(Missing))
         if isinstance(offset, str) and offset != 'auto':
-            raise ValueError(f"`offset={offset!r}` must be a number or 'auto'")
+            raise ValueError(f"`offset={offset!r}` must be a number or 'auto'.")
         if not 1 <= num_classes <= 255:
-            raise ValueError(f'`num_classes={num_classes}` must be in 1 to 255')
+            raise ValueError(f'`num_classes={num_classes}` must be in 1 to 255.')
         names = tuple(class_names or (f'class {i}' for i in range(num_classes)))
         if len(names) != num_classes:
             raise ValueError(
-                f'`class_names` has {len(names)} names for `num_classes={num_classes}`'
+                f'`class_names` has {len(names)} names for `num_classes={num_classes}`. '
+                'Give one for each class.'
             )
         self.paths = paths
         self.split = split
@@ -162,10 +191,12 @@ class OSFCR(ChipDataset):
                 )
             table = part
         table = table[table['cover'].isin(covers)]
-        usable = keep_usable(table, chosen, layout, missing)
+        faults = find_faults(table, chosen, layout)
+        table = table.assign(filepath=named_files(table, layout))
+        usable = leave_out(table, faults, missing, verifiable=True)
         if usable.empty:
             what = f'Of {len(table)} chips none has all of {list(chosen)}.'
-            raise not_found(self, what, layout)
+            raise not_found(self, what, layout.looked_for)
         if layers is None and (usable['cloud_thickness'] != '').all():
             chosen['cloud_thickness'] = layout.layers['cloud_thickness']
         self._set_up(
@@ -177,3 +208,89 @@ class OSFCR(ChipDataset):
             num_classes=num_classes,
             transforms=transforms,
         )
+
+
+class OSFCRLayout(Layout):
+    """``{cover}/{layer}/ROIs_{NN}_{infix}_p{K}.tif``, as LuojiaSET-OSFCR is laid out.
+
+    Example:
+        >>> OSFCRLayout().parse('ROIs_01_s1_p4.tif')
+        (1, 4)
+    """
+
+    name = 'LuojiaSET-OSFCR'
+    layers = OSFCR_LAYERS
+    group = 'cover'
+    references = ('s2_cloudy', 's2')
+    looked_for = (
+        "the folders '0-20%', '20%-40%', '40%-60%', '60%-80%' or '80%-100%', in each "
+        "of them folders such as 's2_cloudy' and 's2', and in these files such as "
+        "'ROIs_01_s2_cloudy_p4.tif'"
+    )
+    _name = re.compile(r'ROIs_?(\d+)_(?:.*_)?p(\d+)\.tiff?', re.IGNORECASE)
+
+    def folders(self, root: Path) -> Iterator[Folder]:
+        """Yield the layer folders of every cloud-cover folder of *root*."""
+        for cover in COVERS:
+            for layer in self.layers:
+                if (path := root / cover / layer).is_dir():
+                    yield Folder(path, layer, cover)
+
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a chip."""
+        return Folder(root / group / layer, layer, group)
+
+    def file_name(self, folder: Folder, roi: int, patch: int) -> str:
+        """Return the name that the file of a chip should have."""
+        return f'ROIs_{roi:02d}_{self.layers[folder.layer].infix}_p{patch}.tif'
+
+
+def published_split(dataset: GeoDataset | GeoDataFrame) -> dict[Split, Rows]:
+    """Part chips by the recipe of the authors of LuojiaSET-OSFCR.
+
+    For each cloud-cover folder in ascending order: the files of its folder ``s2`` that
+    match ``ROIs_*_s2_p*.tif``, sorted by name, where all five published layers are
+    present, shuffled by one ``random.Random(42)`` that all folders share; of these the
+    first ``int(0.8 n)`` train, the next ``int(0.1 n)`` validate, the others test.
+
+    Published figures use it. It leaks: see :func:`overlap_area`.
+
+    Args:
+        dataset: OSFCR with all its chips, or its index.
+
+    Returns:
+        Rows of the index for ``'train'``, ``'val'`` and ``'test'``; chips that the
+        recipe passes over are in none.
+    """
+    index = index_of(dataset)
+    needed = [name for name, layer in OSFCR_LAYERS.items() if not layer.optional]
+    if missing := [name for name in ('cover', *needed) if name not in index.columns]:
+        raise ValueError(
+            f'the published split is of LuojiaSET-OSFCR; the index of `dataset` lacks '
+            f"the columns {missing}. Use `split_by='roi'` or 'component' for others."
+        )
+    complete = np.logical_and.reduce([index[name].to_numpy() != '' for name in needed])
+    names = [Path(path).name for path in index['s2']]
+    listed = complete & [fnmatchcase(name, 'ROIs_*_s2_p*.tif') for name in names]
+    covers = index['cover'].to_numpy()
+    roots = index.get('root', index['cover'].str[:0]).to_numpy()
+    parts: dict[Split, list[int]] = {'train': [], 'val': [], 'test': []}
+    for root in dict.fromkeys(roots):
+        rng = random.Random(42)
+        for cover in COVERS:
+            chosen = listed & (roots == root) & (covers == cover)
+            rows = sorted(np.flatnonzero(chosen).tolist(), key=names.__getitem__)
+            rng.shuffle(rows)
+            train, val = int(0.8 * len(rows)), int(0.1 * len(rows))
+            parts['train'] += rows[:train]
+            parts['val'] += rows[train : train + val]
+            parts['test'] += rows[train + val :]
+    return {name: np.array(rows, dtype=np.int64) for name, rows in parts.items()}
+
+
+#: Ways to part the chips, by the value of ``split_by``.
+SPLITS: Mapping[SplitBy, Callable[[GeoDataFrame, int], dict[Split, Rows]]] = {
+    'published': lambda index, seed: published_split(index),
+    'roi': roi_split,
+    'component': component_split,
+}

@@ -2,7 +2,8 @@
 
 """Pictures of a sample: optical, radar, cloud, land cover, and what a model made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,29 @@ from torchgeo.datasets.utils import Sample
 
 from .chips.reading import IGNORE_INDEX
 
+#: H×W×3 in 0 to 1.
+Picture = NDArray[np.float32]
+
 #: Digital numbers (offset removed) drawn black and white.
 RGB_RANGE = (0.0, 3500.0)
+
+#: Colours of classes that have one by custom; others get those of ``tab20``.
+CLASS_COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+    {
+        'water': (65, 155, 223),
+        'trees': (57, 125, 73),
+        'forest': (57, 125, 73),
+        'grass': (136, 176, 83),
+        'rangeland': (200, 190, 110),
+        'wetland': (122, 135, 198),
+        'crops': (228, 150, 53),
+        'cropland': (228, 150, 53),
+        'shrub': (190, 170, 80),
+        'built': (196, 40, 27),
+        'bare': (165, 155, 143),
+        'snow': (179, 159, 225),
+    }
+)
 
 #: Backscatter in dB drawn black and white: VV, VH, and VV minus VH.
 SAR_RANGES = ((-25.0, 0.0), (-32.5, -5.0), (0.0, 15.0))
@@ -99,17 +121,40 @@ def prompt_pictures(prompts: Sequence[Tensor]) -> list[NDArray[np.float32]]:
     ]
 
 
-def class_colours(num_classes: int) -> NDArray[np.float32]:
-    """Return the colours of land-cover classes.
+def class_colour(name: str, number: int) -> tuple[int, int, int]:
+    """Return the colour of a land-cover class, the same in every picture and file.
 
     Args:
-        num_classes: Number of classes; from the 21st on, colours repeat.
+        name: Name of the class.
+        number: Its number, which decides where the name has no colour of its own; from
+            the 21st class on, these colours repeat.
 
     Returns:
-        num_classes×3 in 0 to 1.
+        Red, green and blue, 0 to 255.
+
+    Example:
+        >>> class_colour('water', 3), class_colour('class 0', 0)
+        ((65, 155, 223), (31, 119, 180))
     """
-    colours = colormaps['tab20'](np.arange(num_classes) % 20)
-    return np.asarray(colours[:, :3], dtype=np.float32)
+    if name in CLASS_COLOURS:
+        return CLASS_COLOURS[name]
+    red, green, blue = (
+        round(255 * part) for part in colormaps['tab20'](number % 20)[:3]
+    )
+    return red, green, blue
+
+
+def class_colours(names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the colours of all land-cover classes, see :func:`class_colour`.
+
+    Args:
+        names: Names of the classes in the order of their numbers.
+
+    Returns:
+        One row a class, red, green and blue in 0 to 1.
+    """
+    colours = [class_colour(name, number) for number, name in enumerate(names)]
+    return np.array(colours, dtype=np.float32).reshape(-1, 3) / np.float32(255)
 
 
 def land_cover_picture(
@@ -225,8 +270,9 @@ def add_legend(figure: Figure, colours: Mapping[str, Any]) -> None:
 def plot_sample(
     sample: Sample,
     rgb: Sequence[int],
-    num_classes: int,
-    class_names: Sequence[str] = (),
+    class_names: Sequence[str],
+    optical_white: float = RGB_RANGE[1],
+    sar_white: float | None = None,
     show_titles: bool = True,
     suptitle: str | None = None,
 ) -> Figure:
@@ -235,8 +281,10 @@ def plot_sample(
     Args:
         sample: A sample before normalisation.
         rgb: Which bands are red, green and blue.
-        num_classes: Number of land-cover classes.
-        class_names: Their names, for a legend.
+        class_names: Names of the land-cover classes, for colours and a legend.
+        optical_white: Digital number of the optical images that is drawn white.
+        sar_white: Number of the one SAR band that is drawn white; None where there are
+            VV and VH in dB.
         show_titles: Whether to write above each panel what it shows.
         suptitle: Title of the figure.
 
@@ -246,23 +294,29 @@ def plot_sample(
     Raises:
         ValueError: If the sample has nothing to draw.
     """
-    colours = class_colours(num_classes)
-    panels = {
-        'image': ('Cloudy', lambda value: rgb_picture(value, rgb)),
-        'image_sar': ('Radar (VV, VH, VV − VH)', sar_picture),
-        'reconstruction': ('Reconstruction', lambda value: rgb_picture(value, rgb)),
-        'image_clear': ('Clear', lambda value: rgb_picture(value, rgb)),
-        'mask': ('Land cover', lambda value: land_cover_picture(value, colours)),
-        'prediction': (
-            'Predicted land cover',
-            lambda value: land_cover_picture(value, colours),
-        ),
+    colours = class_colours(class_names)
+
+    def optical(value: Tensor) -> Picture:
+        return rgb_picture(value * (RGB_RANGE[1] / optical_white), rgb)
+
+    def sar(value: Tensor) -> Picture:
+        return (
+            sar_picture(value) if sar_white is None else grey_picture(value / sar_white)
+        )
+
+    def land_cover(value: Tensor) -> Picture:
+        return land_cover_picture(value, colours)
+
+    panels: dict[str, tuple[str, Callable[[Tensor], Picture]]] = {
+        'image': ('Cloudy', optical),
+        'image_sar': ('Radar (VV, VH, VV − VH)' if sar_white is None else 'Radar', sar),
+        'reconstruction': ('Reconstruction', optical),
+        'image_clear': ('Clear', optical),
+        'mask': ('Land cover', land_cover),
+        'prediction': ('Predicted land cover', land_cover),
         'mask_cloud': ('Cloud and shadow', grey_picture),
         'image_thickness': ('Optical thickness', heat_picture),
-        'prompt': (
-            'Prompt (principal components)',
-            lambda value: prompt_pictures([value])[0],
-        ),
+        'prompt': ('Prompt (principal components)', lambda p: prompt_pictures([p])[0]),
     }
     keys = [key for key in panels if key in sample]
     if not keys:
@@ -271,13 +325,13 @@ def plot_sample(
             f'draw. It has {list(sample)}.'
         )
     row = {panels[key][0]: panels[key][1](sample[key]) for key in keys}
-    fig, (axes,) = panel_figure([row], show_titles=show_titles, suptitle=suptitle)
-    for key in ('mask', 'prediction'):
-        if key in sample and class_names:
-            ax = axes[panels[key][0]]
-            shown = [i for i in sample[key].unique().tolist() if i < num_classes]
-            for i in shown:
-                ax.scatter([], [], color=colours[i], label=class_names[i])
-            if shown:
-                ax.legend(fontsize='x-small', loc='lower right')
-    return fig
+    figure, _ = panel_figure([row], show_titles=show_titles, suptitle=suptitle)
+    shown = {
+        int(number)
+        for key in ('mask', 'prediction')
+        if key in sample
+        for number in sample[key].unique()
+        if number < len(class_names)
+    }
+    add_legend(figure, {class_names[i]: colours[i] for i in sorted(shown)})
+    return figure

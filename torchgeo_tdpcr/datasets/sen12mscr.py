@@ -2,26 +2,40 @@
 
 """SEN12MS-CR: cloudy and clear Sentinel-2 with Sentinel-1, without land cover."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
-from torchgeo.datasets.utils import Path, Sample
+from torchgeo.datasets.utils import Path as PathLike
+from torchgeo.datasets.utils import Sample
 
 from ..transforms.bands import check_bands
 from .chips.dataset import ChipDataset
 from .chips.footprints import common_crs
-from .chips.layout import SEN12MSCRLayout
+from .chips.layout import Folder, Layer, Layout
 from .chips.selection import (
     Missing,
-    choose,
+    check_choices,
+    find_faults,
     gather,
-    keep_usable,
+    leave_out,
+    named_files,
     not_found,
     select_layers,
 )
 from .chips.splits import Split
+
+#: Layers of SEN12MS-CR by folder.
+SEN12MSCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
+    {
+        's2_cloudy': Layer('image', 's2_cloudy', 13, 'ui'),
+        's2': Layer('image_clear', 's2', 13, 'ui'),
+        's1': Layer('image_sar', 's1', 2, 'f'),
+    }
+)
 
 #: Regions of interest of the official validation and test split, by season. All others
 #: train.
@@ -41,24 +55,6 @@ OFFICIAL_ROIS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
         },
     }
 )
-
-
-def official_part(season: str, roi: int) -> Split:
-    """Return the part of the official split that a region of interest is in.
-
-    Args:
-        season: Season with its seed, such as ``'ROIs1158_spring'``.
-        roi: Number of the region.
-
-    Example:
-        >>> official_part('ROIs1158_spring', 31)
-        'test'
-        >>> official_part('ROIs1158_spring', 1)
-        'train'
-    """
-    if roi in OFFICIAL_ROIS['val'].get(season, ()):
-        return 'val'
-    return 'test' if roi in OFFICIAL_ROIS['test'].get(season, ()) else 'train'
 
 
 class SEN12MSCR(ChipDataset):
@@ -91,7 +87,7 @@ class SEN12MSCR(ChipDataset):
 
     def __init__(
         self,
-        paths: Path | Iterable[Path] = 'data',
+        paths: PathLike | Iterable[PathLike] = 'data',
         split: Split | None = None,
         *,
         bands: Sequence[str] | None = None,
@@ -99,7 +95,7 @@ class SEN12MSCR(ChipDataset):
         season: str | Sequence[str] | None = None,
         missing: Missing = 'skip',
         transforms: Callable[[Sample], Sample] | None = None,
-        cache: bool | Path = True,
+        cache: bool | PathLike = True,
         workers: int | None = None,
     ) -> None:
         """Initialize a new SEN12MSCR instance.
@@ -124,8 +120,8 @@ class SEN12MSCR(ChipDataset):
             CorruptChipError: If a chip cannot be used and *missing* is ``'error'``.
             ValueError: If an argument is not one of its choices, or no chip is left.
         """
-        choose('split', [split], [None, *get_args(Split)])
-        choose('missing', [missing], list(get_args(Missing)))
+        check_choices('split', [split], [None, *get_args(Split)])
+        check_choices('missing', [missing], get_args(Missing))
         self.paths = paths
         self.split = split
         selected = check_bands(bands)
@@ -136,7 +132,7 @@ class SEN12MSCR(ChipDataset):
         placed = table[(table['filepath'] != '') & (table['fault'] == '')]
         if season is not None:
             seasons = [season] if isinstance(season, str) else list(season)
-            choose('season', seasons, sorted(table['season'].unique()))
+            check_choices('season', seasons, sorted(table['season'].unique()))
             table = table[table['season'].isin(seasons)]
         if split is not None:
             places = zip(table['season'], table['roi'], strict=True)
@@ -147,10 +143,12 @@ class SEN12MSCR(ChipDataset):
                     f'`split={split!r}` is empty: no region of interest in `paths` is '
                     'in that part of the official split.'
                 )
-        usable = keep_usable(table, chosen, layout, missing)
+        faults = find_faults(table, chosen, layout)
+        table = table.assign(filepath=named_files(table, layout))
+        usable = leave_out(table, faults, missing, verifiable=True)
         if usable.empty:
             what = f'Of {len(table)} chips none has all of {list(chosen)}.'
-            raise not_found(self, what, layout)
+            raise not_found(self, what, layout.looked_for)
         self._set_up(
             usable,
             layers=chosen,
@@ -160,3 +158,59 @@ class SEN12MSCR(ChipDataset):
             num_classes=1,
             transforms=transforms,
         )
+
+
+def official_part(season: str, roi: int) -> Split:
+    """Return the part of the official split that a region of interest is in.
+
+    Args:
+        season: Season with its seed, such as ``'ROIs1158_spring'``.
+        roi: Number of the region.
+
+    Example:
+        >>> official_part('ROIs1158_spring', 31)
+        'test'
+        >>> official_part('ROIs1158_spring', 1)
+        'train'
+    """
+    if roi in OFFICIAL_ROIS['val'].get(season, ()):
+        return 'val'
+    return 'test' if roi in OFFICIAL_ROIS['test'].get(season, ()) else 'train'
+
+
+class SEN12MSCRLayout(Layout):
+    """``{season}_{layer}/{layer}_{roi}/{season}_{layer}_{roi}_p{K}.tif``.
+
+    Example:
+        >>> SEN12MSCRLayout().parse('ROIs1158_spring_s1_1_p30.tif')
+        (1, 30)
+    """
+
+    name = 'SEN12MS-CR'
+    layers = SEN12MSCR_LAYERS
+    group = 'season'
+    references = ('s2_cloudy', 's2')
+    looked_for = (
+        "folders such as 'ROIs1158_spring_s2_cloudy/s2_cloudy_1' and "
+        "'ROIs1158_spring_s2/s2_1', and in these files such as "
+        "'ROIs1158_spring_s2_1_p30.tif'"
+    )
+    _season = re.compile(r'(ROIs\d+_[a-z]+)_(s1|s2|s2_cloudy)')
+    _name = re.compile(r'ROIs\d+_.+_(\d+)_p(\d+)\.tiff?', re.IGNORECASE)
+
+    def folders(self, root: Path) -> Iterator[Folder]:
+        """Yield the ROI folders of every season and layer of *root*."""
+        for season in sorted(root.iterdir()):
+            if (match := self._season.fullmatch(season.name)) and season.is_dir():
+                for path in sorted(season.glob(f'{match[2]}_*')):
+                    if path.is_dir():
+                        yield Folder(path, match[2], match[1])
+
+    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
+        """Return the folder for one layer of a chip."""
+        return Folder(root / f'{group}_{layer}' / f'{layer}_{roi}', layer, group)
+
+    def file_name(self, folder: Folder, roi: int, patch: int) -> str:
+        """Return the name that the file of a chip should have."""
+        infix = self.layers[folder.layer].infix
+        return f'{folder.group}_{infix}_{roi}_p{patch}.tif'

@@ -59,7 +59,7 @@ def plot_land_cover(
         ['Cloudy', 'TDP-CR', 'Truth']
     """
     check_counts(samples, predictions, row_titles)
-    colours = class_colours(len(class_names))
+    colours = class_colours(class_names)
     rows: list[dict[str, NDArray[np.float32]]] = []
     notes: list[dict[str, str]] = []
     present: set[int] = set()

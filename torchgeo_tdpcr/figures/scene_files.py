@@ -12,15 +12,14 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import rasterio
-from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from ..datasets.chips.reading import IGNORE_INDEX, Window
-from ..datasets.plotting import class_colours
-from ..datasets.scenes.common import SceneError, SceneGrid
+from ..datasets.chips.reading import IGNORE_INDEX
+from ..datasets.grids import Grid, PixelBox
+from ..datasets.plotting import class_colour
+from ..datasets.scenes.common import SceneError
 from ..datasets.scenes.rasters import reading
-from ..datasets.scenes.warping import bounds_of
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')
@@ -55,7 +54,7 @@ class MappedScene:
     properties: dict[str, Any]
     assets: dict[str, Path]
     classes: tuple[LandCoverClass, ...]
-    grid: SceneGrid
+    grid: Grid
     bands: tuple[str, ...]
     rgb: tuple[int, int, int]
     offset: float
@@ -87,7 +86,7 @@ def open_scene(folder: str | PathLike[str]) -> MappedScene:
         href = entries.get('image', {}).get('href', '<name>_image.tif')
         raise SceneError(path, f"its asset 'image', {href!r}, does not exist.")
     with reading(assets['image']), rasterio.open(assets['image']) as source:
-        grid = SceneGrid(source.crs, source.transform, source.width, source.height)
+        grid = Grid(source.crs, source.transform, source.width, source.height)
         stored = tuple(name or '' for name in source.descriptions)
     bands = tuple(properties.get('tdpcr:bands') or stored)
     missing = [band for band in RGB_BANDS if band not in bands[: len(stored)]]
@@ -137,17 +136,16 @@ def _classes(entries: Sequence[dict[str, Any]] | None) -> tuple[LandCoverClass, 
         value = int(entry.get('value', IGNORE_INDEX))
         if not 0 <= value < IGNORE_INDEX:
             continue
-        colour = str(entry.get('color_hint', ''))
-        if re.fullmatch('[0-9a-fA-F]{6}', colour):
-            colour = f'#{colour}'
-        else:
-            colour = to_hex(class_colours(value + 1)[value])
         name = str(entry.get('name') or entry.get('description') or f'class {value}')
+        colour = str(entry.get('color_hint', ''))
+        if not re.fullmatch('[0-9a-fA-F]{6}', colour):
+            colour = bytes(class_colour(name, value)).hex()
+        colour = f'#{colour}'
         found.append(LandCoverClass(value, name, colour))
     return tuple(found)
 
 
-def overview_shape(grid: SceneGrid, size: int) -> tuple[int, int]:
+def overview_shape(grid: Grid, size: int) -> tuple[int, int]:
     """Height and width of a picture of a scene, at most *size* each way."""
     scale = min(1.0, size / max(grid.width, grid.height))
     return max(1, round(grid.height * scale)), max(1, round(grid.width * scale))
@@ -178,7 +176,7 @@ def read_overview(
 
 
 def read_detail(
-    path: str | PathLike[str], indexes: Sequence[int], window: Window
+    path: str | PathLike[str], indexes: Sequence[int], window: PixelBox
 ) -> NDArray[np.float32]:
     """Read a window of a raster at full resolution.
 
@@ -193,7 +191,7 @@ def read_detail(
     Raises:
         SceneError: If the raster cannot be read or lacks a band.
     """
-    return _read(path, indexes, window=bounds_of(window))
+    return _read(path, indexes, window=window.ranges)
 
 
 def _read(
@@ -232,7 +230,7 @@ def image_overview(scene: MappedScene, shape: tuple[int, int]) -> NDArray[np.flo
     return image - np.float32(scene.offset)
 
 
-def image_detail(scene: MappedScene, window: Window) -> NDArray[np.float32]:
+def image_detail(scene: MappedScene, window: PixelBox) -> NDArray[np.float32]:
     """Read red, green and blue of a window of a scene's image.
 
     Args:

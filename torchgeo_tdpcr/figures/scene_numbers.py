@@ -12,11 +12,11 @@ import rasterio
 import torch
 from numpy.typing import NDArray
 
-from ..datasets.chips.reading import IGNORE_INDEX, Window
-from ..datasets.scenes.common import SceneError, SceneGrid
+from ..datasets.chips.reading import IGNORE_INDEX
+from ..datasets.grids import Grid, PixelBox
+from ..datasets.scenes.common import SceneError
 from ..datasets.scenes.optical import OpticalReader
 from ..datasets.scenes.rasters import reading
-from ..datasets.scenes.warping import bounds_of
 from ..metrics.functional import restoration_scores
 from ..transforms import Sentinel2Normalize
 from .scene_files import LandCoverClass, MappedScene
@@ -43,7 +43,7 @@ class ClassArea(NamedTuple):
     confidence: float | None
 
 
-def tiles(grid: SceneGrid, size: int) -> Iterator[Window]:
+def tiles(grid: Grid, size: int) -> Iterator[PixelBox]:
     """Yield windows that cover a grid once.
 
     Args:
@@ -56,7 +56,7 @@ def tiles(grid: SceneGrid, size: int) -> Iterator[Window]:
     for top in range(0, grid.height, size):
         for left in range(0, grid.width, size):
             right, bottom = min(left + size, grid.width), min(top + size, grid.height)
-            yield Window(left, top, right, bottom)
+            yield PixelBox(left, top, right, bottom)
 
 
 def class_areas(scene: MappedScene, size: int = 1024) -> list[ClassArea]:
@@ -86,12 +86,12 @@ def class_areas(scene: MappedScene, size: int = 1024) -> list[ClassArea]:
                     f'has {confidence.shape} pixels, the land cover {classes.shape}; '
                     'map the scene again.',
                 )
-        grid = SceneGrid(classes.crs, classes.transform, classes.width, classes.height)
+        grid = Grid(classes.crs, classes.transform, classes.width, classes.height)
         for tile in tiles(grid, size):
-            labels = classes.read(1, window=bounds_of(tile)).ravel()
+            labels = classes.read(1, window=tile.ranges).ravel()
             pixels += np.bincount(labels, minlength=256)
             if confidence is not None:
-                percent = confidence.read(1, window=bounds_of(tile)).ravel()
+                percent = confidence.read(1, window=tile.ranges).ravel()
                 known = percent != 255
                 sure += np.bincount(labels[known], minlength=256)
                 total += np.bincount(labels[known], percent[known], minlength=256)
@@ -112,7 +112,7 @@ def class_areas(scene: MappedScene, size: int = 1024) -> list[ClassArea]:
     return sorted(areas, key=lambda area: (-area.pixels, area.kind.value))
 
 
-def pixel_hectares(grid: SceneGrid) -> float | None:
+def pixel_hectares(grid: Grid) -> float | None:
     """Area of a pixel in hectares, None if the CRS is not in units of length.
 
     Args:
@@ -121,7 +121,7 @@ def pixel_hectares(grid: SceneGrid) -> float | None:
     Example:
         >>> from affine import Affine
         >>> from rasterio.crs import CRS
-        >>> utm = SceneGrid(CRS.from_epsg(32755), Affine.scale(10, -10), 5, 5)
+        >>> utm = Grid(CRS.from_epsg(32755), Affine.scale(10, -10), 5, 5)
         >>> pixel_hectares(utm)
         0.01
     """
@@ -132,8 +132,8 @@ def pixel_hectares(grid: SceneGrid) -> float | None:
 
 
 def largest_changes(
-    change: NDArray[np.float32], grid: SceneGrid, number: int = 3, size: int = 384
-) -> list[Window]:
+    change: NDArray[np.float32], grid: Grid, number: int = 3, size: int = 384
+) -> list[PixelBox]:
     """Find where a scene changed most, at places well apart.
 
     Args:
@@ -162,13 +162,13 @@ def largest_changes(
     apart_y, apart_x = max(rows, height // 4), max(columns, width // 4)
     # What is left of zero after the differences
     least = 1e-6 * means.max()
-    found: list[Window] = []
+    found: list[PixelBox] = []
     while len(found) < number and means.max() > least:
         row, column = (int(i) for i in np.unravel_index(means.argmax(), means.shape))
         left = min(round(column * scale_x), max(0, grid.width - size))
         top = min(round(row * scale_y), max(0, grid.height - size))
         right, bottom = min(left + size, grid.width), min(top + size, grid.height)
-        found.append(Window(left, top, right, bottom))
+        found.append(PixelBox(left, top, right, bottom))
         means[
             max(0, row - apart_y + 1) : row + apart_y,
             max(0, column - apart_x + 1) : column + apart_x,
@@ -207,7 +207,7 @@ def scene_scores(
     path = scene.assets['image']
     with reading(path), rasterio.open(path) as source:
         for tile in tiles(scene.grid, size):
-            window = Window(
+            window = PixelBox(
                 max(0, tile.left - HALO),
                 max(0, tile.top - HALO),
                 min(scene.grid.width, tile.right + HALO),
@@ -215,7 +215,7 @@ def scene_scores(
             )
             clear, counted = truth.read(window)
             if compared is None:
-                image = source.read(window=bounds_of(window))
+                image = source.read(window=window.ranges)
                 valid = (image != (source.nodata or 0)).any(axis=0)
             else:
                 image, valid = compared.read(window)

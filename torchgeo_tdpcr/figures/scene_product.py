@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.chips.reading import Window
-from ..datasets.scenes.common import SceneError, SceneGrid
+from ..datasets.grids import Grid, PixelBox
+from ..datasets.scenes.common import SceneError
 from ..datasets.scenes.optical import OpticalReader
 from ..datasets.scenes.products import OpticalProduct, find_optical
 from .scene_files import RGB_BANDS, MappedScene, read_overview
@@ -54,7 +54,7 @@ class SceneProduct:
         image[:, (image == self.product.nodata).all(axis=0)] = np.nan
         return image - np.float32(self.offset)
 
-    def detail(self, window: Window) -> NDArray[np.float32]:
+    def detail(self, window: PixelBox) -> NDArray[np.float32]:
         """Read red, green and blue of a window.
 
         Args:
@@ -91,7 +91,7 @@ def open_input(scene: MappedScene) -> SceneProduct:
     raise SceneError(paths[0], 'is no longer there.')
 
 
-def check_grid(path: str | PathLike[str], found: SceneGrid, wanted: SceneGrid) -> None:
+def check_grid(path: str | PathLike[str], found: Grid, wanted: Grid) -> None:
     """Check that a raster has the pixels of a scene.
 
     Args:

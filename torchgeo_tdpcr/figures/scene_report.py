@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rasterio.transform import xy
 
-from ..datasets.chips.reading import IGNORE_INDEX, Window
+from ..datasets.chips.reading import IGNORE_INDEX
+from ..datasets.grids import PixelBox
 from ..datasets.plotting import add_legend, panel_figure
 from ..datasets.scenes.optical import OpticalReader
 from ..files import write_text
@@ -280,7 +281,7 @@ def _details(views: Views) -> list[str]:
     return [html.heading('Where it changed most'), *parts] if parts else []
 
 
-def _place(scene: MappedScene, window: Window) -> str:
+def _place(scene: MappedScene, window: PixelBox) -> str:
     """Say where a window lies."""
     x, y = xy(scene.grid.transform, window.top, window.left, offset='ul')
     return (

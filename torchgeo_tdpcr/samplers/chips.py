@@ -10,7 +10,7 @@ from torch.utils.data import DistributedSampler
 from torchgeo.datasets import GeoDataset
 from torchgeo.samplers import GeoSampler
 
-from ..datasets.chips.queries import ChipQuery, chip_queries
+from ..datasets.chips.locating import ChipQuery, chip_queries
 
 
 class ChipSampler(GeoSampler, DistributedSampler[ChipQuery]):

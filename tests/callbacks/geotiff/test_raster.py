@@ -14,12 +14,10 @@ from rasterio.transform import from_origin
 from rio_cogeo import cog_validate
 
 from torchgeo_tdpcr.callbacks.geotiff.raster import Band, RawRaster, write_cog
-from torchgeo_tdpcr.datasets.scenes.common import SceneGrid
+from torchgeo_tdpcr.datasets.grids import Grid
 
 HEIGHT, WIDTH = 700, 1100
-GRID = SceneGrid(
-    CRS.from_epsg(32632), from_origin(660000, 5360040, 10, 10), WIDTH, HEIGHT
-)
+GRID = Grid(CRS.from_epsg(32632), from_origin(660000, 5360040, 10, 10), WIDTH, HEIGHT)
 
 
 def category_names(path: Path) -> list[str] | None:

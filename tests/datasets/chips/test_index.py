@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from osfcr_files import X, Y, arrays, path_of, write_chip, write_strip, write_tif
 
-from torchgeo_tdpcr.datasets import OSFCR, index
+from torchgeo_tdpcr.datasets import OSFCR
+from torchgeo_tdpcr.datasets.chips import index
 from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME, build_table, load_table
-from torchgeo_tdpcr.datasets.chips.layout import Layout, OSFCRLayout
+from torchgeo_tdpcr.datasets.chips.layout import Layout
+from torchgeo_tdpcr.datasets.osfcr import OSFCRLayout
 
 LAYOUT = OSFCRLayout()
 

@@ -16,7 +16,7 @@ from torchgeo.samplers import GriddedPatchSampler
 
 from torchgeo_tdpcr import SceneDataModule, SceneDataset, WindowSampler
 from torchgeo_tdpcr.datasets import SceneError, ScenePair
-from torchgeo_tdpcr.datasets.chips.reading import Window
+from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.dataset import SceneFailure
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
@@ -110,7 +110,7 @@ def test_torchgeo_queries(paths: ScenePaths, pair: ScenePair) -> None:
 def test_what_was_observed(paths: ScenePaths, pair: ScenePair) -> None:
     dataset = SceneDataset([pair])
     image, _ = arrays(paths)
-    window = Window(10, 20, 60, 50)
+    window = PixelBox(10, 20, 60, 50)
     observed, valid = dataset.observed(0, window)
     np.testing.assert_array_equal(observed, image[:, 20:50, 10:60])
     np.testing.assert_array_equal(valid, (image > 0).all(0)[20:50, 10:60])
@@ -133,7 +133,7 @@ def test_pixels_without_radar_are_not_valid(paths: ScenePaths, tmp_path: Path) -
     with pytest.raises(SceneError, match=r'covers 5\d% of .*lower `min_sar_cover`'):
         SceneDataset([pair])
     dataset = SceneDataset([pair], min_sar_cover=0.3)
-    observed = dataset.observed(0, Window(0, 0, 150, 96))[1]
+    observed = dataset.observed(0, PixelBox(0, 0, 150, 96))[1]
     x, y, _ = dataset.bounds
     sample = dataset[x, y]
     assert not sample['valid'][:, :60].any()

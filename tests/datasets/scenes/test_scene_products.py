@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from torchgeo_tdpcr.datasets.chips.reading import Window
+from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes import rasters
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
@@ -294,7 +294,8 @@ class TestSafe:
         assert product.offset == 1000
         reader = OpticalReader(product, ['B5', 'B4'])
         np.testing.assert_array_equal(
-            reader.read(Window(1, 3, 6, 5))[0][0], full_size(stored['B5'], 20)[3:5, 1:6]
+            reader.read(PixelBox(1, 3, 6, 5))[0][0],
+            full_size(stored['B5'], 20)[3:5, 1:6],
         )
         # The images alone are a product, too, but tell no offset
         images = next(root.glob('GRANULE/*/IMG_DATA'))
@@ -372,7 +373,7 @@ class TestRead:
         for _ in range(40):
             left, right = sorted(generator.choice(SIZE + 1, 2, replace=False))
             top, bottom = sorted(generator.choice(SIZE + 1, 2, replace=False))
-            image, valid = reader.read(Window(left, top, right, bottom))
+            image, valid = reader.read(PixelBox(left, top, right, bottom))
             np.testing.assert_array_equal(image, whole[:, top:bottom, left:right])
             assert valid.shape == image.shape[1:]
 
@@ -387,14 +388,14 @@ class TestRead:
         write(tmp_path / 'x_B01.tif', coarse, 60)
         write(tmp_path / 'x_B02.tif', fine)
         reader = OpticalReader(find_optical(tmp_path), offset=0)
-        image, _ = reader.read(Window(11, 3, 16, 16))
+        image, _ = reader.read(PixelBox(11, 3, 16, 16))
         np.testing.assert_array_equal(image[0], full_size(coarse, 60)[3:16, 11:16])
         np.testing.assert_array_equal(image[1], fine[3:16, 11:16])
 
     def test_bands_of_one_file_in_any_order(self, stack):
         path, array = stack
         reader = OpticalReader(find_optical(path), ['B12', 'B1', 'B8A'], offset=0)
-        image, valid = reader.read(Window(3, 5, 40, 41))
+        image, valid = reader.read(PixelBox(3, 5, 40, 41))
         np.testing.assert_array_equal(image, array[[12, 0, 8], 5:41, 3:40])
         assert valid.all()
 
@@ -501,7 +502,7 @@ class TestRead:
         reader = OpticalReader(find_optical(stack[0]), offset=0)
         for window in ((0, 0, SIZE + 1, 1), (-1, 0, 1, 1), (5, 5, 5, 6)):
             with pytest.raises(ValueError, match='empty or reaches beyond'):
-                reader.read(Window(*window))
+                reader.read(PixelBox(*window))
 
     def test_a_damaged_file(self, tmp_path):
         array = numbers(1)
@@ -525,7 +526,7 @@ def _read_in_child(reader, window, queue):
 class TestProcesses:
     def test_pickling(self, safe):
         reader = OpticalReader(find_optical(safe[0]), ['B2', 'B1'])
-        window = Window(5, 6, 20, 30)
+        window = PixelBox(5, 6, 20, 30)
         image, _ = reader.read(window)
         copy = pickle.loads(pickle.dumps(reader))
         assert (copy.offset, copy.bands, copy.grid) == (1000, ('B2', 'B1'), reader.grid)

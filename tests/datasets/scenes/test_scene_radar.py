@@ -17,9 +17,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from torchgeo_tdpcr.datasets.chips.reading import Window
+from torchgeo_tdpcr.datasets.grids import Grid, PixelBox
 from torchgeo_tdpcr.datasets.scenes.clouds import CloudReader
-from torchgeo_tdpcr.datasets.scenes.common import SceneError, SceneGrid
+from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.polarisations import find_radar
 from torchgeo_tdpcr.datasets.scenes.products import BandFile, CloudMask
 from torchgeo_tdpcr.datasets.scenes.radar import RadarReader
@@ -27,7 +27,7 @@ from torchgeo_tdpcr.datasets.scenes.radar import RadarReader
 SIZE = 60
 LEFT, TOP = 6e5, 5e6
 UTM32, UTM33 = CRS.from_epsg(32632), CRS.from_epsg(32633)
-GRID = SceneGrid(UTM32, from_origin(LEFT, TOP, 10, 10), SIZE, SIZE)
+GRID = Grid(UTM32, from_origin(LEFT, TOP, 10, 10), SIZE, SIZE)
 
 
 def write(path, array, transform=GRID.transform, crs=UTM32, labels=(), **options):
@@ -150,7 +150,7 @@ class TestSameGrid:
         array[:, 3, 4] = 7.5, np.nan
         reader = RadarReader(write(tmp_path / 'a.tif', array), GRID)
         assert reader.scale == 'db'
-        image = reader.read(Window(2, 1, 40, 31))
+        image = reader.read(PixelBox(2, 1, 40, 31))
         assert image.dtype == np.float32
         np.testing.assert_array_equal(image, array[:, 1:31, 2:40])
 
@@ -242,7 +242,7 @@ class TestOtherGrid:
         whole = reader.read(GRID.all)
         for window in ((0, 0, 7, 60), (13, 9, 60, 17), (31, 31, 32, 32)):
             left, top, right, bottom = window
-            part = reader.read(Window(*window))
+            part = reader.read(PixelBox(*window))
             np.testing.assert_allclose(
                 part, whole[:, top:bottom, left:right], atol=0.05
             )
@@ -267,7 +267,7 @@ class TestOtherGrid:
         expected = stored.reshape(2, SIZE, 2, SIZE, 2).mean((2, 4))
         if linear:
             expected = 10 * np.log10(expected)
-        window = Window(3, 4, 50, 60)
+        window = PixelBox(3, 4, 50, 60)
         image = reader.read(window)
         np.testing.assert_allclose(image, expected[:, 4:60, 3:50], atol=1e-3)
 
@@ -300,7 +300,7 @@ class TestOtherGrid:
     def test_elsewhere(self, tmp_path):
         transform = from_origin(LEFT + 1e5, TOP, 10, 10)
         reader = RadarReader(write(tmp_path / 'a.tif', decibels(), transform), GRID)
-        assert np.isnan(reader.read(Window(0, 0, 5, 6))).all()
+        assert np.isnan(reader.read(PixelBox(0, 0, 5, 6))).all()
         assert reader.coverage() == 0
 
     def test_the_other_side_of_the_world(self, tmp_path):
@@ -383,7 +383,7 @@ class TestRadarErrors:
     def test_windows_beyond_the_scene(self, tmp_path):
         reader = RadarReader(write(tmp_path / 'a.tif', decibels()), GRID)
         with pytest.raises(ValueError, match='reaches beyond'):
-            reader.read(Window(0, 0, SIZE, SIZE + 1))
+            reader.read(PixelBox(0, 0, SIZE, SIZE + 1))
 
 
 def _read_in_child(reader, queue):
@@ -439,7 +439,7 @@ class TestClouds:
         array = np.random.default_rng(0).integers(0, 3, (SIZE, SIZE)).astype(dtype)
         path = write(tmp_path / 'a.tif', array)
         for source in (path, str(path), BandFile(str(path)), CloudMask(str(path))):
-            mask = CloudReader(source, GRID).read(Window(3, 4, 20, 31))
+            mask = CloudReader(source, GRID).read(PixelBox(3, 4, 20, 31))
             assert mask.dtype == np.bool_
             np.testing.assert_array_equal(mask, array[4:31, 3:20] != 0)
 
@@ -471,7 +471,7 @@ class TestClouds:
         whole = np.ones((SIZE, SIZE), bool)
         whole[:30, :30] = np.kron(array[1:6, 1:6], np.ones((6, 6)))
         reader = CloudReader(path, GRID)
-        for window in (GRID.all, Window(5, 7, 29, 45), Window(40, 40, 50, 50)):
+        for window in (GRID.all, PixelBox(5, 7, 29, 45), PixelBox(40, 40, 50, 50)):
             left, top, right, bottom = window
             np.testing.assert_array_equal(
                 reader.read(window), whole[top:bottom, left:right]
@@ -530,10 +530,10 @@ class TestClouds:
         reader = pickle.loads(pickle.dumps(CloudReader(source, GRID)))
         np.testing.assert_array_equal(reader.read(GRID.all), expected)
         np.testing.assert_array_equal(
-            reader.read(Window(15, 12, 60, 18)), expected[12:18, 15:60]
+            reader.read(PixelBox(15, 12, 60, 18)), expected[12:18, 15:60]
         )
         transform, size = around(UTM33, 10)
-        turned = CloudReader(source, SceneGrid(UTM33, transform, size, size))
+        turned = CloudReader(source, Grid(UTM33, transform, size, size))
         cells = turned.read(turned.grid.all).sum()
         assert cells == pytest.approx(expected.sum(), rel=0.02)
 

@@ -12,32 +12,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneInfo
 from ...transforms.bands import QUANTIFICATION
 from .raster import Band, RawRaster
 
 #: What viewers show the bands as.
 _CHANNELS = {'B4': 'Red', 'B3': 'Green', 'B2': 'Blue'}
-
-#: Colours of classes that have one by custom; others get those of ``tab20``.
-COLORS = {
-    'water': (65, 155, 223),
-    'trees': (57, 125, 73),
-    'forest': (57, 125, 73),
-    'grass': (136, 176, 83),
-    'rangeland': (200, 190, 110),
-    'wetland': (122, 135, 198),
-    'crops': (228, 150, 53),
-    'cropland': (228, 150, 53),
-    'shrub': (190, 170, 80),
-    'built': (196, 40, 27),
-    'bare': (165, 155, 143),
-    'snow': (179, 159, 225),
-}
 
 
 class Rows:
@@ -140,12 +124,6 @@ class Layer:
         return raw
 
 
-def _colors(names: Sequence[str]) -> list[Sequence[int]]:
-    """Colours of classes by their names."""
-    default = colormaps['tab20'](np.arange(len(names)) % 20, bytes=True)[:, :3].tolist()
-    return [COLORS.get(name, default[i]) for i, name in enumerate(names)]
-
-
 def _rounded(values: Tensor, low: float, high: float, dtype: str) -> NDArray:
     # Not `values`, which others may still need, is rounded in place
     return values.round().clamp_(low, high).numpy().astype(dtype)
@@ -203,7 +181,8 @@ class ClassesLayer(Layer):
 
     Args:
         names: Names of the classes.
-        colors: Colours of the classes, 0 to 255 (defaults to :data:`COLORS`).
+        colors: Colours of the classes, 0 to 255 (defaults to
+            :func:`~torchgeo_tdpcr.datasets.plotting.class_colour`).
     """
 
     name = 'classes'
@@ -226,7 +205,7 @@ class ClassesLayer(Layer):
         # A single probability tells two classes apart
         number = max(count, 2)
         names = self.names or [f'class {i}' for i in range(number)]
-        colors = self.colors or _colors(names)
+        colors = self.colors or [class_colour(n, i) for i, n in enumerate(names)]
         for argument, given in (('class_names', names), ('class_colors', colors)):
             if len(given) != number:
                 raise ValueError(

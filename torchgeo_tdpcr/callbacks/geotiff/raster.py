@@ -18,7 +18,8 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.shutil import copy
 
-from ...datasets.scenes.common import GDAL_SETTINGS, SceneGrid
+from ...datasets.gdal import SCENE_SETTINGS
+from ...datasets.grids import Grid
 
 _GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
 
@@ -115,7 +116,7 @@ class RawRaster:
 def write_cog(
     raw: RawRaster,
     path: Path,
-    grid: SceneGrid,
+    grid: Grid,
     bands: Sequence[Band],
     nodata: float,
     resampling: str,
@@ -153,13 +154,13 @@ def write_cog(
     if _BANDS_APART:
         options['interleave'] = 'BAND'
     # Overviews are made in a temporary file, which need not be small
-    with rasterio.Env(**GDAL_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
+    with rasterio.Env(**SCENE_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
         copy(vrt, path, driver='COG', **options)
     vrt.unlink()
 
 
 def _describe(
-    raw: RawRaster, grid: SceneGrid, bands: Sequence[Band], nodata: float
+    raw: RawRaster, grid: Grid, bands: Sequence[Band], nodata: float
 ) -> bytes:
     """The VRT file of a raw raster."""
     size = np.dtype(raw.dtype).itemsize

@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from torch import Tensor
 from tqdm import tqdm
 
-from ...datasets.chips.reading import Window
+from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneError, SceneInfo
 from .fingerprint import fingerprint, weights_hash
 from .job import (
@@ -243,13 +243,13 @@ class Run:
 
         def weigh() -> Tensor:
             first, last = max(top - feather, 0), min(bottom + feather, height)
-            clouds = dataset.clouds(scene, Window(0, first, width, last))
+            clouds = dataset.clouds(scene, PixelBox(0, first, width, last))
             return cloud_weight(clouds, feather)[top - first : bottom - first]
 
         return Rows(
             values,
             valid,
-            lambda: dataset.observed(scene, Window(0, top, width, bottom))[0],
+            lambda: dataset.observed(scene, PixelBox(0, top, width, bottom))[0],
             weigh if self.options.keep_clear else None,
             info.offset,
         )

@@ -16,8 +16,8 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from torch import Tensor
 
-from ...datasets.chips.reading import Window
-from ...datasets.scenes.common import SceneGrid, SceneInfo
+from ...datasets.grids import Grid, PixelBox
+from ...datasets.scenes.common import SceneInfo
 
 
 @runtime_checkable
@@ -33,10 +33,12 @@ class SceneSource(Protocol):
     def info(self, scene: int) -> SceneInfo:
         """What there is to know of a scene."""
 
-    def observed(self, scene: int, window: Window) -> tuple[NDArray, NDArray[np.bool_]]:
+    def observed(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray, NDArray[np.bool_]]:
         """Digital numbers of a window as stored, and where they are valid."""
 
-    def clouds(self, scene: int, window: Window) -> NDArray[np.bool_]:
+    def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window is cloud or shadow."""
 
 
@@ -80,7 +82,7 @@ class Mosaic:
         x, y, t = dataset.bounds
         self.res: tuple[float, float] = dataset.res
         self.left, self.top = x.start, y.stop
-        grid = SceneGrid(
+        grid = Grid(
             CRS.from_wkt(dataset.crs.to_wkt()),
             from_origin(self.left, self.top, *self.res),
             max(1, round((x.stop - x.start) / self.res[0])),

@@ -10,11 +10,11 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from ..gdal import CHIP_SETTINGS
+from ..grids import Grid
 from .index import read_header
-from .layout import REFERENCES, Claim, Layer, Layout
+from .layout import Claim, Layer, Layout
 from .reading import (
-    GDAL_SETTINGS,
-    Grid,
     cloud_fault,
     grid_fault,
     label_fault,
@@ -49,21 +49,21 @@ class FileCheck(NamedTuple):
     constant: bool
 
 
-def reference_layer(layers: dict[str, Claim]) -> str:
+def reference_layer(layers: dict[str, Claim], layout: Layout) -> str:
     """Name the layer that gives a chip its place, '' if it has none."""
-    return next((name for name in REFERENCES if name in layers), '')
+    return next((name for name in layout.references if name in layers), '')
 
 
 def check_chip(
     layers: dict[str, Claim], layout: Layout, num_classes: int
 ) -> dict[str, FileCheck]:
     """Check every file of a chip."""
-    reference = reference_layer(layers)
+    reference = reference_layer(layers, layout)
     grid = None
     if reference:
         header = read_header(layers[reference].path)
-        grid = None if header[-1] else Grid(*header[:7])
-    with rasterio.Env(**GDAL_SETTINGS):
+        grid = None if header[-1] else Grid.from_epsg(*header[:7])
+    with rasterio.Env(**CHIP_SETTINGS):
         return {
             name: _check_file(
                 claim.path, layout.layers[name], grid, num_classes, name == reference

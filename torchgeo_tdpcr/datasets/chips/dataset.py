@@ -9,7 +9,8 @@ they lie in the chip's own CRS.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,13 @@ from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...transforms.bands import SENTINEL2_BANDS
-from ..plotting import plot_sample
+from ..gdal import CHIP_SETTINGS
+from ..grids import Grid, PixelBox
+from ..plotting import RGB_RANGE, plot_sample
 from .footprints import METRES_PER_DEGREE, chip_frame, repaired
 from .layout import Layer
-from .locating import ChipLocator, Place
-from .queries import ChipQuery
+from .locating import ChipLocator, ChipQuery, Extent
 from .reading import (
-    GDAL_SETTINGS,
-    Grid,
-    Window,
     read_cloud,
     read_float,
     read_labels,
@@ -46,7 +45,8 @@ from .union import ChipUnion
 class ChipDataset(RasterDataset):
     """Base class for data sets of stored chips with several layers.
 
-    A subclass calls :meth:`_set_up` with a table of chips.
+    A subclass calls :meth:`_set_up` with a table of chips. It overrides
+    :meth:`_read_layers` if its layers do not lie on one grid or are not Sentinel's.
 
     A query is one of
 
@@ -57,11 +57,29 @@ class ChipDataset(RasterDataset):
       the centre of the query, shifted to lie inside the chip, and at most the chip.
       Pixels are never resampled, merged or filled;
     * an integer: the chip of that row of the index.
+
+    Samples of a subclass with *wavelengths* have two keys more, which say what the
+    pixels are of. They are tensors, because :func:`~torchgeo.datasets.stack_samples`
+    stacks nothing else, and kornia leaves them alone, because of their names:
+
+    * ``wavelength``: of each optical band in nanometres, C float32
+    * ``resolution``: size of a pixel as it was recorded, of the optical and of the SAR
+      sensor, in metres, 2 float32; ``transform`` has the size of the sample's own
+
+    Attributes:
+        wavelengths: Centre of each optical band in nanometres, in file order; empty for
+            Sentinel-2's.
+        resolutions: Size of a pixel of the optical and of the SAR sensor in metres.
     """
 
-    all_bands = tuple(SENTINEL2_BANDS)
-    rgb_bands = ('B4', 'B3', 'B2')
+    all_bands: tuple[str, ...] = tuple(SENTINEL2_BANDS)
+    rgb_bands: tuple[str, ...] = ('B4', 'B3', 'B2')
     class_names: tuple[str, ...] = ()
+    wavelengths: Mapping[str, float] = MappingProxyType({})
+    resolutions: tuple[float, float] = (10.0, 10.0)
+
+    #: Largest number of the optical and of the SAR image, drawn white; None for dB.
+    _drawn_white: tuple[float, float | None] = (RGB_RANGE[1], None)
 
     _index = GeoDataFrame()
     _locator: ChipLocator | None = None
@@ -73,22 +91,22 @@ class ChipDataset(RasterDataset):
         layers: dict[str, Layer],
         crs: CRS,
         bands: Sequence[str],
-        offset: float | None,
         num_classes: int,
         transforms: Callable[[Sample], Sample] | None,
+        offset: float | None = 0.0,
     ) -> None:
         """Initialise the dataset.
 
         Args:
             table: One row a chip: ``filepath``, the columns of
-                :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and for each layer the
+                :data:`~torchgeo_tdpcr.datasets.grids.GRID_COLUMNS`, and for each layer the
                 absolute path of its file.
             layers: Layers to read, by column.
             crs: CRS of the index.
-            bands: Sentinel-2 bands to read.
-            offset: What to subtract from digital numbers, None to find out per chip.
+            bands: Optical bands to read.
             num_classes: Number of land-cover classes.
             transforms: Applied to each sample.
+            offset: What to subtract from digital numbers, None to find out per chip.
         """
         self.layers = layers
         self.bands = tuple(bands)
@@ -99,6 +117,7 @@ class ChipDataset(RasterDataset):
         self._indexes = [self.all_bands.index(band) + 1 for band in bands]
         self._offsets: dict[str, float] = {}
         self._pixel = float(table.xres.median()), float(table.yres.median())
+        self._geographic = CRS.from_epsg(int(table.epsg.iloc[0])).is_geographic
         self.index = chip_frame(table, crs)
         self._res = self._resolution(crs)
 
@@ -167,7 +186,7 @@ class ChipDataset(RasterDataset):
         Returns:
             The layers of one chip by their keys, and ``bounds`` (x and y minimum,
             maximum and step, then t), ``transform`` (coefficients a to i) in float64
-            and ``epsg``, in the chip's own CRS.
+            and ``epsg``, in the chip's own CRS; for some data sets more, see the class.
 
         Raises:
             IndexError: If there is no such chip.
@@ -210,45 +229,61 @@ class ChipDataset(RasterDataset):
             )
         return area, row
 
-    def _place(self, query: GeoSlice) -> Place:
+    def _place(self, query: GeoSlice) -> Extent:
         """Complete a TorchGeo query where it leaves out an end."""
         parts = (query,) if isinstance(query, slice) else tuple(query)
         timed = len(parts) > 2 and (parts[2].start, parts[2].stop) != (None, None)
         ends = [end for part in parts[:2] for end in (part.start, part.stop)]
         if len(ends) == 4 and None not in ends and not timed:
-            return Place(parts[0], parts[1], None)  # spares `bounds`, which is slow
+            return Extent(parts[0], parts[1], None)  # spares `bounds`, which is slow
         x, y, t = self._disambiguate_slice(query)
-        return Place(x, y, t if timed else None)
+        return Extent(x, y, t if timed else None)
 
     def _resolution(self, crs: CRS) -> tuple[float, float]:
         """Size of a pixel in units of a CRS."""
-        scale = METRES_PER_DEGREE if crs.is_geographic else 1.0
+        scale = METRES_PER_DEGREE ** (crs.is_geographic - self._geographic)
         return self._pixel[0] / scale, self._pixel[1] / scale
 
-    def _read(self, row: int, window: Window) -> Sample:
-        """Read some pixels of the chip of a row."""
+    def _read(self, row: int, window: PixelBox) -> Sample:
+        """Read some pixels of the chip of a row, and say where they lie."""
         grid = self.locator.grids[row]
-        part = None if window == (0, 0, grid.width, grid.height) else window
-        with rasterio.Env(**GDAL_SETTINGS):
-            sample: Sample = {
-                layer.key: self._read_layer(layer, self._paths[name][row], grid, part)
-                for name, layer in self.layers.items()
-            }
+        with rasterio.Env(**CHIP_SETTINGS):
+            sample = self._read_layers(row, grid, window)
         xmin, xmax = (grid.x + grid.xres * i for i in (window.left, window.right))
         ymax, ymin = (grid.y - grid.yres * i for i in (window.top, window.bottom))
         times = self.locator.times[row]
-        sample['bounds'] = torch.tensor(
-            [xmin, xmax, grid.xres, ymin, ymax, grid.yres, *times, 1],
-            dtype=torch.float64,
-        )
-        sample['transform'] = torch.tensor(
-            [grid.xres, 0, xmin, 0, -grid.yres, ymax, 0, 0, 1], dtype=torch.float64
-        )
-        sample['epsg'] = torch.tensor(grid.epsg)
+        places = {
+            'bounds': [xmin, xmax, grid.xres, ymin, ymax, grid.yres, *times, 1],
+            'transform': [grid.xres, 0, xmin, 0, -grid.yres, ymax, 0, 0, 1],
+        }
+        for key, numbers in places.items():
+            sample[key] = torch.tensor(numbers, dtype=torch.float64)
+        sample['epsg'] = torch.tensor(self.locator.codes[row])
+        if self.wavelengths:
+            centres = [self.wavelengths[band] for band in self.bands]
+            sample['wavelength'] = torch.tensor(centres)
+            sample['resolution'] = torch.tensor(self.resolutions)
         return sample if self.transforms is None else self.transforms(sample)
 
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
+        """Read the layers of the chip of a row: here Sentinel's, all on one grid.
+
+        Args:
+            row: The row of the index.
+            grid: Grid of the whole chip.
+            window: Pixels of the chip that are wanted.
+
+        Returns:
+            The layers by their keys.
+        """
+        part = None if window == grid.all else window
+        return {
+            layer.key: self._read_layer(layer, self._paths[name][row], grid, part)
+            for name, layer in self.layers.items()
+        }
+
     def _read_layer(
-        self, layer: Layer, path: str, grid: Grid, window: Window | None
+        self, layer: Layer, path: str, grid: Grid, window: PixelBox | None
     ) -> Tensor:
         """Read a layer of a chip."""
         match layer.key:
@@ -283,11 +318,12 @@ class ChipDataset(RasterDataset):
             The figure.
 
         Raises:
-            RGBBandsMissingError: If the dataset was made without B4, B3 or B2.
+            RGBBandsMissingError: If the dataset was made without red, green or blue.
         """
         if not set(self.rgb_bands) <= set(self.bands):
             raise RGBBandsMissingError()
         rgb = [self.bands.index(band) for band in self.rgb_bands]
+        names = self.class_names or [f'class {i}' for i in range(self.num_classes)]
         return plot_sample(
-            sample, rgb, self.num_classes, self.class_names, show_titles, suptitle
+            sample, rgb, names, *self._drawn_white, show_titles, suptitle
         )

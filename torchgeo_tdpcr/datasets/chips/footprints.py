@@ -32,7 +32,7 @@ def footprints(table: pd.DataFrame, crs: CRS) -> NDArray[np.object_]:
 
     Args:
         table: One row a chip, with the columns of
-            :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`.
+            :data:`~torchgeo_tdpcr.datasets.grids.GRID_COLUMNS`.
         crs: CRS of the footprints. In longitude and latitude, those that cross the
             180th meridian have longitudes above 180°.
 

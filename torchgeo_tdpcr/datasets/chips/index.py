@@ -13,7 +13,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ import rasterio
 from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
+from ...files import replacing
+from ..gdal import CHIP_SETTINGS
 from .layout import Layout, chip_table
-from .reading import GDAL_SETTINGS
 
 #: Name of the cached table.
 CACHE_NAME = '.torchgeo_tdpcr_index.csv'
@@ -103,11 +103,11 @@ def build_table(
         reference = reference.where(reference != '', table[layer])
     table['reference'] = reference
     paths = [os.path.join(root, path) for path in reference if path]
-    with rasterio.Env(**GDAL_SETTINGS):
+    with rasterio.Env(**CHIP_SETTINGS):
         pass  # initialises GDAL once, before threads do it at the same time
 
     def task(chunk: Sequence[str]) -> list[tuple[Any, ...]]:
-        with rasterio.Env(**GDAL_SETTINGS):
+        with rasterio.Env(**CHIP_SETTINGS):
             return [(*read_header(path), *stamp(path)) for path in chunk]
 
     chunks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
@@ -244,16 +244,13 @@ def _read(
 
 def _write(place: Path, state: dict[str, Any], table: pd.DataFrame) -> bool:
     """Keep a table. Returns False where the folder cannot be written."""
-    unfinished = place.with_name(f'{place.name}.{os.getpid()}.tmp')
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open('w', encoding='utf-8', newline='') as file:
+        with (
+            replacing(place) as part,
+            part.open('w', encoding='utf-8', newline='') as file,
+        ):
             file.write(json.dumps(state) + '\n')
             table.to_csv(file, index=False)
-        os.replace(unfinished, place)
     except OSError:
         return False
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
     return True

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Where LuojiaSET-OSFCR and SEN12MS-CR keep which layer of a chip on disk.
+"""Where a data set keeps which layer of a chip on disk.
 
 A :class:`Layout` turns the folders of a data set into a table of one row a chip. Chips
 are recognised by the numbers in their file names, not by the names themselves, because
@@ -9,29 +9,39 @@ published files do not always follow their own naming rule.
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
 
 class CorruptChipError(RuntimeError):
-    """A file of a chip cannot be used; the message names the file and the fault."""
+    """A file of a chip cannot be used; the message names the file and the fault.
 
-    def __init__(self, path: str | os.PathLike[str], fault: str) -> None:
+    Args:
+        path: The file.
+        fault: What is wrong with it.
+        verifiable: Whether ``torchgeo-tdpcr verify`` finds such files of its data set.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], fault: str, verifiable: bool = False
+    ) -> None:
         self.path = os.fspath(path)
         self.fault = fault
+        self.verifiable = verifiable
+        hint = '`torchgeo-tdpcr verify` lists all such files of the data set.'
         super().__init__(
-            f"'{self.path}': {fault}. Run `torchgeo-tdpcr verify` on the data set to "
-            'list all such files; replace or remove them.'
+            f"'{self.path}': {fault}. Fetch the file anew, or remove it: the dataset "
+            f'then leaves out what belongs to it.{f" {hint}" if verifiable else ""}'
         )
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, str, bool]]:
         """Survive the way from a worker process to the main process."""
-        return type(self), (self.path, self.fault)
+        return type(self), (self.path, self.fault, self.verifiable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +63,6 @@ class Layer:
     optional: bool = False
 
 
-#: Layers of SEN12MS-CR by folder.
-SEN12MSCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
-    {
-        's2_cloudy': Layer('image', 's2_cloudy', 13, 'ui'),
-        's2': Layer('image_clear', 's2', 13, 'ui'),
-        's1': Layer('image_sar', 's1', 2, 'f'),
-    }
-)
-
-#: Layers of LuojiaSET-OSFCR by folder. ``cloud_thickness`` is of synthetic sets only.
-OSFCR_LAYERS: Mapping[str, Layer] = MappingProxyType(
-    {
-        **SEN12MSCR_LAYERS,
-        'land_cover_maps': Layer('mask', 's2', 1, 'ui'),
-        'cloud_detection_results': Layer('mask_cloud', 's2_cloudy', 1, 'fui'),
-        'cloud_thickness': Layer('image_thickness', 's2_cloudy', 1, 'f', True),
-    }
-)
-
-#: Cloud-cover folders of LuojiaSET-OSFCR, in the order that its split recipe uses.
-COVERS = ('0-20%', '20%-40%', '40%-60%', '60%-80%', '80%-100%')
-
-#: Layers whose file gives a chip its place, the first that exists.
-REFERENCES: tuple[str, ...] = ('s2_cloudy', 's2')
-
-
 class Folder(NamedTuple):
     """A folder that holds one layer of some chips."""
 
@@ -87,7 +71,7 @@ class Folder(NamedTuple):
     group: str
 
 
-class Layout(Protocol):
+class Layout(ABC):
     """How a data set arranges its files.
 
     Attributes:
@@ -96,6 +80,8 @@ class Layout(Protocol):
         group: Column of the table for the outermost grouping of chips.
         looked_for: What a folder must hold to be taken for the data set, in words.
         references: Layers whose file gives a chip its place, the first that exists.
+        aligned: Whether all layers of a chip lie on its grid. The commands ``index``
+            and ``verify`` know every layout of which that is so.
     """
 
     name: str
@@ -103,103 +89,39 @@ class Layout(Protocol):
     group: str
     looked_for: str
     references: tuple[str, ...]
+    aligned: ClassVar[bool] = True
 
+    #: A file name, with the numbers of the ROI (or none) and of the patch as groups.
+    _name: ClassVar[re.Pattern[str]]
+    _aligned: ClassVar[list[type['Layout']]] = []
+
+    def __init_subclass__(cls) -> None:
+        """Make the layout known to :func:`find_layout`."""
+        super().__init_subclass__()
+        if cls.aligned:
+            Layout._aligned.append(cls)
+
+    @classmethod
+    def known(cls) -> 'list[Layout]':
+        """Return the layouts of the data sets whose layers lie on one grid."""
+        return [layout() for layout in cls._aligned]
+
+    @abstractmethod
     def folders(self, root: Path) -> Iterator[Folder]:
         """Yield the folders of *root* that hold chips."""
 
+    @abstractmethod
     def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
         """Return the folder for one layer of a chip."""
 
-    def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
-        """Return the ROI and the patch number in a file name, or None."""
-
+    @abstractmethod
     def file_name(self, folder: Folder, roi: int, patch: int) -> str:
         """Return the name that the file of a chip should have."""
 
-
-class OSFCRLayout:
-    """``{cover}/{layer}/ROIs_{NN}_{infix}_p{K}.tif``, as LuojiaSET-OSFCR is laid out.
-
-    Example:
-        >>> folder = Folder(Path('0-20%/s1'), 's1', '0-20%')
-        >>> OSFCRLayout().parse(folder, 'ROIs_01_s1_p4.tif')
-        (1, 4)
-    """
-
-    name = 'LuojiaSET-OSFCR'
-    layers = OSFCR_LAYERS
-    group = 'cover'
-    references = REFERENCES
-    looked_for = (
-        "the folders '0-20%', '20%-40%', '40%-60%', '60%-80%' or '80%-100%', in each "
-        "of them folders such as 's2_cloudy' and 's2', and in these files such as "
-        "'ROIs_01_s2_cloudy_p4.tif'"
-    )
-    _name = re.compile(r'ROIs_?(\d+)_(?:.*_)?p(\d+)\.tiff?', re.IGNORECASE)
-
-    def folders(self, root: Path) -> Iterator[Folder]:
-        """Yield the layer folders of every cloud-cover folder of *root*."""
-        for cover in COVERS:
-            for layer in self.layers:
-                if (path := root / cover / layer).is_dir():
-                    yield Folder(path, layer, cover)
-
-    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
-        """Return the folder for one layer of a chip."""
-        return Folder(root / group / layer, layer, group)
-
-    def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
-        """Return the ROI and the patch number in a file name, or None."""
+    def parse(self, name: str) -> tuple[int, int] | None:
+        """Return the ROI (0 if none) and the patch number in a file name, or None."""
         match = self._name.fullmatch(name)
-        return (int(match[1]), int(match[2])) if match else None
-
-    def file_name(self, folder: Folder, roi: int, patch: int) -> str:
-        """Return the name that the file of a chip should have."""
-        return f'ROIs_{roi:02d}_{self.layers[folder.layer].infix}_p{patch}.tif'
-
-
-class SEN12MSCRLayout:
-    """``{season}_{layer}/{layer}_{roi}/{season}_{layer}_{roi}_p{K}.tif``.
-
-    Example:
-        >>> folder = Folder(Path('ROIs1158_spring_s1/s1_1'), 's1', 'ROIs1158_spring')
-        >>> SEN12MSCRLayout().parse(folder, 'ROIs1158_spring_s1_1_p30.tif')
-        (1, 30)
-    """
-
-    name = 'SEN12MS-CR'
-    layers = SEN12MSCR_LAYERS
-    group = 'season'
-    references = REFERENCES
-    looked_for = (
-        "folders such as 'ROIs1158_spring_s2_cloudy/s2_cloudy_1' and "
-        "'ROIs1158_spring_s2/s2_1', and in these files such as "
-        "'ROIs1158_spring_s2_1_p30.tif'"
-    )
-    _season = re.compile(r'(ROIs\d+_[a-z]+)_(s1|s2|s2_cloudy)')
-    _name = re.compile(r'ROIs\d+_.+_(\d+)_p(\d+)\.tiff?', re.IGNORECASE)
-
-    def folders(self, root: Path) -> Iterator[Folder]:
-        """Yield the ROI folders of every season and layer of *root*."""
-        for season in sorted(root.iterdir()):
-            if (match := self._season.fullmatch(season.name)) and season.is_dir():
-                for path in sorted(season.glob(f'{match[2]}_*')):
-                    if path.is_dir():
-                        yield Folder(path, match[2], match[1])
-
-    def folder(self, root: Path, layer: str, group: str, roi: int) -> Folder:
-        """Return the folder for one layer of a chip."""
-        return Folder(root / f'{group}_{layer}' / f'{layer}_{roi}', layer, group)
-
-    def parse(self, folder: Folder, name: str) -> tuple[int, int] | None:
-        """Return the ROI and the patch number in a file name, or None."""
-        match = self._name.fullmatch(name)
-        return (int(match[1]), int(match[2])) if match else None
-
-    def file_name(self, folder: Folder, roi: int, patch: int) -> str:
-        """Return the name that the file of a chip should have."""
-        infix = self.layers[folder.layer].infix
-        return f'{folder.group}_{infix}_{roi}_p{patch}.tif'
+        return (int(match[1] or 0), int(match[2])) if match else None
 
 
 class Claim(NamedTuple):
@@ -222,7 +144,7 @@ def claims(layout: Layout, root: Path) -> Iterator[Claim]:
     """Yield every file under *root* whose name holds a ROI and a patch number."""
     for folder in layout.folders(root):
         for name in sorted(os.listdir(folder.path)):
-            if (numbers := layout.parse(folder, name)) is not None:
+            if (numbers := layout.parse(name)) is not None:
                 path = os.path.join(folder.path, name)
                 expected = layout.file_name(folder, *numbers)
                 yield Claim(path, folder.layer, folder.group, *numbers, expected)
@@ -265,11 +187,36 @@ def chip_table(layout: Layout, root: Path) -> pd.DataFrame:
 
 def find_root(layout: Layout, path: str | os.PathLike[str]) -> Path | None:
     """Find the folder of a data set: *path* itself or a folder directly in it."""
-    here = Path(path).expanduser().absolute()
-    if not here.is_dir():
-        return None
-    children = sorted(child for child in here.iterdir() if child.is_dir())
-    for candidate in (here, here / layout.name, *children):
-        if candidate.is_dir() and next(iter(layout.folders(candidate)), None):
+    for candidate in candidates(path, layout.name):
+        if next(iter(layout.folders(candidate)), None):
             return candidate
     return None
+
+
+def candidates(path: str | os.PathLike[str], name: str) -> Iterator[Path]:
+    """Yield a folder and those directly in it, first the one with a data set's name."""
+    here = Path(path).expanduser().absolute()
+    if here.is_dir():
+        children = sorted(child for child in here.iterdir() if child.is_dir())
+        yield here
+        yield from sorted(children, key=lambda child: child.name != name)
+
+
+def find_layout(path: str | os.PathLike[str]) -> tuple[Layout, Path]:
+    """Find which data set a folder holds, of those whose layers lie on one grid.
+
+    Args:
+        path: Folder of the data set, or the folder above.
+
+    Returns:
+        The layout of the data set, and its folder.
+
+    Raises:
+        FileNotFoundError: If the folder holds none.
+    """
+    layouts = Layout.known()
+    for layout in layouts:
+        if (root := find_root(layout, path)) is not None:
+            return layout, root
+    wanted = '; or for '.join(layout.looked_for for layout in layouts)
+    raise FileNotFoundError(f"'{path}' holds no data set. Looked for {wanted}.")

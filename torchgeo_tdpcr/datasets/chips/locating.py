@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""From a query to a chip and its pixels, without going through the whole index."""
+"""Queries for chips, and the way from one to pixels without going through an index."""
 
 import math
 from typing import NamedTuple
@@ -11,12 +11,70 @@ import shapely
 from geopandas import GeoDataFrame
 from pyproj import CRS, Transformer
 
+from ..grids import GRID_COLUMNS, Grid, PixelBox
 from .footprints import pixel_windows
-from .queries import ChipQuery
-from .reading import Grid, Window
 
 
-class Place(NamedTuple):
+class ChipQuery(tuple[slice, slice, slice]):
+    """A query for one stored chip: x, y and t as TorchGeo has them, and which chip.
+
+    Several chips may lie at the same place, for instance with different cloud covers;
+    x, y and t alone cannot tell them apart.
+
+    Args:
+        x: Extent in x, in the CRS of the index.
+        y: Extent in y, in the CRS of the index.
+        t: Extent in time.
+        chip: Identity of the chip: the column ``filepath`` of the index.
+    """
+
+    chip: str
+
+    def __new__(cls, x: slice, y: slice, t: slice, chip: str) -> 'ChipQuery':
+        """Create a query."""
+        query = super().__new__(cls, (x, y, t))
+        query.chip = chip
+        return query
+
+    def __getnewargs__(self) -> tuple[slice, slice, slice, str]:
+        """Survive the way to a worker process."""
+        return (*self, self.chip)
+
+    def __repr__(self) -> str:
+        """Name the chip."""
+        return f'ChipQuery({self[0]}, {self[1]}, {self[2]}, chip={self.chip!r})'
+
+
+def chip_queries(index: GeoDataFrame) -> list[ChipQuery]:
+    """Return one query for each row of an index.
+
+    Args:
+        index: Index of a
+            :class:`~torchgeo_tdpcr.datasets.chips.dataset.ChipDataset`, or of a union
+            of such.
+
+    Returns:
+        The queries in the order of the rows.
+
+    Raises:
+        ValueError: If the index is not of stored chips.
+    """
+    if 'filepath' not in index.columns:
+        raise ValueError(
+            "the index of `dataset` has no column 'filepath', so it does not tell one "
+            'chip from another. Use a dataset of stored chips, such as OSFCR.'
+        )
+    bounds = index.geometry.bounds.to_numpy().tolist()
+    times = zip(index.index.left, index.index.right, strict=True)
+    return [
+        ChipQuery(slice(xmin, xmax), slice(ymin, ymax), slice(start, stop), chip)
+        for (xmin, ymin, xmax, ymax), (start, stop), chip in zip(
+            bounds, times, index['filepath'], strict=True
+        )
+    ]
+
+
+class Extent(NamedTuple):
     """Extent of a query in the CRS of the index, and in time where it names one."""
 
     x: slice
@@ -29,6 +87,7 @@ class ChipLocator:
 
     Attributes:
         grids: For each row the grid of its chip.
+        codes: For each row the EPSG code of that grid.
         windows: For each row the pixels of the chip that belong to it: all, unless a
             split function has cut the chip.
         times: For each row the seconds since 1970 from and until which it is valid.
@@ -41,9 +100,10 @@ class ChipLocator:
             index: Index of a :class:`~torchgeo_tdpcr.datasets.chips.dataset.ChipDataset`.
         """
         self.index = index
-        columns = [index[name].tolist() for name in Grid._fields]
-        self.grids = [Grid(*values) for values in zip(*columns, strict=True)]
-        self.windows = [Window(*row) for row in pixel_windows(index).tolist()]
+        columns = [index[name].tolist() for name in GRID_COLUMNS]
+        self.grids = [Grid.from_epsg(*row) for row in zip(*columns, strict=True)]
+        self.codes: list[int] = index['epsg'].tolist()
+        self.windows = [PixelBox(*row) for row in pixel_windows(index).tolist()]
         times = zip(index.index.left, index.index.right, strict=True)
         self.times = [(start.timestamp(), stop.timestamp()) for start, stop in times]
         self._rows: dict[str, list[int]] = {}
@@ -67,7 +127,7 @@ class ChipLocator:
         parts = shapely.bounds(self.index.geometry.to_numpy()[rows])
         return rows[int(np.abs(parts - wanted).sum(axis=1).argmin())]
 
-    def locate(self, place: Place) -> tuple[float, int]:
+    def locate(self, place: Extent) -> tuple[float, int]:
         """Find the chip that overlaps a place most.
 
         Returns:
@@ -86,7 +146,7 @@ class ChipLocator:
         best = int(areas.argmax())
         return float(areas[best]), int(rows[best]) if areas[best] > 0 else -1
 
-    def window(self, row: int, place: Place, res: tuple[float, float]) -> Window:
+    def window(self, row: int, place: Extent, res: tuple[float, float]) -> PixelBox:
         """Choose the pixels of a chip that answer a query.
 
         Args:
@@ -103,7 +163,7 @@ class ChipLocator:
             (place.x.start + place.x.stop) / 2,
             (place.y.start + place.y.stop) / 2,
         )
-        if transformer := self._to_native(grid.epsg):
+        if transformer := self._to_native(self.codes[row]):
             centre = transformer.transform(*centre)
         left, right = _fit(
             (centre[0] - grid.x) / grid.xres,
@@ -115,7 +175,7 @@ class ChipLocator:
             round((place.y.stop - place.y.start) / (place.y.step or res[1])),
             (inside.top, inside.bottom),
         )
-        return Window(left, top, right, bottom)
+        return PixelBox(left, top, right, bottom)
 
     def _to_native(self, epsg: int) -> Transformer | None:
         """Return the way from the index's CRS to a zone's, None if that is none."""

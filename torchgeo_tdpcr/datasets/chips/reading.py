@@ -7,21 +7,21 @@ what a file claims to be is compared with what its layer must be. Every fault ra
 :class:`~torchgeo_tdpcr.datasets.chips.layout.CorruptChipError` with the name of the file.
 """
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from torch import Tensor
 
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
+from ..grids import Grid, PixelBox, epsg_of
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
@@ -31,51 +31,7 @@ IGNORE_INDEX = 255
 #: this, an offset was added.
 OFFSET_THRESHOLD = 900
 
-#: Settings of GDAL for reading. The first keeps it from listing folders of thousands
-#: of files at every open; the second reads uncompressed files, as the published ones
-#: are, straight from the page cache, in half the time.
-GDAL_SETTINGS = {
-    'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
-    'GTIFF_VIRTUAL_MEM_IO': 'YES',
-}
-
 _B10 = list(SENTINEL2_BANDS).index('B10') + 1
-
-
-class Window(NamedTuple):
-    """Pixels of a chip: first and last (exclusive) column and row."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-class Grid(NamedTuple):
-    """Where the pixels of a chip lie, in metres of its own CRS.
-
-    Args:
-        epsg: EPSG code of the CRS.
-        x: Left edge.
-        y: Upper edge.
-        xres: Width of a pixel.
-        yres: Height of a pixel.
-        width: Number of columns.
-        height: Number of rows.
-    """
-
-    epsg: int
-    x: float
-    y: float
-    xres: float
-    yres: float
-    width: int
-    height: int
-
-
-@lru_cache(maxsize=1024)
-def _epsg(crs: CRS) -> int | None:
-    return crs.to_epsg()
 
 
 def grid_fault(source: DatasetReader, grid: Grid) -> str:
@@ -112,7 +68,7 @@ def grid_fault(source: DatasetReader, grid: Grid) -> str:
             f'lies {shifts[0]:+.2f} m east and {falls[0]:+.2f} m north of the chip, '
             f'with pixels of {a:g}×{-e:g} m: half a pixel or more off'
         )
-    epsg = _epsg(source.crs) if source.crs else None
+    epsg = epsg_of(source.crs) if source.crs else None
     if epsg is not None and epsg != grid.epsg:
         return f'is in EPSG:{epsg}, the chip in EPSG:{grid.epsg}'
     return ''
@@ -129,13 +85,15 @@ def type_fault(count: int, dtype: str, layer: Layer) -> str:
 
 
 @contextmanager
-def opened(path: str, layer: Layer, grid: Grid | None) -> Iterator[DatasetReader]:
+def opened(
+    path: str, layer: Layer, grid: Grid | None = None
+) -> Iterator[DatasetReader]:
     """Open a file of a chip, and turn what is wrong with it into one kind of error.
 
     Args:
         path: The file.
         layer: The layer that it must be.
-        grid: The grid that it must have, None to leave that unchecked.
+        grid: The grid that it must have, None where layers have grids of their own.
 
     Yields:
         The opened file.
@@ -143,23 +101,26 @@ def opened(path: str, layer: Layer, grid: Grid | None) -> Iterator[DatasetReader
     Raises:
         CorruptChipError: If the file is not what it must be, or reading it fails.
     """
+    aligned = grid is not None
     try:
-        with rasterio.open(path, driver='GTiff') as source:
+        with warnings.catch_warnings():
+            # Whether a place is needed, and missed, is for the caller to say
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            source = rasterio.open(path, driver='GTiff')
+        with source:
             fault = type_fault(source.count, source.dtypes[0], layer)
             if not fault and grid is not None:
                 fault = grid_fault(source, grid)
             if fault:
-                raise CorruptChipError(path, fault)
+                raise CorruptChipError(path, fault, aligned)
             yield source
     except (RasterioError, OSError) as error:
         cause = error.__cause__ or error
-        raise CorruptChipError(path, f'cannot be read ({cause})') from error
+        raise CorruptChipError(path, f'cannot be read ({cause})', aligned) from error
 
 
-def _bounds(window: Window | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    if window is None:
-        return None
-    return (window.top, window.bottom), (window.left, window.right)
+def _ranges(window: PixelBox | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    return None if window is None else window.ranges
 
 
 def detect_offset(b10: NDArray[Any]) -> int:
@@ -186,7 +147,7 @@ def read_optical(
     path: str,
     layer: Layer,
     grid: Grid,
-    window: Window | None,
+    window: PixelBox | None,
     indexes: Sequence[int],
     offset: float | None,
 ) -> tuple[Tensor, float]:
@@ -205,10 +166,10 @@ def read_optical(
     """
     with opened(path, layer, grid) as source:
         if offset is not None:
-            array = source.read(list(indexes), window=_bounds(window))
+            array = source.read(list(indexes), window=_ranges(window))
         elif window is not None:
             offset = detect_offset(source.read(_B10))
-            array = source.read(list(indexes), window=_bounds(window))
+            array = source.read(list(indexes), window=_ranges(window))
         elif _B10 in indexes:
             array = source.read(list(indexes))
             offset = detect_offset(array[list(indexes).index(_B10)])
@@ -220,37 +181,76 @@ def read_optical(
     return (image.sub_(offset) if offset else image), offset
 
 
-def read_float(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+def read_float(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
     """Read backscatter or cloud thickness: float32 of shape C×H×W, all finite."""
     with opened(path, layer, grid) as source:
-        array = source.read(window=_bounds(window))
+        array = source.read(window=_ranges(window))
+    return finite(path, array, verifiable=True)
+
+
+def finite(path: str, array: NDArray[Any], verifiable: bool = False) -> Tensor:
+    """Return an array as float32 tensor, and raise if it holds what is no number."""
     image = torch.from_numpy(array).to(torch.float32)
     # One pass: a single NaN or infinite value makes the sum one, too
     if not torch.isfinite(image.sum()):
         bad = int((~torch.isfinite(image)).sum())
         if bad:
-            raise CorruptChipError(path, f'holds {bad} NaN or infinite values')
+            fault = f'holds {bad} NaN or infinite values'
+            raise CorruptChipError(path, fault, verifiable)
     return image
 
 
 def read_labels(
-    path: str, layer: Layer, grid: Grid, window: Window | None, num_classes: int
+    path: str, layer: Layer, grid: Grid, window: PixelBox | None, num_classes: int
 ) -> Tensor:
     """Read land cover: int64 of shape H×W, below *num_classes* or 255."""
     with opened(path, layer, grid) as source:
-        array = source.read(1, window=_bounds(window))
+        array = source.read(1, window=_ranges(window))
     if fault := label_fault(array, num_classes):
-        raise CorruptChipError(path, fault)
+        raise CorruptChipError(path, fault, verifiable=True)
     return torch.from_numpy(array).to(torch.int64)
 
 
-def read_cloud(path: str, layer: Layer, grid: Grid, window: Window | None) -> Tensor:
+def read_cloud(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
     """Read a cloud mask: int64 of shape H×W, 0 or 1."""
     with opened(path, layer, grid) as source:
-        array = source.read(1, window=_bounds(window))
+        array = source.read(1, window=_ranges(window))
     if fault := cloud_fault(array):
-        raise CorruptChipError(path, fault)
+        raise CorruptChipError(path, fault, verifiable=True)
     return torch.from_numpy(array).to(torch.int64)
+
+
+def labels_of_codes(
+    path: str, codes: NDArray[Any], classes: Mapping[int, int], ignored: Sequence[int]
+) -> Tensor:
+    """Turn the codes of a land-cover map into class numbers.
+
+    Args:
+        path: Where they are from, for the error.
+        codes: H×W codes.
+        classes: Class of each code.
+        ignored: Codes of pixels without a class.
+
+    Returns:
+        H×W int64, 255 where there is no class.
+
+    Raises:
+        CorruptChipError: If there is a code that is neither.
+
+    Example:
+        >>> labels_of_codes('lbl.tif', np.array([[0, 10, 20]]), {10: 0, 20: 1}, [0])
+        tensor([[255,   0,   1]])
+    """
+    found = np.unique(codes)
+    if bad := [int(code) for code in found if code not in {*classes, *ignored}]:
+        raise CorruptChipError(
+            path, f'holds the codes {bad[:8]}; there are {sorted({*classes, *ignored})}'
+        )
+    labels = np.full(int(found.max()) + 1, IGNORE_INDEX, dtype=np.int64)
+    for code, number in classes.items():
+        if code < len(labels):
+            labels[code] = number
+    return torch.from_numpy(labels[codes])
 
 
 def label_fault(array: NDArray[Any], num_classes: int) -> str:

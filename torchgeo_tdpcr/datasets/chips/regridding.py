@@ -11,7 +11,7 @@ from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 from rasterio.warp import reproject
 
-from .reading import Grid
+from ..grids import Grid
 
 
 def regrid(
@@ -38,11 +38,11 @@ def regrid(
 
     Example:
         >>> array = np.arange(4, dtype=np.float32).reshape(1, 2, 2)
-        >>> grid = Grid(32646, 0, 20, 5, 5, 4, 4)
+        >>> grid = Grid.from_epsg(32646, 0, 20, 5, 5, 4, 4)
         >>> regrid(array, from_origin(0, 20, 10, 10), grid, 'nearest')[0, 0]
         array([0., 0., 1., 1.], dtype=float32)
     """
-    target = from_origin(grid.x, grid.y, grid.xres, grid.yres)
+    target = grid.transform
     shape = (grid.height, grid.width)
     kind = array.dtype if method == 'nearest' else np.dtype(np.float32)
     if transform == target and array.shape[1:] == shape:
@@ -60,10 +60,10 @@ def regrid(
             transform.a,
             -transform.e,
         ),
-        src_crs=grid.epsg,
+        src_crs=grid.crs,
         src_nodata=0 if method == 'average' else None,
         dst_transform=target,
-        dst_crs=grid.epsg,
+        dst_crs=grid.crs,
         resampling=Resampling[method],
     )
     return result.astype(kind, copy=False)

@@ -20,11 +20,45 @@ from .reading import type_fault
 Missing = Literal['skip', 'error']
 
 
-def choose(name: str, values: Sequence[object], choices: Sequence[object]) -> None:
+def check_choices(
+    name: str, values: Sequence[object], choices: Sequence[object]
+) -> None:
     """Raise a ValueError unless all values are among the choices."""
     for value in values:
         if value not in choices:
-            raise ValueError(f'`{name}={value!r}` must be one of {list(choices)}')
+            raise ValueError(f'`{name}={value!r}` must be one of {list(choices)}.')
+
+
+def select(
+    name: str, values: Iterable[str] | None, choices: Iterable[str]
+) -> tuple[str, ...]:
+    """Complete and check a selection, such as of bands or of layers.
+
+    Args:
+        name: Name of the argument.
+        values: Those chosen in any order, or None for all.
+        choices: Those there are.
+
+    Returns:
+        The selection, in the order given.
+
+    Raises:
+        ValueError: If one is unknown or given twice, or there is none.
+
+    Example:
+        >>> select('bands', ['R', 'B'], ('B', 'G', 'R', 'NIR'))
+        ('R', 'B')
+    """
+    known = tuple(choices)
+    if values is None:
+        return known
+    chosen = (values,) if isinstance(values, str) else tuple(values)
+    if not chosen or len(set(chosen)) != len(chosen) or set(chosen) - set(known):
+        raise ValueError(
+            f'`{name}={list(chosen)}`: choose each at most once from {list(known)}, '
+            'and at least one.'
+        )
+    return chosen
 
 
 def gather(
@@ -55,27 +89,27 @@ def gather(
     for path in several:
         root = find_root(layout, path)
         if root is None:
-            raise not_found(dataset, what_is_there(path), layout)
+            raise not_found(dataset, what_is_there(path), layout.looked_for)
         table = load_table(layout, root, cache, workers)
         if table.empty:
             what = f"'{root}' has the folders of {layout.name}, but no files in them."
-            raise not_found(dataset, what, layout)
+            raise not_found(dataset, what, layout.looked_for)
         prefix = os.path.join(root, '')
         for column in (*layout.layers, 'reference'):
             table[column] = (prefix + table[column]).where(table[column] != '', '')
         tables.append(table.assign(root=str(root)))
     if not tables:
-        raise not_found(dataset, '`paths` is empty.', layout)
+        raise not_found(dataset, '`paths` is empty.', layout.looked_for)
     table = pd.concat(tables, ignore_index=True)
     return table.drop_duplicates(['root', layout.group, 'roi', 'patch']).rename(
         columns={'reference': 'filepath'}
     )
 
 
-def not_found(dataset: GeoDataset, what: str, layout: Layout) -> DatasetNotFoundError:
+def not_found(dataset: GeoDataset, what: str, looked_for: str) -> DatasetNotFoundError:
     """Make the error for data that are not there: what is, and what was looked for."""
     error = DatasetNotFoundError(dataset)
-    error.args = (f'{error.args[0]} {what} Looked for {layout.looked_for}.',)
+    error.args = (f'{error.args[0]} {what} Looked for {looked_for}.',)
     return error
 
 
@@ -113,12 +147,9 @@ def select_layers(
             for name, layer in layout.layers.items()
             if not layer.optional and (table[name] != '').any()
         }
-    wanted = [layers] if isinstance(layers, str) else list(layers)
-    if not wanted or set(wanted) - layout.layers.keys():
-        raise ValueError(
-            f'`layers={wanted}`: choose from {list(layout.layers)}, at least one.'
-        )
-    return {name: layer for name, layer in layout.layers.items() if name in wanted}
+    wanted = [layers] if isinstance(layers, str) else layers
+    chosen = select('layers', dict.fromkeys(wanted), layout.layers)
+    return {name: layer for name, layer in layout.layers.items() if name in chosen}
 
 
 def find_faults(
@@ -139,60 +170,87 @@ def find_faults(
         here = (table[name] == table['filepath']) & (table['filepath'] != '')
         for row in np.flatnonzero(here & (table['fault'] != '')):
             faults[row] = table['fault'].iloc[row]
-        if name in layers:
+        if name in layers and layout.aligned:
             kinds = table[here & (table['fault'] == '')][['count', 'dtype']]
             for (count, dtype), rows in kinds.groupby(
                 ['count', 'dtype']
             ).groups.items():
                 fault = type_fault(int(count), dtype, layout.layers[name])
                 faults[table.index.get_indexer(rows)] = fault
-    for name in layers:
-        faults[(table[name] == '').to_numpy()] = f"has no twin in '{name}'"
+    faults[:] = without_twins(table, layers, faults)
     faults[(table['filepath'] == '').to_numpy()] = (
         f'has no twin in {" or ".join(map(repr, layout.references))}'
     )
-    return faults.tolist()
+    return list(faults)
 
 
-def keep_usable(
-    table: pd.DataFrame,
-    layers: Mapping[str, Layer],
-    layout: Layout,
-    missing: Missing,
-) -> pd.DataFrame:
-    """Leave out the chips that cannot be used, and say so once.
+def without_twins(
+    table: pd.DataFrame, layers: Iterable[str], faults: Iterable[str]
+) -> list[str]:
+    """Complete the faults of rows by the layers that they lack.
 
     Args:
-        table: The chips.
+        table: One row a chip or scene, with the file of each layer or ''.
         layers: Layers that are needed.
-        layout: How the data set arranges its files.
-        missing: ``'skip'`` to leave them out, ``'error'`` to raise.
+        faults: For each row what is known already, '' if nothing.
 
     Returns:
-        The chips that can be used.
+        For each row the fault in words, '' if none.
+    """
+    result = list(faults)
+    for name in layers:
+        for row in np.flatnonzero(table[name] == ''):
+            result[row] = f'has no twin in {name!r}'
+    return result
+
+
+def leave_out(
+    table: pd.DataFrame,
+    faults: Sequence[str],
+    missing: Missing,
+    what: str = 'chips',
+    verifiable: bool = False,
+) -> pd.DataFrame:
+    """Leave out the rows that cannot be used, and say so once.
+
+    Args:
+        table: One row a chip or scene, with a column ``filepath``.
+        faults: Why each cannot be used, '' if it can.
+        missing: ``'skip'`` to leave them out, ``'error'`` to raise.
+        what: What the rows are, for the warning.
+        verifiable: Whether ``torchgeo-tdpcr verify`` lists such faults.
+
+    Returns:
+        The rows that can be used.
 
     Raises:
         CorruptChipError: If one cannot and *missing* is ``'error'``.
     """
-    faults = pd.Series(find_faults(table, layers, layout), index=table.index)
-    bad = table[faults != '']
-    if bad.empty:
+    reasons: dict[str, list[str]] = {}
+    for path, fault in zip(table['filepath'], faults, strict=True):
+        if fault:
+            reasons.setdefault(fault, []).append(path)
+    if not reasons:
         return table
-    paths = (
-        bad[['filepath', *layout.layers]].replace('', pd.NA).bfill(axis=1).iloc[:, 0]
-    )
     if missing == 'error':
-        raise CorruptChipError(paths.iloc[0], faults[faults != ''].iloc[0])
-    counts = faults[faults != ''].groupby(faults, sort=False).groups
-    reasons = '; '.join(
-        f"'{paths[rows[0]]}' {fault} ({len(rows)} like it)"
-        for fault, rows in counts.items()
+        fault, paths = next(iter(reasons.items()))
+        raise CorruptChipError(paths[0], fault, verifiable)
+    kept = table[[not fault for fault in faults]]
+    told = '; '.join(
+        f"'{paths[0]}' {fault} ({len(paths)} like it)"
+        for fault, paths in reasons.items()
     )
+    whole = 'Run `torchgeo-tdpcr verify` for the whole list, or pass '
     warnings.warn(
-        f'{len(bad)} of {len(table)} chips are left out, for instance {reasons}. Run '
-        "`torchgeo-tdpcr verify` for the whole list, or pass `missing='error'` to stop "
-        'here.',
+        f'{len(table) - len(kept)} of {len(table)} {what} are left out, for instance {told}. '
+        f"{whole if verifiable else 'Pass '}`missing='error'` to stop here.",
         UserWarning,
         stacklevel=3,
     )
-    return table[faults == '']
+    return kept
+
+
+def named_files(table: pd.DataFrame, layout: Layout) -> pd.Series:
+    """Return a file of each chip, also of those that have no reference."""
+    columns = ['filepath', *layout.layers]
+    return table[columns].replace('', pd.NA).bfill(axis=1).iloc[:, 0]

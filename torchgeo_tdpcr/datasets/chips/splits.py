@@ -1,18 +1,15 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Training, validation and test chips: three ways to part them, and what leaks.
+"""Training, validation and test chips: ways to part them, and what leaks.
 
-Neighbouring chips of LuojiaSET-OSFCR overlap by half, pixel for pixel. The published
+Neighbouring chips of LuojiaSET-OSFCR overlap by half, pixel for pixel. Its published
 split shuffles chips, so most test chips lie partly under training chips; splits by
 region of interest or by connected component do not have this fault (regions of interest
 may still touch). :func:`overlap_area` measures it.
 """
 
-import random
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -22,10 +19,8 @@ from numpy.typing import NDArray
 from torchgeo.datasets import GeoDataset
 
 from .footprints import METRES_PER_DEGREE, native_footprints
-from .layout import COVERS, OSFCR_LAYERS
 
 Split = Literal['train', 'val', 'test']
-SplitBy = Literal['published', 'roi', 'component']
 Rows = NDArray[np.int64]
 
 #: Shares of training, validation and test chips.
@@ -33,49 +28,6 @@ FRACTIONS: Mapping[Split, float] = {'train': 0.8, 'val': 0.1, 'test': 0.1}
 
 #: Metres by which footprints must overlap to count as overlapping.
 _SLACK = 2.0
-
-
-def published_split(dataset: GeoDataset | GeoDataFrame) -> dict[Split, Rows]:
-    """Part chips by the recipe of the authors of LuojiaSET-OSFCR.
-
-    For each cloud-cover folder in ascending order: the files of its folder ``s2`` that
-    match ``ROIs_*_s2_p*.tif``, sorted by name, where all five published layers are
-    present, shuffled by one ``random.Random(42)`` that all folders share; of these the
-    first ``int(0.8 n)`` train, the next ``int(0.1 n)`` validate, the others test.
-
-    Published figures use it. It leaks: see :func:`overlap_area`.
-
-    Args:
-        dataset: OSFCR with all its chips, or its index.
-
-    Returns:
-        Rows of the index for ``'train'``, ``'val'`` and ``'test'``; chips that the
-        recipe passes over are in none.
-    """
-    index = _index(dataset)
-    needed = [name for name, layer in OSFCR_LAYERS.items() if not layer.optional]
-    if missing := [name for name in ('cover', *needed) if name not in index.columns]:
-        raise ValueError(
-            f'the published split is of LuojiaSET-OSFCR; the index of `dataset` lacks '
-            f"the columns {missing}. Use `split_by='roi'` or 'component' for others."
-        )
-    complete = np.logical_and.reduce([index[name].to_numpy() != '' for name in needed])
-    names = [Path(path).name for path in index['s2']]
-    listed = complete & [fnmatchcase(name, 'ROIs_*_s2_p*.tif') for name in names]
-    covers = index['cover'].to_numpy()
-    roots = index.get('root', index['cover'].str[:0]).to_numpy()
-    parts: dict[Split, list[int]] = {'train': [], 'val': [], 'test': []}
-    for root in dict.fromkeys(roots):
-        rng = random.Random(42)
-        for cover in COVERS:
-            chosen = listed & (roots == root) & (covers == cover)
-            rows = sorted(np.flatnonzero(chosen).tolist(), key=names.__getitem__)
-            rng.shuffle(rows)
-            train, val = int(0.8 * len(rows)), int(0.1 * len(rows))
-            parts['train'] += rows[:train]
-            parts['val'] += rows[train : train + val]
-            parts['test'] += rows[train + val :]
-    return {name: np.array(rows, dtype=np.int64) for name, rows in parts.items()}
 
 
 def roi_split(dataset: GeoDataset | GeoDataFrame, seed: int = 42) -> dict[Split, Rows]:
@@ -94,7 +46,7 @@ def roi_split(dataset: GeoDataset | GeoDataFrame, seed: int = 42) -> dict[Split,
     Raises:
         ValueError: If there are fewer than three regions.
     """
-    index = _index(dataset)
+    index = index_of(dataset)
     columns = [name for name in ('root', 'season', 'roi') if name in index.columns]
     groups = index.reset_index(drop=True).groupby(columns).ngroup().to_numpy()
     return _assign(groups, seed, 'regions of interest')
@@ -132,7 +84,7 @@ def components(dataset: GeoDataset | GeoDataFrame) -> Rows:
     Returns:
         For each row of the index the number of its component.
     """
-    index = _index(dataset)
+    index = index_of(dataset)
     slack = _SLACK / METRES_PER_DEGREE if index.crs.is_geographic else _SLACK
     shrunk = shapely.buffer(index.geometry.to_numpy(), -slack / 2, join_style='mitre')
     merged = shapely.get_parts(shapely.union_all(shrunk))
@@ -173,8 +125,8 @@ def overlap_area(
     Returns:
         The common area, and its share of the second set's area.
     """
-    ones = _zones(_index(first))
-    twos = _zones(_index(second))
+    ones = _zones(index_of(first))
+    twos = _zones(index_of(second))
     common = sum(
         shapely.area(shapely.intersection(ones[epsg], twos[epsg]))
         for epsg in ones.keys() & twos.keys()
@@ -191,8 +143,41 @@ def _zones(index: GeoDataFrame) -> dict[int, shapely.Geometry]:
     }
 
 
-def _index(dataset: GeoDataset | GeoDataFrame) -> GeoDataFrame:
+def index_of(dataset: GeoDataset | GeoDataFrame) -> GeoDataFrame:
+    """Return the index of a dataset, or an index as it is."""
     return dataset if isinstance(dataset, gpd.GeoDataFrame) else dataset.index
+
+
+def held_out(groups: Sequence[Any], share: float, seed: int = 42) -> set[Any]:
+    """Choose the groups of training samples that validate instead.
+
+    Args:
+        groups: Groups of samples in a fixed order, such as scenes.
+        share: Share of the groups, from 0 to below 1; one group at least unless it is 0.
+        seed: Seed of the choice.
+
+    Returns:
+        Those held out.
+
+    Raises:
+        ValueError: If *share* is out of its range, or no group would be left to train.
+
+    Example:
+        >>> len(held_out(range(80), 0.1))
+        8
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f'`val_share={share}` must be in 0 to below 1.')
+    if not share:
+        return set()
+    count = max(1, round(share * len(groups)))
+    if count >= len(groups):
+        raise ValueError(
+            f'`val_share={share}` leaves nothing to train with: there are {len(groups)} '
+            'areas to hold out from. Add data, or set it to 0.'
+        )
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return {groups[i] for i in order[:count]}
 
 
 def _assign(groups: Rows, seed: int, what: str) -> dict[Split, Rows]:
@@ -222,11 +207,3 @@ def _assign(groups: Rows, seed: int, what: str) -> dict[Split, Rows]:
     parts = np.array([taken.get(group, 'train') for group in range(numbers.size)])
     of_row = parts[np.searchsorted(numbers, groups)]
     return {name: np.flatnonzero(of_row == name) for name in FRACTIONS}
-
-
-#: Ways to part the chips of LuojiaSET-OSFCR, by the value of ``split_by``.
-SPLITS = {
-    'published': lambda index, seed: published_split(index),
-    'roi': roi_split,
-    'component': component_split,
-}

@@ -5,7 +5,7 @@
 from torchgeo.datasets import GeoDataset, UnionDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from .queries import ChipQuery
+from .locating import ChipQuery
 
 
 class ChipUnion(UnionDataset):

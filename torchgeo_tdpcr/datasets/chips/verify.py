@@ -18,7 +18,7 @@ from torchgeo.datasets.utils import Path as PathLike
 from tqdm.auto import tqdm
 
 from .checking import FileCheck, Kind, check_chip, reference_layer
-from .layout import Claim, Layout, OSFCRLayout, SEN12MSCRLayout, claims, find_root
+from .layout import Claim, Layout, claims, find_layout
 
 Effect = Literal['skipped', 'error', 'read']
 
@@ -89,15 +89,8 @@ def verify(
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     faults: set[Fault] = set()
     for path in several:
-        for layout in (OSFCRLayout(), SEN12MSCRLayout()):
-            if (root := find_root(layout, path)) is not None:
-                faults |= set(_verify(layout, root, num_classes, workers, progress))
-                break
-        else:
-            raise FileNotFoundError(
-                f"'{path}' holds no data set. Looked for {OSFCRLayout.looked_for}; or "
-                f'for {SEN12MSCRLayout.looked_for}.'
-            )
+        layout, root = find_layout(path)
+        faults |= set(_verify(layout, root, num_classes, workers, progress))
     return sorted(faults)
 
 
@@ -119,7 +112,7 @@ def _verify(
         yield Fault(rival, 'name', message, 'read')
     for folder in layout.folders(root):
         for name in sorted(os.listdir(folder.path)):
-            if layout.parse(folder, name) is None and not name.startswith('.'):
+            if layout.parse(name) is None and not name.startswith('.'):
                 message = 'has no ROI and patch number in its name; not read'
                 yield Fault(os.path.join(folder.path, name), 'name', message, 'read')
 
@@ -178,7 +171,7 @@ def _is_skipped(
         if not layer.optional
     ):
         return True
-    kinds = {kind for kind, _ in found[reference_layer(layers)].faults}
+    kinds = {kind for kind, _ in found[reference_layer(layers, layout)].faults}
     return bool(kinds & {'unreadable', 'bands', 'dtype'})
 
 

@@ -15,13 +15,13 @@ from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
-from ..chips.reading import Window
-from .common import SceneError, SceneGrid
+from ..grids import Grid, PixelBox
+from .common import SceneError
 from .naming import classification_among
 from .products import BandFile, CloudMask, MaskKind
 from .rasters import RasterFiles, reading
 from .safe import read_xml
-from .warping import TOLERANCE, bounds_of, same_grid, source_window, transform_of
+from .warping import TOLERANCE, same_grid, source_window, transform_of
 
 #: Classes of level 2A's scene classification that are not known to be clear: no data,
 #: cloud shadow, clouds of medium and high probability, cirrus.
@@ -51,18 +51,18 @@ class CloudReader:
         >>> import rasterio
         >>> from rasterio.io import MemoryFile
         >>> place = rasterio.Affine(60, 0, 6e5, 0, -60, 5e6)
-        >>> grid = SceneGrid(CRS.from_epsg(32632), place, 64, 64)
+        >>> grid = Grid(CRS.from_epsg(32632), place, 64, 64)
         >>> profile = {'crs': grid.crs, 'transform': place, 'count': 1, 'dtype': 'uint8'}
         >>> with MemoryFile() as memory:
         ...     with memory.open('GTiff', 64, 64, **profile) as file:
         ...         file.write(np.eye(64, dtype=np.uint8), 1)
-        ...     CloudReader(memory.name, grid).read(Window(0, 0, 2, 2))
+        ...     CloudReader(memory.name, grid).read(PixelBox(0, 0, 2, 2))
         array([[ True, False],
                [False,  True]])
     """
 
     def __init__(
-        self, source: CloudMask | BandFile | str | PathLike[str], grid: SceneGrid
+        self, source: CloudMask | BandFile | str | PathLike[str], grid: Grid
     ) -> None:
         if isinstance(source, BandFile):
             source = CloudMask(source.path, _kind(source.path), source.index)
@@ -89,7 +89,7 @@ class CloudReader:
             self._same = same_grid(raster, grid)
         self.close()
 
-    def read(self, window: Window) -> NDArray[np.bool_]:
+    def read(self, window: PixelBox) -> NDArray[np.bool_]:
         """Read a window.
 
         Args:
@@ -136,9 +136,9 @@ class CloudReader:
         """Close the file; the next read opens it again."""
         self._files.close()
 
-    def _cloudy(self, raster: DatasetReader, window: Window) -> NDArray[np.bool_]:
+    def _cloudy(self, raster: DatasetReader, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window of the mask, on its own pixels, is cloud."""
-        array: NDArray[Any] = raster.read(self._indexes, window=bounds_of(window))
+        array: NDArray[Any] = raster.read(self._indexes, window=window.ranges)
         if self.source.kind == 'scl':
             return np.isin(array[0], _SCL_CLOUDS)
         # A NaN is not 0 either. A nodata value other than 0 is not, in any type

@@ -1,21 +1,13 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What every part of a scene shares: its grid, its errors, how its files are read."""
+"""What every part of a scene shares: its errors, what a writer needs of it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
 from typing import NamedTuple
 
-from affine import Affine
-from rasterio.crs import CRS
-from rasterio.transform import array_bounds
-
-from ..chips.reading import Window
-
-#: Settings of GDAL for scenes. Its cache, 5 % of the memory by default, would grow with
-#: the machine; this is enough for a row of blocks of all bands of a Sentinel-2 tile.
-GDAL_SETTINGS = {'GDAL_CACHEMAX': 512 * 2**20, 'GDAL_NUM_THREADS': 'ALL_CPUS'}
+from ..grids import Grid
 
 
 class SceneError(RuntimeError):
@@ -40,49 +32,6 @@ class SceneError(RuntimeError):
         return f'{self.path}: {self.fault}'
 
 
-class SceneGrid(NamedTuple):
-    """The pixels of a scene.
-
-    Args:
-        crs: Coordinate reference system.
-        transform: From column and row to coordinates.
-        width: Number of columns.
-        height: Number of rows.
-    """
-
-    crs: CRS
-    transform: Affine
-    width: int
-    height: int
-
-    @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, right and top in the CRS."""
-        left, bottom, right, top = array_bounds(self.height, self.width, self.transform)
-        return left, bottom, right, top
-
-    @property
-    def all(self) -> Window:
-        """The window of all pixels."""
-        return Window(0, 0, self.width, self.height)
-
-    def check(self, window: Window) -> None:
-        """Refuse windows that are empty or reach beyond the scene.
-
-        Args:
-            window: The window.
-
-        Raises:
-            ValueError: If it does.
-        """
-        left, top, right, bottom = window
-        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
-            raise ValueError(
-                f'{window} is empty or reaches beyond the scene of '
-                f'{self.width}×{self.height} pixels.'
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class SceneInfo:
     """What a writer needs to know of a scene.
@@ -97,7 +46,7 @@ class SceneInfo:
     """
 
     name: str
-    grid: SceneGrid
+    grid: Grid
     inputs: dict[str, str] = field(default_factory=dict)
     date: tuple[datetime, datetime] | None = None
     bands: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ..chips.reading import Window
+from ..grids import PixelBox
 from ..plotting import plot_sample
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
@@ -161,7 +161,9 @@ class SceneDataset(RasterDataset):
         grid = self.info(scene).grid
         return grid.height, grid.width
 
-    def observed(self, scene: int, window: Window) -> tuple[NDArray, NDArray[np.bool_]]:
+    def observed(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray, NDArray[np.bool_]]:
         """Read a window of the Sentinel-2 product as stored.
 
         Args:
@@ -173,7 +175,7 @@ class SceneDataset(RasterDataset):
         """
         return self._readers[scene].optical.read(window)
 
-    def clouds(self, scene: int, window: Window) -> NDArray[np.bool_]:
+    def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Read a window of the cloud mask.
 
         Args:
@@ -223,7 +225,7 @@ class SceneDataset(RasterDataset):
 
     def _batch(self, run: WindowRun) -> Sample | None:
         scene, top, lefts, height, width = run
-        span = Window(lefts[0], top, lefts[-1] + width, top + height)
+        span = PixelBox(lefts[0], top, lefts[-1] + width, top + height)
         image, sar, valid = self._read(scene, span)
         cuts = [slice(left - span.left, left - span.left + width) for left in lefts]
         kept = [i for i, cut in enumerate(cuts) if valid[:, cut].any()]
@@ -251,11 +253,11 @@ class SceneDataset(RasterDataset):
             'top': torch.tensor(top),
             'left': torch.tensor(left),
             **self._where(
-                scene, [Window(x, top, x + width, top + height) for x in left]
+                scene, [PixelBox(x, top, x + width, top + height) for x in left]
             ),
         }
 
-    def _read(self, scene: int, window: Window) -> tuple[Tensor, Tensor, Tensor]:
+    def _read(self, scene: int, window: PixelBox) -> tuple[Tensor, Tensor, Tensor]:
         """Read image (without offset), radar, and where both are valid."""
         info, optical, radar, _ = self._readers[scene]
         array, valid = optical.read(window)
@@ -272,7 +274,7 @@ class SceneDataset(RasterDataset):
             image = image.nan_to_num(0.0)
         return image, sar, torch.from_numpy(valid)
 
-    def _where(self, scene: int, windows: Sequence[Window]) -> dict[str, Tensor]:
+    def _where(self, scene: int, windows: Sequence[PixelBox]) -> dict[str, Tensor]:
         """Say where windows lie, in the CRS of their scene."""
         info = self.info(scene)
         a, b, c, d, e, f = tuple(info.grid.transform)[:6]
@@ -322,7 +324,7 @@ class SceneDataset(RasterDataset):
         column, row = ~grid.transform @ (east, north)
         left = min(max(round(column - width / 2), 0), grid.width - width)
         top = min(max(round(row - height / 2), 0), grid.height - height)
-        window = Window(left, top, left + width, top + height)
+        window = PixelBox(left, top, left + width, top + height)
         image, sar, valid = self._read(scene, window)
         where = {key: value[0] for key, value in self._where(scene, [window]).items()}
         return {'image': image, 'image_sar': sar, 'valid': valid, **where}
@@ -356,7 +358,10 @@ class SceneDataset(RasterDataset):
             raise RGBBandsMissingError()
         rgb = [bands.index(band) for band in self.rgb_bands]
         classes = int(sample['prediction'].max()) + 1 if 'prediction' in sample else 1
-        return plot_sample(sample, rgb, max(classes, 2), (), show_titles, suptitle)
+        names = [f'class {i}' for i in range(max(classes, 2))]
+        return plot_sample(
+            sample, rgb, names, show_titles=show_titles, suptitle=suptitle
+        )
 
 
 def _timestamp(time: datetime) -> float:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from ...transforms.bands import check_bands
-from ..chips.reading import Window, detect_offset
-from .common import SceneError, SceneGrid
+from ..chips.reading import detect_offset
+from ..grids import Grid, PixelBox
+from .common import SceneError
 from .products import OpticalProduct
 from .rasters import RasterFiles, reading
-from .warping import bounds_of
 
 #: Rows and columns at most of the reduced image that tells what the numbers mean.
 _PREVIEW = 1024
@@ -66,7 +66,7 @@ class OpticalReader:
         ...     with rasterio.open(f'{folder}/s2.tif', 'w', **profile) as file:
         ...         file.write(np.full((13, 64, 64), 1007, np.uint16))
         ...     reader = OpticalReader(find_optical(f'{folder}/s2.tif'), ['B4', 'B3'])
-        ...     image, valid = reader.read(Window(0, 0, 32, 16))
+        ...     image, valid = reader.read(PixelBox(0, 0, 32, 16))
         >>> image.shape, valid.shape, reader.offset
         ((2, 16, 32), (16, 32), 1000.0)
     """
@@ -95,7 +95,7 @@ class OpticalReader:
         """What was added to reflectance × 10⁴."""
         self.close()
 
-    def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def read(self, window: PixelBox) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window.
 
         Args:
@@ -125,15 +125,15 @@ class OpticalReader:
         """Close the files; the next read opens them again."""
         self._files.close()
 
-    def _read(self, source: _Source, window: Window) -> NDArray[Any]:
+    def _read(self, source: _Source, window: PixelBox) -> NDArray[Any]:
         factor = source.factor
         left, top, right, bottom = window
-        coarse = Window(
+        coarse = PixelBox(
             left // factor, top // factor, -(-right // factor), -(-bottom // factor)
         )
         with reading(source.path):
             array: NDArray[Any] = self._files[source.path].read(
-                source.indexes, window=bounds_of(coarse)
+                source.indexes, window=coarse.ranges
             )
         if factor == 1:
             return array
@@ -152,7 +152,7 @@ class OpticalReader:
                 valid &= np.isfinite(band)
         return valid
 
-    def _layout(self) -> tuple[SceneGrid, list[_Source], np.dtype[Any]]:
+    def _layout(self) -> tuple[Grid, list[_Source], np.dtype[Any]]:
         """The finest band's grid, and how all bands are read onto it."""
         paths = list(dict.fromkeys(self.product.bands[b].path for b in self.bands))
         files: dict[str, DatasetReader] = {}
@@ -162,7 +162,7 @@ class OpticalReader:
             if files[path].crs is None:
                 raise SceneError(path, 'has no coordinate reference system.')
         finest = min(files.values(), key=lambda file: abs(file.transform.a))
-        grid = SceneGrid(finest.crs, finest.transform, finest.width, finest.height)
+        grid = Grid(finest.crs, finest.transform, finest.width, finest.height)
         sources = {
             path: _Source(path, [], [], _factor(path, file, grid))
             for path, file in files.items()
@@ -215,7 +215,7 @@ class OpticalReader:
         return detect_offset(np.quantile(values, _MIXED, method='lower'))
 
 
-def _factor(path: str, file: DatasetReader, grid: SceneGrid) -> int:
+def _factor(path: str, file: DatasetReader, grid: Grid) -> int:
     """How often a pixel of a band is repeated, checked to fall on the finest pixels."""
     a, b, c, d, e, f = grid.transform[:6]
     factor = max(round(file.transform.a / a), 1)

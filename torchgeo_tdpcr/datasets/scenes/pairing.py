@@ -11,7 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from .common import SceneError, SceneGrid
+from ..grids import Grid
+from .common import SceneError
 from .listing import Paths, list_products, optical_in, radar_in
 from .naming import date_of, product_name
 from .polarisations import check_radar, find_radar
@@ -148,7 +149,7 @@ class _Raster(NamedTuple):
     """A raster, its pixels, and when it was taken."""
 
     path: Path
-    grid: SceneGrid
+    grid: Grid
     date: datetime | None
 
 
@@ -197,11 +198,11 @@ def pair_scenes(
     return _uniquely_named(products[0].path, pairs)
 
 
-def _grid(path: str) -> SceneGrid:
+def _grid(path: str) -> Grid:
     rasters = RasterFiles()
     with reading(path):
         raster = rasters[path]
-        grid = SceneGrid(raster.crs, raster.transform, raster.width, raster.height)
+        grid = Grid(raster.crs, raster.transform, raster.width, raster.height)
     rasters.close()
     if grid.crs is None:
         raise SceneError(path, 'has no coordinate reference system.')
@@ -270,7 +271,7 @@ def _days(first: datetime | None, second: datetime | None) -> float | None:
     return abs((first - second).total_seconds()) / 86_400
 
 
-def _outline_part(raster: SceneGrid, grid: SceneGrid) -> float:
+def _outline_part(raster: Grid, grid: Grid) -> float:
     """Part of a scene that lies within the outline of a raster."""
     left, top = source_pixels(raster, grid, *points_of(grid, _OUTLINE_POINTS))
     inside = (left >= 0) & (left < raster.width) & (top >= 0) & (top < raster.height)

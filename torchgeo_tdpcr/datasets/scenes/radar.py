@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from ..chips.reading import Window
-from .common import SceneError, SceneGrid
+from ..grids import Grid, PixelBox
+from .common import SceneError
 from .polarisations import check_radar, find_radar
 from .rasters import RasterFiles, reading
 from .warping import (
     TOLERANCE,
-    bounds_of,
     fineness,
     points_of,
     same_grid,
@@ -68,7 +67,7 @@ class RadarReader:
         >>> from tempfile import TemporaryDirectory
         >>> import rasterio
         >>> from rasterio.transform import from_origin
-        >>> grid = SceneGrid(
+        >>> grid = Grid(
         ...     rasterio.CRS.from_epsg(32632), from_origin(6e5, 5e6, 10, 10), 64, 64
         ... )
         >>> profile = {'crs': grid.crs, 'transform': grid.transform, 'count': 2}
@@ -77,7 +76,7 @@ class RadarReader:
         ...     with rasterio.open(f'{folder}/s1.tif', 'w', **profile) as file:
         ...         file.write(np.full((2, 64, 64), 0.1, np.float32))
         ...     reader = RadarReader(f'{folder}/s1.tif', grid)
-        ...     image = reader.read(Window(0, 0, 32, 16))
+        ...     image = reader.read(PixelBox(0, 0, 32, 16))
         >>> reader.scale, image.shape, image.mean().item()
         ('linear', (2, 16, 32), -10.0)
     """
@@ -85,7 +84,7 @@ class RadarReader:
     def __init__(
         self,
         path: str | PathLike[str] | Sequence[str | PathLike[str]],
-        grid: SceneGrid,
+        grid: Grid,
         scale: Literal['auto', 'db', 'linear'] = 'auto',
     ) -> None:
         if scale not in ('auto', 'db', 'linear'):
@@ -104,7 +103,7 @@ class RadarReader:
         """What the raster holds."""
         self.close()
 
-    def read(self, window: Window) -> NDArray[np.float32]:
+    def read(self, window: PixelBox) -> NDArray[np.float32]:
         """Read a window.
 
         Args:
@@ -164,7 +163,7 @@ class RadarReader:
         with reading(path):
             source = self._files[path]
             part = source_window(source, self.grid, self.grid.all)
-        whole = Window(0, 0, source.width, source.height)
+        whole = PixelBox(0, 0, source.width, source.height)
         # The part may be empty; then any part tells
         for place in (part, whole):
             values = np.empty(0) if place is None else self._values(place, _SAMPLE)[0]
@@ -185,7 +184,7 @@ class RadarReader:
             )
         return 'linear'
 
-    def _values(self, window: Window, size: int | None = None) -> NDArray[np.float32]:
+    def _values(self, window: PixelBox, size: int | None = None) -> NDArray[np.float32]:
         """VV and VH of a window of the raster, as stored; NaN for its nodata value."""
         height, width = window.bottom - window.top, window.right - window.left
         if size is not None:
@@ -201,7 +200,7 @@ class RadarReader:
                 source = self._files[path]
                 array: NDArray[Any] = source.read(
                     indexes,
-                    window=bounds_of(window),
+                    window=window.ranges,
                     out_shape=(len(indexes), height, width),
                 )
             image[group] = array
@@ -222,10 +221,10 @@ class RadarReader:
             image[:, (image == 0).all(axis=0)] = np.nan
         return image
 
-    def _read(self, window: Window) -> NDArray[np.float32]:
+    def _read(self, window: PixelBox) -> NDArray[np.float32]:
         return self._mask(self._values(window))
 
-    def _warp(self, window: Window) -> NDArray[np.float32]:
+    def _warp(self, window: PixelBox) -> NDArray[np.float32]:
         shape = 2, window.bottom - window.top, window.right - window.left
         image = np.full(shape, np.nan, np.float32)
         path = self.bands[0].path

@@ -15,7 +15,8 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from .common import GDAL_SETTINGS, SceneError
+from ..gdal import SCENE_SETTINGS
+from .common import SceneError
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
     Raises:
         SceneError: If the file cannot be read.
     """
-    settings = dict(GDAL_SETTINGS)
+    settings = dict(SCENE_SETTINGS)
     if parent_process() is not None:
         # GDAL's threads do not survive a fork: a worker would wait for them forever.
         # Workers are many anyway.

@@ -10,8 +10,7 @@ from rasterio.warp import transform
 from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as moved
 
-from ..chips.reading import Window
-from .common import SceneGrid
+from ..grids import Grid, PixelBox
 
 #: Largest error of the place of a pixel, in pixels of the source. GDAL's default is an
 #: eighth, which shows as seams between windows that were warped one by one.
@@ -21,7 +20,7 @@ TOLERANCE = 0.01
 _POINTS = 17
 
 
-def same_grid(source: DatasetReader, grid: SceneGrid) -> bool:
+def same_grid(source: DatasetReader, grid: Grid) -> bool:
     """Tell whether a raster has exactly the pixels of a scene."""
     return (
         (source.width, source.height) == (grid.width, grid.height)
@@ -30,12 +29,7 @@ def same_grid(source: DatasetReader, grid: SceneGrid) -> bool:
     )
 
 
-def bounds_of(window: Window) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns of a window, as rasterio takes them."""
-    return (window.top, window.bottom), (window.left, window.right)
-
-
-def transform_of(origin: Affine, window: Window) -> Affine:
+def transform_of(origin: Affine, window: PixelBox) -> Affine:
     """Transform of a window of a raster whose transform is *origin*."""
     left, top, right, bottom = window
     return moved(RasterWindow(left, top, right - left, bottom - top), origin)
@@ -47,9 +41,7 @@ def _moved(
     return move.a * x + move.b * y + move.c, move.d * x + move.e * y + move.f
 
 
-def points_of(
-    grid: SceneGrid, size: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def points_of(grid: Grid, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Columns and rows of evenly spread places of a scene, at most *size* a side."""
     steps = [
         (np.arange(min(size, count)) + 0.5) * (count / min(size, count))
@@ -60,8 +52,8 @@ def points_of(
 
 
 def source_pixels(
-    source: DatasetReader | SceneGrid,
-    grid: SceneGrid,
+    source: DatasetReader | Grid,
+    grid: Grid,
     columns: NDArray[np.float64],
     rows: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,8 +75,8 @@ def source_pixels(
 
 
 def source_window(
-    source: DatasetReader, grid: SceneGrid, window: Window
-) -> Window | None:
+    source: DatasetReader, grid: Grid, window: PixelBox
+) -> PixelBox | None:
     """Find the pixels of a raster that a window of a scene needs.
 
     Args:
@@ -115,10 +107,10 @@ def source_window(
     (first, last), (upper, lower) = edges
     if first >= last or upper >= lower:
         return None
-    return Window(first, upper, last, lower)
+    return PixelBox(first, upper, last, lower)
 
 
-def fineness(source: DatasetReader, grid: SceneGrid) -> float:
+def fineness(source: DatasetReader, grid: Grid) -> float:
     """Tell how many pixels of a raster go along one of the scene, at its centre."""
     column, row = grid.width / 2, grid.height / 2
     left, top = source_pixels(

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..chips.layout import COVERS
+from ...files import write_text
+from ..osfcr import COVERS
 from .biomes import BIOMES, CLASSES
 from .scene import build_scene, cloudy_chip, scene_shape, windows
 from .writer import FOLDER, Place, write_chip
@@ -201,12 +202,12 @@ class SyntheticOSFCR:
         found = self._read(_MANIFEST) or self._read(_STARTED)
         if found is None:
             raise FileExistsError(
-                f'{self.folder} holds files that SyntheticOSFCR did not write. Give '
+                f"'{self.folder}' holds files that SyntheticOSFCR did not write. Give "
                 'another `root`.'
             )
         if found != self.parameters:
             raise FileExistsError(
-                f'{self.folder} holds a synthetic data set made with {found}, not '
+                f"'{self.folder}' holds a synthetic data set made with {found}, not "
                 f'{self.parameters}. Give another `root`, delete that folder, or use '
                 'its parameters.'
             )
@@ -220,7 +221,4 @@ class SyntheticOSFCR:
             return None
 
     def _write(self, name: str, content: dict) -> None:
-        path = self.folder / name
-        part = path.with_name(f'.{name}.tmp')
-        part.write_text(json.dumps(content, indent=2) + '\n')
-        os.replace(part, path)
+        write_text(self.folder / name, json.dumps(content, indent=2) + '\n')

@@ -6,7 +6,6 @@ Each file is written under a temporary name and then renamed, so that a killed r
 leaves no half-written chip.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
 
+from ...files import replacing
 from ...transforms.bands import BASELINE_OFFSET
 from ...transforms.clouds import CloudyImage
-from ..chips.layout import COVERS, OSFCRLayout
+from ..osfcr import COVERS, OSFCRLayout
 from .radar import GRID_SHIFT
 from .scene import Scene
 
@@ -110,7 +110,6 @@ def write_chip(
     cover = cover_folder(float(sky.mask.mean()))
     for layer, array in arrays.items():
         path = chip_path(root / FOLDER, cover, layer, roi, patch)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_raster(path, array, shifted if layer == 's1' else grid, place.epsg)
     return cover
 
@@ -124,19 +123,20 @@ def write_raster(path: Path, array: np.ndarray, transform: Affine, epsg: int) ->
         transform: Geotransform.
         epsg: EPSG code of the coordinate reference system.
     """
-    part = path.with_name(f'.{path.name}.part')
     count, height, width = array.shape
-    with rasterio.open(
-        part,
-        'w',
-        driver='GTiff',
-        count=count,
-        height=height,
-        width=width,
-        dtype=array.dtype,
-        crs=CRS.from_epsg(epsg),
-        transform=transform,
-        interleave='pixel' if count > 1 else 'band',
-    ) as file:
+    with (
+        replacing(path) as part,
+        rasterio.open(
+            part,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=array.dtype,
+            crs=CRS.from_epsg(epsg),
+            transform=transform,
+            interleave='pixel' if count > 1 else 'band',
+        ) as file,
+    ):
         file.write(array)
-    os.replace(part, path)

@@ -7,38 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
 
-import numpy as np
-import rasterio.windows
-import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
-from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import Path, Sample
 
-from ..transforms.clouds import SimulateClouds
-from .chips.footprints import common_crs
-from .chips.layout import Layer
-from .chips.reading import Grid, Window
-from .chips.selection import Missing, choose
-from .chips.siblings import (
-    CorruptFileError,
-    SiblingDataset,
-    check_choice,
-    finite,
+from ...transforms.clouds import SimulateClouds
+from ..chips.dataset import ChipDataset
+from ..chips.footprints import common_crs
+from ..chips.layout import CorruptChipError, Layer
+from ..chips.reading import finite, labels_of_codes, opened
+from ..chips.selection import (
+    Missing,
+    check_choices,
     leave_out,
-    opened_layer,
-    to_labels,
+    not_found,
+    select,
+    without_twins,
 )
-from .chips.splits import Split
-from .whu_opt_sar_layout import (
-    WHU_LAYERS,
-    WHULayout,
-    chips_of,
-    gather_scenes,
-    part_of_scenes,
-)
-from .whu_opt_sar_plotting import plot_chip
+from ..chips.splits import Split
+from ..grids import Grid, PixelBox
+from .scenes import LOOKED_FOR, WHU_LAYERS, chips_of, gather_scenes, part_of_scenes
 
 #: Class of each label in the files; 0 is background.
 WHU_CLASSES: Mapping[int, int] = MappingProxyType(
@@ -51,7 +39,7 @@ SENTINEL2_TWINS: Mapping[str, str] = MappingProxyType(
 )
 
 
-class WHUOPTSAR(SiblingDataset):
+class WHUOPTSAR(ChipDataset):
     """WHU-OPT-SAR, for cloud removal and land-use mapping at 5 m (SegCR's own data).
 
     Dataset features:
@@ -94,9 +82,9 @@ class WHUOPTSAR(SiblingDataset):
     a new one at each reading, drawn from torch's generator.
 
     The published files have no georeference. Scenes without one are placed by their names,
-    which are the numbers of map sheets (see :func:`~torchgeo_tdpcr.datasets.\
-whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name and size,
-    good for maps and splits, not for measuring.
+    which are the numbers of map sheets (see
+    :func:`~torchgeo_tdpcr.datasets.whu_opt_sar.scenes.sheet_bounds`), in EPSG:4326.
+    That is an inference from name and size, good for maps and splits, not for measuring.
 
     A sample has, as far as the layers are there, ``image``, ``image_clear`` (4×H×W float32
     digital numbers), ``image_sar`` (1×H×W float32), ``mask``, ``mask_cloud`` (H×W int64)
@@ -171,9 +159,10 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
             CorruptChipError: If a scene cannot be used and *missing* is ``'error'``.
             ValueError: If an argument is not one of its choices, or the split is empty.
         """
-        choose('split', [split], [None, *get_args(Split)])
-        chosen = check_choice('layers', layers, list(WHU_LAYERS))
-        selected = check_choice('bands', bands, self.all_bands)
+        check_choices('split', [split], [None, *get_args(Split)])
+        check_choices('missing', [missing], get_args(Missing))
+        chosen = select('layers', layers, WHU_LAYERS)
+        selected = select('bands', bands, self.all_bands)
         stride = size if stride is None else stride
         limits = {
             'size': size,
@@ -190,6 +179,7 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
         self.optical_max = optical_max
         self.sar_max = sar_max
         self.white = white
+        self._drawn_white = optical_max, sar_max
         self.clouds = SimulateClouds(
             [SENTINEL2_TWINS[band] for band in selected],
             cover,
@@ -200,35 +190,31 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
         scenes = gather_scenes(self, several)
         if split is not None:
             scenes = part_of_scenes(scenes, split, val_share, seed)
-        faults = scenes['fault'].tolist()
-        for name in chosen:
-            lacking = scenes[name] == ''
-            faults = np.where(lacking, f'has no twin in {name!r}', faults).tolist()
-        scenes = leave_out(scenes, faults, missing)
+        faults = without_twins(scenes, chosen, scenes['fault'])
+        scenes = leave_out(scenes, faults, missing, 'scenes')
         table = chips_of(scenes, size, stride)
         if table.empty:
-            layout = WHULayout()
-            raise layout.not_found(
+            raise not_found(
                 self,
                 f'Of {len(faults)} scenes none has all of {list(chosen)} and is at least '
                 f'`size={size}` pixels high and wide.',
+                LOOKED_FOR,
             )
         self._set_up(
             table,
             layers={k: v for k, v in WHU_LAYERS.items() if k in chosen},
             crs=common_crs(table),
             bands=selected,
-            offset=0.0,
             num_classes=len(self.class_names),
             transforms=transforms,
         )
         self._scenes = {
-            scene[name]: Grid(*(scene[field] for field in Grid._fields))
+            scene[name]: Grid.from_row(scene)
             for scene in scenes.to_dict('records')
             for name in chosen
         }
 
-    def _read_layers(self, row: int, grid: Grid, window: Window) -> Sample:
+    def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a chip out of its scene, and put clouds over it."""
         sample: Sample = {}
         for name, layer in self.layers.items():
@@ -236,41 +222,47 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
             array = self._read_window(path, layer, grid, window)
             match layer.key:
                 case 'image_clear':
-                    image = torch.from_numpy(finite(path, array))
-                    sample |= self._clouded(image)
+                    sample |= self._clouded(finite(path, array))
                 case 'mask':
-                    sample['mask'] = to_labels(path, array[0], WHU_CLASSES, [0, 255])
+                    sample['mask'] = labels_of_codes(
+                        path, array[0], WHU_CLASSES, [0, 255]
+                    )
                 case _:
-                    sample['image_sar'] = torch.from_numpy(finite(path, array))
+                    sample['image_sar'] = finite(path, array)
         return sample
 
     def _read_window(
-        self, path: str, layer: Layer, grid: Grid, window: Window
+        self, path: str, layer: Layer, grid: Grid, window: PixelBox
     ) -> NDArray[Any]:
         """Read the pixels of a chip from the file of a scene."""
         scene = self._scenes[path]
-        left = round((grid.x - scene.x) / scene.xres) + window.left
-        top = round((scene.y - grid.y) / scene.yres) + window.top
-        with opened_layer(path, layer) as source:
+        right = round((grid.x - scene.x) / scene.xres)
+        down = round((scene.y - grid.y) / scene.yres)
+        part = PixelBox(
+            window.left + right,
+            window.top + down,
+            window.right + right,
+            window.bottom + down,
+        )
+        with opened(path, layer) as source:
             if (source.width, source.height) != (scene.width, scene.height):
-                raise CorruptFileError(
+                raise CorruptChipError(
                     path,
                     f'is {source.width}×{source.height} pixels large, its scene is '
                     f'{scene.width}×{scene.height}',
                 )
             name = {'image_clear': 'optical_max', 'image_sar': 'sar_max'}.get(layer.key)
             if name and source.dtypes[0] != 'uint8' and getattr(self, name) == 255:
-                raise CorruptFileError(
+                raise CorruptChipError(
                     path,
                     f'holds {source.dtypes[0]}, but `{name}=255` is for 8-bit files: '
                     'give the largest number that there is',
                 )
-            return source.read(
+            array: NDArray[Any] = source.read(
                 self._indexes if layer.key == 'image_clear' else None,
-                window=rasterio.windows.Window(
-                    left, top, window.right - window.left, window.bottom - window.top
-                ),
+                window=part.ranges,
             )
+            return array
 
     def _clouded(self, clear: Tensor) -> Sample:
         """Put clouds over digital numbers."""
@@ -279,34 +271,3 @@ whu_opt_sar_scenes.sheet_bounds`), in EPSG:4326. That is an inference from name 
         sample = self.clouds({'image_clear': clear * scale})
         sample['image'] = (sample['image'] / scale).clamp(0, self.optical_max)
         return sample | {'image_clear': clear}
-
-    def plot(
-        self,
-        sample: Sample,
-        show_titles: bool = True,
-        suptitle: str | None = None,
-    ) -> Figure:
-        """Draw a sample: what was seen, what is true, and what a model made of it.
-
-        Args:
-            sample: A sample of this dataset, before normalisation; where present,
-                ``reconstruction``, ``prediction`` and ``prompt`` are drawn, too.
-            show_titles: Whether to write above each panel what it shows.
-            suptitle: Title of the figure.
-
-        Returns:
-            The figure.
-
-        Raises:
-            RGBBandsMissingError: If the dataset was made without red, green or blue.
-        """
-        if not set(self.rgb_bands) <= set(self.bands):
-            raise RGBBandsMissingError()
-        return plot_chip(
-            sample,
-            [self.bands.index(band) for band in self.rgb_bands],
-            (self.optical_max, self.sar_max),
-            self.class_names,
-            show_titles,
-            suptitle,
-        )

@@ -1,8 +1,13 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Where WHU-OPT-SAR keeps its scenes on disk, and the chips that they are cut into."""
+"""The scenes of WHU-OPT-SAR: their files, places and split, and the chips of them.
+
+Scenes are named after sheets of the Chinese topographic map at 1:50,000, which tells
+where they lie: see :func:`sheet_bounds`.
+"""
 
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,16 +17,13 @@ from typing import Any
 import pandas as pd
 from rasterio.errors import NotGeoreferencedWarning
 from torchgeo.datasets import GeoDataset
-from torchgeo.datasets.errors import DatasetNotFoundError
 from torchgeo.datasets.utils import Path as PathLike
 
-from .chips.index import read_header
-from .chips.layout import Layer
-from .chips.reading import Grid
-from .chips.selection import what_is_there
-from .chips.siblings import held_out
-from .chips.splits import Split
-from .whu_opt_sar_scenes import TEST_SCENES, TRAIN_SCENES, sheet_bounds
+from ..chips.index import read_header
+from ..chips.layout import Layer, candidates
+from ..chips.selection import not_found, what_is_there
+from ..chips.splits import Split, held_out
+from ..grids import GRID_COLUMNS
 
 #: Layers of WHU-OPT-SAR by folder.
 WHU_LAYERS: Mapping[str, Layer] = MappingProxyType(
@@ -41,40 +43,60 @@ _ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+#: What a folder must hold to be taken for the data set, in words.
+LOOKED_FOR = (
+    "the folders 'optical' (or 'opt', 'image'), 'sar' and 'lbl' (or 'label'), with a file "
+    "such as 'NH49E001013.tif' in each of them for each scene"
+)
 
-class WHULayout:
-    """``optical``, ``sar`` and ``lbl`` with files of the same names, one a scene."""
+_TRAIN = {
+    'NH49E': '001013 002014 004013 004021 005014 005023 005024 006011 006014 '
+    '006017 006022 006024 007013 007017 007023 007024 008014 008017 '
+    '008024 009012 009014 009023 009024 010014 010015 010016 010022 '
+    '011011 011017 012009 012017 012018 012022 013007 013018 013021 '
+    '013023 014007 014017 014021 014022 014024',
+    'NH50E': '003001 006001 006007 007001 007003 007004 008003 009001 009003 '
+    '009004 009006 010001 010003 010004 011002 011004 012001 012004 '
+    '012005 012008 013001 013002 013005 016002',
+    'NI49E': '021010 021011 021012 022010 022011 022013 022014 022015 023017 '
+    '024013 024017 024018 024019 024020',
+}
+_TEST = {
+    'NH49E': '001014 001017 002012 002016 003014 003024 004011 005011 005019 '
+    '006019 007014 008013 009017 010020 011024 012020 013010',
+    'NH50E': '007002 011005 014003',
+}
 
-    name = 'whu-opt-sar'
-    looked_for = (
-        "the folders 'optical' (or 'opt', 'image'), 'sar' and 'lbl' (or 'label'), with a "
-        "file such as 'NH49E001013.tif' in each of them for each scene"
-    )
 
-    def folders(self, root: Path) -> dict[str, Path]:
-        """Return the folder of each layer of *root*, as far as there are such."""
-        there = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()}
-        found = {
-            layer: next((there[name] for name in names if name in there), None)
-            for layer, names in _ALIASES.items()
-        }
-        return {layer: path for layer, path in found.items() if path is not None}
+def _names(sheets: dict[str, str]) -> tuple[str, ...]:
+    return tuple(a + b for a, numbers in sheets.items() for b in numbers.split())
 
-    def find_root(self, path: PathLike) -> Path | None:
-        """Find the folder of the data set: *path* or a folder directly in it."""
-        here = Path(path).expanduser().absolute()
-        if not here.is_dir():
-            return None
-        for candidate in (here, *sorted(p for p in here.iterdir() if p.is_dir())):
-            if {'optical', 'sar'} <= self.folders(candidate).keys():
-                return candidate
-        return None
 
-    def not_found(self, dataset: GeoDataset, what: str) -> DatasetNotFoundError:
-        """Make the error for data that are not there."""
-        error = DatasetNotFoundError(dataset)
-        error.args = (f'{error.args[0]} {what} Looked for {self.looked_for}.',)
-        return error
+#: The 80 training scenes of the published split.
+TRAIN_SCENES = _names(_TRAIN)
+
+#: The 20 test scenes of the published split.
+TEST_SCENES = _names(_TEST)
+
+_SHEET = re.compile(r'N([A-V])(\d\d)E(\d{3})(\d{3})', re.IGNORECASE)
+
+
+def layer_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of each layer of *root*, as far as there are such."""
+    there = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()}
+    found = {
+        layer: next((there[name] for name in names if name in there), None)
+        for layer, names in _ALIASES.items()
+    }
+    return {layer: path for layer, path in found.items() if path is not None}
+
+
+def _root_of(path: PathLike) -> Path | None:
+    """Find the folder of the data set: *path* or a folder directly in it."""
+    for candidate in candidates(path, 'whu-opt-sar'):
+        if {'optical', 'sar'} <= layer_folders(candidate).keys():
+            return candidate
+    return None
 
 
 def gather_scenes(dataset: GeoDataset, paths: Sequence[PathLike]) -> pd.DataFrame:
@@ -86,20 +108,19 @@ def gather_scenes(dataset: GeoDataset, paths: Sequence[PathLike]) -> pd.DataFram
 
     Returns:
         One row a scene: ``scene`` (its name), ``filepath``, the file of each layer ('' if
-        there is none), the columns of :class:`~torchgeo_tdpcr.datasets.chips.reading.Grid`, and
-        the ``fault`` of its optical file, '' if none.
+        there is none), :data:`~torchgeo_tdpcr.datasets.grids.GRID_COLUMNS`, and the
+        ``fault`` of its optical file, '' if none.
 
     Raises:
         DatasetNotFoundError: If a folder is missing, empty or laid out in another way.
     """
-    layout = WHULayout()
     rows: list[dict[str, Any]] = []
     for path in paths:
-        root = layout.find_root(path)
+        root = _root_of(path)
         if root is None:
-            raise layout.not_found(dataset, what_is_there(path))
+            raise not_found(dataset, what_is_there(path), LOOKED_FOR)
         scenes: dict[str, dict[str, str]] = {}
-        for layer, folder in layout.folders(root).items():
+        for layer, folder in layer_folders(root).items():
             for name in sorted(os.listdir(folder)):
                 stem, suffix = os.path.splitext(name)
                 if suffix.lower() in ('.tif', '.tiff'):
@@ -109,7 +130,7 @@ def gather_scenes(dataset: GeoDataset, paths: Sequence[PathLike]) -> pd.DataFram
             file = files.get('optical', next(iter(files.values())))
             rows.append({**row, 'filepath': file, **_placed(file, name)})
     if not rows:
-        raise layout.not_found(dataset, 'The folders hold no GeoTIFFs.')
+        raise not_found(dataset, 'The folders hold no GeoTIFFs.', LOOKED_FOR)
     return pd.DataFrame(rows)
 
 
@@ -118,7 +139,7 @@ def _placed(path: str, name: str) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
         *grid, _, _, fault = read_header(path)
-    place = dict(zip(Grid._fields, grid, strict=True))
+    place = dict(zip(GRID_COLUMNS, grid, strict=True))
     width, height = place['width'], place['height']
     if fault and width:
         sheet = sheet_bounds(name)
@@ -192,3 +213,34 @@ def chips_of(scenes: pd.DataFrame, size: int, stride: int) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(chips)
+
+
+def sheet_bounds(name: str) -> tuple[float, float, float, float] | None:
+    """Return where a sheet of the Chinese topographic map at 1:50,000 lies.
+
+    ``NH49E001013`` is row 1 and column 13 of the 24×24 sheets of ``NH49``, which is row H
+    (the eighth from the equator, 4° each) and column 49 (6° each, the first begins at
+    180° W) of the map of the world. A sheet is 10 minutes of latitude high and 15 of
+    longitude wide; the scenes have these proportions.
+
+    Args:
+        name: Number of the sheet.
+
+    Returns:
+        Least longitude, least latitude, greatest longitude and greatest latitude in
+        degrees; None if *name* is no number of such a sheet.
+
+    Example:
+        >>> sheet_bounds('NH49E001013')
+        (111.0, 31.833333333333332, 111.25, 32.0)
+    """
+    match = _SHEET.fullmatch(name)
+    if match is None:
+        return None
+    row, column = int(match[3]), int(match[4])
+    zone = int(match[2])
+    if not (1 <= row <= 24 and 1 <= column <= 24 and 1 <= zone <= 60):
+        return None
+    top = 4 * (ord(match[1].upper()) - ord('A') + 1) - (row - 1) / 6
+    left = 6 * zone - 186 + (column - 1) / 4
+    return left, top - 1 / 6, left + 1 / 4, top

@@ -1,0 +1,92 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Data module of LuojiaSET-OSFCR."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torchgeo.datasets.utils import Path
+
+from ..datasets import OSFCR, SplitBy, SyntheticOSFCR
+from ..transforms.normalize import SARClip
+from .chips import ChipDataModule
+
+
+class OSFCRDataModule(ChipDataModule):
+    """Data module of :class:`~torchgeo_tdpcr.datasets.OSFCR`."""
+
+    def __init__(
+        self,
+        paths: Path | Sequence[Path] = 'data',
+        batch_size: int = 16,
+        patch_size: int = 128,
+        num_workers: int = 0,
+        bands: Sequence[str] | None = None,
+        split_by: SplitBy = 'published',
+        cover: str | Sequence[str] | None = None,
+        offset: float | Literal['auto'] = 'auto',
+        class_names: Sequence[str] | None = None,
+        sar_clip: SARClip = 'joint',
+        synthetic: bool = False,
+        synthetic_args: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Initialize a new OSFCRDataModule instance.
+
+        Args:
+            paths: Root folder of the data set, or several.
+            batch_size: Number of crops in a training batch; a batch of whole chips has
+                a quarter as many.
+            patch_size: Height and width of the random training crops in pixels.
+            num_workers: Number of worker processes that read chips.
+            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            split_by: How to split, see :class:`~torchgeo_tdpcr.datasets.OSFCR`:
+                ``'published'`` as in published figures, which leaks, or ``'roi'`` or
+                ``'component'``, which do not.
+            cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
+            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
+                find out per file.
+            class_names: Names of the land-cover classes, for figures.
+            sar_clip: Clip range of the SAR bands, see
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+            synthetic: Whether to write a synthetic data set to *paths* first, unless it
+                is there already.
+            synthetic_args: Arguments of
+                :class:`~torchgeo_tdpcr.datasets.SyntheticOSFCR`.
+            **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.OSFCR`.
+
+        Raises:
+            ValueError: If a band, the split or the clip range is unknown, or
+                *synthetic* is set with several *paths*.
+
+        Example:
+            >>> OSFCRDataModule(bands=['B4', 'B3', 'B2']).val_batch_size
+            4
+        """
+        super().__init__(
+            OSFCR,
+            paths,
+            batch_size,
+            patch_size,
+            num_workers,
+            bands,
+            sar_clip,
+            split_by=split_by,
+            cover=cover,
+            offset=offset,
+            class_names=class_names,
+            **kwargs,
+        )
+        if synthetic and not isinstance(paths, str) and isinstance(paths, Sequence):
+            raise ValueError(
+                f'`synthetic=True` writes to one folder, but `paths={paths!r}` has '
+                f'{len(paths)}. Give one.'
+            )
+        self.synthetic = synthetic
+        self.synthetic_args = synthetic_args or {}
+
+    def prepare_data(self) -> None:
+        """Write the synthetic data set, if asked to, and the index of the chips."""
+        if self.synthetic:
+            SyntheticOSFCR(self.kwargs['paths'], **self.synthetic_args).generate()
+        self._dataset(layers=self.predict_layers)

@@ -1,0 +1,54 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Data module of SEN12MS-CR."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torchgeo.datasets.utils import Path
+
+from ..datasets import SEN12MSCR
+from ..transforms.normalize import SARClip
+from .chips import ChipDataModule
+
+
+class SEN12MSCRDataModule(ChipDataModule):
+    """Data module of :class:`~torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
+
+    def __init__(
+        self,
+        paths: Path | Sequence[Path] = 'data',
+        batch_size: int = 16,
+        patch_size: int = 128,
+        num_workers: int = 0,
+        bands: Sequence[str] | None = None,
+        sar_clip: SARClip = 'joint',
+        **kwargs: Any,
+    ) -> None:
+        """Initialize a new SEN12MSCRDataModule instance.
+
+        Args:
+            paths: Root folder of the data set, or several.
+            batch_size: Number of crops in a training batch; a batch of whole chips has
+                a quarter as many.
+            patch_size: Height and width of the random training crops in pixels.
+            num_workers: Number of worker processes that read chips.
+            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            sar_clip: Clip range of the SAR bands, see
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+            **kwargs: Further arguments of
+                :class:`~torchgeo_tdpcr.datasets.SEN12MSCR`.
+
+        Raises:
+            ValueError: If a band or the clip range is unknown.
+        """
+        super().__init__(
+            SEN12MSCR,
+            paths,
+            batch_size,
+            patch_size,
+            num_workers,
+            bands,
+            sar_clip,
+            **kwargs,
+        )
