@@ -11,8 +11,10 @@ and inputs lie on PyTorch's meta device.
 import argparse
 from pathlib import Path
 
+import torch
+
 from torchgeo_tdpcr.files import write_text
-from torchgeo_tdpcr.models import get_recipe, list_models
+from torchgeo_tdpcr.models import get_model, get_recipe, list_models
 from torchgeo_tdpcr.models.costs import count_costs
 
 from ..markdown import table
@@ -31,13 +33,18 @@ KNOWN: dict[str, tuple[str, str]] = {
     'tdpcr': ('5.95', '19.1'),
 }
 
-#: Models that map land cover, with the seven classes of LuojiaSET-OSFCR.
-SEGMENTING = ('tdpcr', 'tdpcr_small', 'cloudseg', 'segcr', 'segformer')
+#: Number of classes of LuojiaSET-OSFCR.
+CLASSES = 7
 
 
 def classes_of(name: str) -> int | None:
     """Number of classes of a model, None where it maps no land cover."""
-    return 7 if name in SEGMENTING else None
+    try:
+        with torch.device('meta'):
+            get_model(name, num_classes=CLASSES)
+    except ValueError:
+        return None
+    return CLASSES
 
 
 def row(name: str) -> list[str]:
