@@ -189,7 +189,9 @@ class HPNCR(OpticalSARModel):
             skips.append(x)
         sar = self.sar_encoder(image_sar)
         x = self.reweight(torch.cat([skips.pop(), sar], 1))
-        for up, fuse, stage in zip(self.ups, self.skips, self.decoder, strict=False):
+        for up, fuse, stage in zip(
+            self.ups[:-1], self.skips, self.decoder, strict=True
+        ):
             x = stage(fuse(up(x), skips.pop()))
         reconstruction = torch.sigmoid(self.ups[-1](x) + image)
         return {'reconstruction': reconstruction}
