@@ -13,8 +13,8 @@ import rasterio
 import torch
 from matplotlib import pyplot as plt
 from osfcr_files import write_tif
-from sibling_files import write_scene
 from torchgeo.datasets import DatasetNotFoundError, stack_samples
+from whu_files import write_scene
 
 from torchgeo_tdpcr import WHUOPTSAR
 from torchgeo_tdpcr.datasets import CorruptChipError

@@ -266,8 +266,8 @@ def published_split(dataset: GeoDataset | GeoDataFrame) -> dict[Split, Rows]:
     needed = [name for name, layer in OSFCR_LAYERS.items() if not layer.optional]
     if missing := [name for name in ('cover', *needed) if name not in index.columns]:
         raise ValueError(
-            f'the published split is of LuojiaSET-OSFCR; the index of `dataset` lacks '
-            f"the columns {missing}. Use `split_by='roi'` or 'component' for others."
+            f'`dataset` lacks the columns {missing} in its index, but the published split '
+            f"is of LuojiaSET-OSFCR. Use `split_by='roi'` or 'component' for others."
         )
     complete = np.logical_and.reduce([index[name].to_numpy() != '' for name in needed])
     names = [Path(path).name for path in index['s2']]

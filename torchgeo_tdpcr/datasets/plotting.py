@@ -326,12 +326,10 @@ def plot_sample(
         )
     row = {panels[key][0]: panels[key][1](sample[key]) for key in keys}
     figure, _ = panel_figure([row], show_titles=show_titles, suptitle=suptitle)
-    shown = {
-        int(number)
-        for key in ('mask', 'prediction')
-        if key in sample
-        for number in sample[key].unique()
-        if number < len(class_names)
-    }
+    maps = [
+        sample[key].flatten().cpu() for key in ('mask', 'prediction') if key in sample
+    ]
+    numbers = torch.cat(maps).tolist() if maps else []
+    shown = set(numbers) & set(range(len(class_names)))
     add_legend(figure, {class_names[i]: colours[i] for i in sorted(shown)})
     return figure

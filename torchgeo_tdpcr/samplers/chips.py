@@ -105,7 +105,8 @@ class ChipSampler(GeoSampler, DistributedSampler[ChipQuery]):
         # Even unshuffled, a process without any query would wait for ever
         if self.shuffle or len(chosen) < self.num_replicas:
             chosen = np.resize(chosen, self._rounded_up())
-        return chosen[self.rank :: self.num_replicas].tolist()
+        mine: list[int] = chosen[self.rank :: self.num_replicas].tolist()
+        return mine
 
     def _rounded_up(self) -> int:
         return -(-self.length // self.num_replicas) * self.num_replicas

@@ -33,7 +33,7 @@ class TestUnion:
         assert sample['bounds'][0] == left + 20
         sample = (union | dataset.subset([0]))[left + 20 : right - 20, lower:upper]
         assert sample['bounds'][0] == left + 20
-        with pytest.raises(IndexError, match='not found'):
+        with pytest.raises(IndexError, match='overlaps no chip'):
             union[0:10, 0:10]
 
     def test_over_zones(self, root: Path, tmp_path: Path) -> None:

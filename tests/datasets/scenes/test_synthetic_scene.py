@@ -250,7 +250,7 @@ def test_margin_moves_the_radar_only_outwards(tmp_path: Path, margin: int) -> No
 def test_nothing_is_overwritten(tmp_path: Path, kind: Any) -> None:
     paths = write(tmp_path, kind=kind)
     before = digests(tmp_path)
-    with pytest.raises(FileExistsError, match=f'{paths.s2.name} is there already'):
+    with pytest.raises(FileExistsError, match=f"{paths.s2.name}' is there already"):
         write(tmp_path, kind=kind, seed=1)
     assert digests(tmp_path) == before
 

@@ -140,7 +140,8 @@ class ChipDataset(RasterDataset):
     @property
     def crs(self) -> CRS:
         """CRS of the index; samples keep that of their chip."""
-        return self._index.crs
+        crs: CRS = self._index.crs
+        return crs
 
     @crs.setter
     def crs(self, crs: CRS) -> None:
@@ -199,7 +200,7 @@ class ChipDataset(RasterDataset):
             row = self.locator.row(index)
             return self._read(row, self.locator.windows[row])
         row = self.locate(index)[1]
-        window = self.locator.window(row, self._place(index), self.res)
+        window = self.locator.window(row, self._extent(index), self.res)
         return self._read(row, window)
 
     @property
@@ -222,14 +223,15 @@ class ChipDataset(RasterDataset):
         Raises:
             IndexError: If no chip overlaps the query.
         """
-        area, row = self.locator.locate(self._place(query))
+        area, row = self.locator.locate(self._extent(query))
         if row < 0:
             raise IndexError(
-                f'index: {query} not found in dataset with bounds: {self.bounds}'
+                f'`index={query}` overlaps no chip of the dataset, whose bounds are '
+                f'{self.bounds}.'
             )
         return area, row
 
-    def _place(self, query: GeoSlice) -> Extent:
+    def _extent(self, query: GeoSlice) -> Extent:
         """Complete a TorchGeo query where it leaves out an end."""
         parts = (query,) if isinstance(query, slice) else tuple(query)
         timed = len(parts) > 2 and (parts[2].start, parts[2].stop) != (None, None)

@@ -173,8 +173,8 @@ def load_table(
         if _write(place, state, table):
             return table
     warnings.warn(
-        f'The index of {root} could not be kept in {places[-1].parent}, so it is built '
-        'at every start. Pass a writable folder as `cache`.',
+        f"The index of '{root}' could not be kept in '{places[-1].parent}', so it is "
+        'built at every start. Pass a writable folder as `cache`.',
         UserWarning,
         stacklevel=4,
     )

@@ -119,7 +119,7 @@ class ChipLocator:
         """
         rows = self._rows.get(query.chip)
         if rows is None:
-            raise IndexError(f'{query.chip!r} is not a chip of this dataset')
+            raise IndexError(f'`chip={query.chip!r}` is not a chip of this dataset.')
         if len(rows) == 1:
             return rows[0]
         # A split function has cut the chip, and several parts are here
@@ -127,17 +127,17 @@ class ChipLocator:
         parts = shapely.bounds(self.index.geometry.to_numpy()[rows])
         return rows[int(np.abs(parts - wanted).sum(axis=1).argmin())]
 
-    def locate(self, place: Extent) -> tuple[float, int]:
-        """Find the chip that overlaps a place most.
+    def locate(self, extent: Extent) -> tuple[float, int]:
+        """Find the chip that overlaps an extent most.
 
         Returns:
             The area of the overlap, and the row; of equals the first. Area 0 and row −1
             where nothing overlaps.
         """
-        box = shapely.box(place.x.start, place.y.start, place.x.stop, place.y.stop)
+        box = shapely.box(extent.x.start, extent.y.start, extent.x.stop, extent.y.stop)
         rows = np.sort(self.index.sindex.query(box, predicate='intersects'))
-        if place.t is not None:
-            time = pd.Interval(place.t.start, place.t.stop, closed='both')
+        if extent.t is not None:
+            time = pd.Interval(extent.t.start, extent.t.stop, closed='both')
             rows = rows[self.index.index[rows].overlaps(time)]
         if not rows.size:
             return 0.0, -1
@@ -146,12 +146,12 @@ class ChipLocator:
         best = int(areas.argmax())
         return float(areas[best]), int(rows[best]) if areas[best] > 0 else -1
 
-    def window(self, row: int, place: Extent, res: tuple[float, float]) -> PixelBox:
+    def window(self, row: int, extent: Extent, res: tuple[float, float]) -> PixelBox:
         """Choose the pixels of a chip that answer a query.
 
         Args:
             row: The row of the chip.
-            place: Extent of the query.
+            extent: Extent of the query.
             res: Size of a pixel in the CRS of the index.
 
         Returns:
@@ -160,19 +160,19 @@ class ChipLocator:
         """
         grid, inside = self.grids[row], self.windows[row]
         centre = (
-            (place.x.start + place.x.stop) / 2,
-            (place.y.start + place.y.stop) / 2,
+            (extent.x.start + extent.x.stop) / 2,
+            (extent.y.start + extent.y.stop) / 2,
         )
         if transformer := self._to_native(self.codes[row]):
             centre = transformer.transform(*centre)
         left, right = _fit(
             (centre[0] - grid.x) / grid.xres,
-            round((place.x.stop - place.x.start) / (place.x.step or res[0])),
+            round((extent.x.stop - extent.x.start) / (extent.x.step or res[0])),
             (inside.left, inside.right),
         )
         top, bottom = _fit(
             (grid.y - centre[1]) / grid.yres,
-            round((place.y.stop - place.y.start) / (place.y.step or res[1])),
+            round((extent.y.stop - extent.y.start) / (extent.y.step or res[1])),
             (inside.top, inside.bottom),
         )
         return PixelBox(left, top, right, bottom)

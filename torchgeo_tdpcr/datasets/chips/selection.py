@@ -236,13 +236,14 @@ def leave_out(
         fault, paths = next(iter(reasons.items()))
         raise CorruptChipError(paths[0], fault, verifiable)
     kept = table[[not fault for fault in faults]]
+    left = len(table) - len(kept)
     told = '; '.join(
         f"'{paths[0]}' {fault} ({len(paths)} like it)"
         for fault, paths in reasons.items()
     )
     whole = 'Run `torchgeo-tdpcr verify` for the whole list, or pass '
     warnings.warn(
-        f'{len(table) - len(kept)} of {len(table)} {what} are left out, for instance {told}. '
+        f'{left} of {len(table)} {what} are left out, for instance {told}. '
         f"{whole if verifiable else 'Pass '}`missing='error'` to stop here.",
         UserWarning,
         stacklevel=3,

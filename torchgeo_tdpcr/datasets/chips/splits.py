@@ -189,7 +189,7 @@ def _assign(groups: Rows, seed: int, what: str) -> dict[Split, Rows]:
     numbers, sizes = np.unique(groups, return_counts=True)
     if numbers.size < 3:
         raise ValueError(
-            f'the chips are of {numbers.size} {what}; three parts need at least 3. '
+            f'`dataset` has chips of {numbers.size} {what}; three parts need at least 3. '
             'Add data, or split in another way.'
         )
     order = np.random.default_rng(seed).permutation(numbers.size).tolist()

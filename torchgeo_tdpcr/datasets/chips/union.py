@@ -34,7 +34,8 @@ class ChipUnion(UnionDataset):
                 continue
         if not found:
             raise IndexError(
-                f'index: {query} not found in dataset with bounds: {self.bounds}'
+                f'`index={query}` overlaps no chip of the dataset, whose bounds are '
+                f'{self.bounds}.'
             )
         area, number = max(found)
         return area, -number

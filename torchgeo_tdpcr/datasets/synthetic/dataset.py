@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -220,5 +221,5 @@ class SyntheticOSFCR:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _write(self, name: str, content: dict) -> None:
+    def _write(self, name: str, content: dict[str, Any]) -> None:
         write_text(self.folder / name, json.dumps(content, indent=2) + '\n')

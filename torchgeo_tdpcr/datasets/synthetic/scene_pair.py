@@ -11,7 +11,7 @@ import os
 import tempfile
 from datetime import date as Date
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from rasterio.crs import CRS
@@ -137,7 +137,7 @@ def write_scene_pair(
     for path in paths:
         if path.exists():
             raise FileExistsError(
-                f'{path} is there already. Delete it, or give another `root` or `name`.'
+                f"'{path}' is there already. Delete it, or give another `root` or `name`."
             )
 
     rng = np.random.default_rng(seed)
@@ -226,7 +226,7 @@ def _parse_crs(epsg: int) -> CRS:
 
 
 def _cloudy(
-    rng: np.random.Generator, scene: Scene, inner: tuple, cover: float
+    rng: np.random.Generator, scene: Scene, inner: tuple[Any, ...], cover: float
 ) -> CloudyImage:
     """Put a sky over the scene some days from the truth, part of the way to `other`."""
     clear, other = scene.clear[inner], scene.other[inner]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
 
@@ -65,9 +66,10 @@ def chip_path(root: Path, cover: str, layer: str, roi: int, patch: int) -> Path:
     return folder.path / _LAYOUT.file_name(folder, roi, patch)
 
 
-def to_digital(image: np.ndarray) -> np.ndarray:
+def to_digital(image: np.ndarray) -> NDArray[np.uint16]:
     """Round digital numbers and add the offset of the processing baseline."""
-    return np.clip(np.rint(image) + BASELINE_OFFSET, 1, 65535).astype(np.uint16)
+    numbers = np.clip(np.rint(image) + BASELINE_OFFSET, 1, 65535)
+    return np.asarray(numbers, dtype=np.uint16)
 
 
 def write_chip(

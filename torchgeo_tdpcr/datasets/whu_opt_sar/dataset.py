@@ -268,6 +268,6 @@ class WHUOPTSAR(ChipDataset):
         """Put clouds over digital numbers."""
         # Reflectance x 10^4 a digital number: the unit that the simulation works in
         scale = self.white * 1e4 / self.optical_max
-        sample = self.clouds({'image_clear': clear * scale})
+        sample: Sample = self.clouds({'image_clear': clear * scale})
         sample['image'] = (sample['image'] / scale).clamp(0, self.optical_max)
         return sample | {'image_clear': clear}
