@@ -16,13 +16,13 @@ __version__ = '0.1.0.dev0'
 
 _STUB = Path(__file__).with_suffix('.pyi').read_text(encoding='utf-8')
 _HOME = {
-    name.name: node.module
+    name.name: node.module or ''
     for node in ast.parse(_STUB).body
     if isinstance(node, ast.ImportFrom)
     for name in node.names
 }
 
-__all__ = tuple(_HOME)
+__all__ = tuple(name for name, home in _HOME.items() if 'deprecated' not in home)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,11 @@
 
 # The public names, for type checkers and, read by __init__.py, for Python itself.
 
-from .callbacks import GeoTIFFWriter as GeoTIFFWriter
 from .callbacks import PredictionFigures as PredictionFigures
+from .callbacks import SceneWriter as SceneWriter
+
+# Deprecated
+from .callbacks.geotiff.deprecated import GeoTIFFWriter as GeoTIFFWriter
 from .datamodules import M3MCRDataModule as M3MCRDataModule
 from .datamodules import OSFCRDataModule as OSFCRDataModule
 from .datamodules import SceneDataModule as SceneDataModule

@@ -26,7 +26,7 @@ import rasterio
 import torch
 from lightning.pytorch import Trainer
 
-from torchgeo_tdpcr import GeoTIFFWriter, SceneDataModule, TDPCRTask
+from torchgeo_tdpcr import SceneDataModule, SceneWriter, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import write_text
 
@@ -99,7 +99,7 @@ def measure(args: argparse.Namespace) -> None:
         devices=args.processes,
         strategy='auto' if args.processes == 1 else 'ddp',
         precision=args.precision,
-        callbacks=[GeoTIFFWriter(args.out, progress=False)],
+        callbacks=[SceneWriter(args.out, progress=False)],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -92,7 +92,7 @@ def test_torchgeo_predict_does_the_same(
             'default_root_dir': str(tmp_path),
             'callbacks': [
                 {
-                    'class_path': 'GeoTIFFWriter',
+                    'class_path': 'SceneWriter',
                     'init_args': {'output_dir': str(tmp_path / 'one')},
                 }
             ],

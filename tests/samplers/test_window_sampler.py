@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from torchgeo_tdpcr import WindowSampler
+from torchgeo_tdpcr.datasets.scenes.progress import Progress
 from torchgeo_tdpcr.samplers.windows import starts
 
 
@@ -16,7 +17,7 @@ class Shapes:
 
     def __init__(self, *shapes: tuple[int, int]) -> None:
         self.shapes = shapes
-        self.failures: dict[int, Exception] = {}
+        self.progress = Progress()
 
     def shape(self, scene: int) -> tuple[int, int]:
         return self.shapes[scene]
@@ -72,12 +73,12 @@ def test_scenes_are_shared_out_whole(world_size: int) -> None:
 def test_goes_on_and_leaves_out() -> None:
     dataset = Shapes((150, 64), (64, 64), (64, 64))
     sampler = WindowSampler(dataset, 64, 16)
-    sampler.rows_done = {0: 70, 1: 64}
+    dataset.progress.rows.update({0: 70, 1: 64})
     assert [(run.scene, run.top) for run in sampler] == [(0, 48), (0, 86), (2, 0)]
     seen = []
     for run in sampler:
         seen.append((run.scene, run.top))
-        dataset.failures[0] = RuntimeError()
+        dataset.progress.fail(0, RuntimeError())
     assert seen == [(0, 48), (2, 0)]
 
 

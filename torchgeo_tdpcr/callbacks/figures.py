@@ -5,12 +5,13 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from torch import Tensor
 from torchgeo.datasets.utils import Sample
+
+from ..figures.predictions import predicted_sample
+from ..figures.saving import save_figure
 
 
 class PredictionFigures(Callback):
@@ -64,40 +65,19 @@ class PredictionFigures(Callback):
         ):
             return
         for i in range(min(self.num_samples, len(batch['image']))):
-            sample = datamodule.denormalize(_sample(batch, outputs, i))
+            sample = datamodule.denormalize(predicted_sample(batch, outputs, i))
             figure = datamodule.plot(sample)
             if figure is not None:
                 _log(trainer, f'validation/{i}', figure)
-                plt.close(figure)
-
-
-def _sample(batch: Sample, outputs: dict[str, Tensor], i: int) -> Sample:
-    """One sample of a batch with what the model made of it, on the CPU."""
-    sample = {key: value[i] for key, value in batch.items()}
-    if 'reconstruction' in outputs:
-        sample['reconstruction'] = outputs['reconstruction'][i].clamp(0, 1)
-    if 'prompt' in outputs:
-        sample['prompt'] = outputs['prompt'][i]
-    if 'logits' in outputs:
-        sample['prediction'] = outputs['logits'][i].argmax(0)
-    return {
-        key: value.detach().cpu().float()
-        if torch.is_floating_point(value)
-        else value.cpu()
-        for key, value in sample.items()
-    }
 
 
 def _log(trainer: Trainer, name: str, figure: Figure) -> None:
-    """Give a figure to the logger, or to its folder."""
+    """Give a figure to the logger, or to its folder, and close it."""
     logger: Any = trainer.logger
     if hasattr(logger.experiment, 'add_figure'):
         logger.experiment.add_figure(name, figure, trainer.global_step)
-        return
     # Not `trainer.log_dir`, which waits for the other processes.
-    folder = getattr(logger, 'log_dir', None) or logger.save_dir
-    if folder:
-        path = Path(folder) / 'figures'
-        path.mkdir(parents=True, exist_ok=True)
+    elif folder := getattr(logger, 'log_dir', None) or logger.save_dir:
         stem = f'{name.replace("/", "-")}-epoch{trainer.current_epoch:03d}'
-        figure.savefig(path / f'{stem}.png', dpi=100, bbox_inches='tight')
+        save_figure(figure, Path(folder) / 'figures' / f'{stem}.png', dpi=100)
+    plt.close(figure)

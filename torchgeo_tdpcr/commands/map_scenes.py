@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import Trainer
 
-    from ..callbacks import GeoTIFFWriter, ScenesFailed
+    from ..callbacks import ScenesFailed, SceneWriter
     from ..datamodules import SceneDataModule
     from ..tasks import TDPCRTask
 
@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.compile:
         task.model.compile()
-    writer = GeoTIFFWriter(
+    writer = SceneWriter(
         args.output_dir,
         layers=args.layers,
         keep_clear=args.keep_clear,

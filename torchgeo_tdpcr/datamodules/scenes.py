@@ -3,18 +3,23 @@
 """Data module of whole scenes, for prediction."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
+from ..datasets.grids import PixelBox
+from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
+from ..datasets.scenes.common import SceneInfo
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
-from ..datasets.scenes.pairing import ScenePair, pair_scenes, read_pairs
+from ..datasets.scenes.progress import Progress
 from ..samplers.windows import WindowSampler
 from ..transforms.bands import check_bands
 from ..transforms.normalize import SARClip
@@ -25,13 +30,13 @@ class SceneLoader:
     """Batches of windows: those without data are left out, and so are failed scenes.
 
     Args:
-        dataset: Dataset of scenes; learns what failed.
         loader: Loader of runs of windows.
+        progress: How far the scenes are; learns what failed.
     """
 
-    def __init__(self, dataset: SceneDataset, loader: DataLoader[Any]) -> None:
-        self.dataset = dataset
+    def __init__(self, loader: DataLoader[Any], progress: Progress) -> None:
         self.loader = loader
+        self.progress = progress
 
     def __len__(self) -> int:
         """Most batches that there may be."""
@@ -45,8 +50,8 @@ class SceneLoader:
         """
         for batch in self.loader:
             if isinstance(batch, SceneFailure):
-                self.dataset.failures.setdefault(batch.scene, batch.error)
-            elif batch is not None and int(batch['scene']) not in self.dataset.failures:
+                self.progress.fail(batch.scene, batch.error)
+            elif batch is not None and not self.progress.is_over(int(batch['scene'])):
                 yield batch
 
 
@@ -54,8 +59,10 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
     """Whole Sentinel-2 products with their Sentinel-1, in overlapping windows.
 
     For ``torchgeo predict`` together with
-    :class:`~torchgeo_tdpcr.callbacks.GeoTIFFWriter`. With several processes
+    :class:`~torchgeo_tdpcr.callbacks.SceneWriter`. With several processes
     (``trainer.strategy=ddp``) each scene is mapped by one of them.
+
+    What a writer may ask of it is a :class:`~torchgeo_tdpcr.callbacks.SceneSource`.
     """
 
     #: With more processes than scenes, some have nothing to do.
@@ -194,6 +201,39 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         (pair,) = pairs
         return [replace(pair, cloud_mask=pathlib.Path(self.cloud_mask))]
 
+    @property
+    def _scenes(self) -> SceneDataset:
+        """The dataset, once there is one."""
+        if not isinstance(self.predict_dataset, SceneDataset):
+            raise AttributeError("There are no scenes before `setup('predict')`.")
+        return self.predict_dataset
+
+    @property
+    def scenes(self) -> Mapping[int, SceneInfo]:
+        """The scenes of this process by their row in the index of all."""
+        sampler = cast(WindowSampler, self.predict_sampler)
+        return {scene: self._scenes.info(scene) for scene in sampler.scenes}
+
+    @property
+    def rejected(self) -> Mapping[str, Exception]:
+        """What went wrong with scenes that could not even be opened, by name."""
+        return self._scenes.rejected
+
+    @property
+    def progress(self) -> Progress:
+        """How far the scenes are."""
+        return self._scenes.progress
+
+    def observed(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window as stored, see :meth:`.SceneDataset.observed`."""
+        return self._scenes.observed(scene, window)
+
+    def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
+        """Read a window of the cloud mask, see :meth:`.SceneDataset.clouds`."""
+        return self._scenes.clouds(scene, window)
+
     def teardown(self, stage: str) -> None:
         """Close the files.
 
@@ -217,7 +257,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
         )
-        return SceneLoader(dataset, loader)
+        return SceneLoader(loader, dataset.progress)
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure | None:
         """Plot a sample as the dataset does.

@@ -11,6 +11,8 @@ from matplotlib import pyplot as plt
 from PIL import Image
 from torchgeo.datasets import stack_samples
 
+from .predictions import predicted_sample
+
 
 def contact_sheet(
     task: Any, datamodule: Any, dataset: Any, rows: Iterable[int], dpi: int = 75
@@ -32,13 +34,8 @@ def contact_sheet(
         batch = datamodule.aug(stack_samples([dataset[int(row)]]))
         with torch.inference_mode():
             result = task.predict_step(batch, 0)
-        sample = {key: value[0] for key, value in batch.items()}
+        sample = predicted_sample(batch, result)
         sample.pop('image_thickness', None)
-        sample['reconstruction'] = result['reconstruction'][0]
-        if 'probabilities' in result:
-            sample['prediction'] = result['probabilities'][0].argmax(0)
-        if 'prompt' in result:
-            sample['prompt'] = result['prompt'][0]
         figure = dataset.plot(datamodule.denormalize(sample), show_titles=not strips)
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=dpi, bbox_inches='tight')

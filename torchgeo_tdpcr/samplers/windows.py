@@ -8,13 +8,14 @@ from typing import Protocol
 from torch.utils.data import Sampler
 
 from ..datasets.scenes.common import WindowRun
+from ..datasets.scenes.progress import Progress
 
 
 class Scenes(Protocol):
     """What the sampler needs to know of a dataset of scenes."""
 
-    #: What went wrong, by row of the index; such scenes are not sampled (any more).
-    failures: dict[int, Exception]
+    #: How far the scenes are: windows that are not wanted (any more) are left out.
+    progress: Progress
 
     def shape(self, scene: int) -> tuple[int, int]:
         """Height and width of a scene in pixels."""
@@ -90,8 +91,6 @@ class WindowSampler(Sampler[WindowRun]):
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
-        #: Rows of a scene that need not be made again, counted from its top.
-        self.rows_done: dict[int, int] = {}
 
     @property
     def scenes(self) -> list[int]:
@@ -110,20 +109,18 @@ class WindowSampler(Sampler[WindowRun]):
         """Yield the runs of this process.
 
         Yields:
-            Runs of windows. Scenes that have failed meanwhile are left out.
+            Runs of windows. Those of scenes that have failed meanwhile are left out.
         """
+        wants = self.dataset.progress.wants
         for scene in self.scenes:
             for run in self._runs(scene):
-                if scene in self.dataset.failures:
-                    break
-                yield run
+                if wants(scene, run.top + run.height):
+                    yield run
 
     def _runs(self, scene: int) -> Iterator[WindowRun]:
         height, width = self.dataset.shape(scene)
         size = min(self.size, height), min(self.size, width)
         lefts = starts(width, self.size, self.overlap)
         for top in starts(height, self.size, self.overlap):
-            if top + size[0] <= self.rows_done.get(scene, 0):
-                continue
             for i in range(0, len(lefts), self.batch_size):
                 yield WindowRun(scene, top, lefts[i : i + self.batch_size], *size)

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GeoTIFFWriter on scenes: what is written, and that nothing is lost when all fails."""
+"""SceneWriter on scenes: what is written, and that nothing is lost when all fails."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ from writer_models import (
     read,
 )
 
-from torchgeo_tdpcr import GeoTIFFWriter
+from torchgeo_tdpcr import SceneWriter
 from torchgeo_tdpcr.callbacks import ScenesFailed
 from torchgeo_tdpcr.callbacks.geotiff.raster import RawRaster
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
@@ -318,4 +318,4 @@ def test_wrong_number_of_names(tmp_path: Path, scene: ScenePaths) -> None:
 )
 def test_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        GeoTIFFWriter('maps', **arguments)
+        SceneWriter('maps', **arguments)

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GeoTIFFWriter on real Sentinel-2 and Sentinel-1, where the samples are at hand."""
+"""SceneWriter on real Sentinel-2 and Sentinel-1, where the samples are at hand."""
 
 import json
 from pathlib import Path

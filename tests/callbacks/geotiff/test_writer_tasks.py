@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GeoTIFFWriter with TorchGeo's own tasks, datasets and samplers: one mosaic."""
+"""SceneWriter with TorchGeo's own tasks, datasets and samplers: one mosaic."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.samplers import GriddedPatchSampler, RandomPatchSampler
 from torchgeo.tasks import PixelwiseRegression, SemanticSegmentation
 
-from torchgeo_tdpcr import GeoTIFFWriter
+from torchgeo_tdpcr import SceneWriter
 
 HEIGHT, WIDTH = 90, 120
 
@@ -82,7 +82,7 @@ def predict(
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
-        callbacks=[GeoTIFFWriter(out, progress=False, **kwargs)],
+        callbacks=[SceneWriter(out, progress=False, **kwargs)],
     ).predict(task, datamodule=module or ImageDataModule(image.parent))
 
 
@@ -153,7 +153,7 @@ def test_data_without_places(tmp_path: Path) -> None:
         accelerator='cpu',
         logger=False,
         enable_progress_bar=False,
-        callbacks=[GeoTIFFWriter(tmp_path, progress=False)],
+        callbacks=[SceneWriter(tmp_path, progress=False)],
     )
     with pytest.raises(ValueError, match='needs a GeoDataModule'):
         trainer.predict(segmentation(), loader)

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
-from torchgeo_tdpcr import GeoTIFFWriter, SceneDataModule, TDPCRTask
+from torchgeo_tdpcr import SceneDataModule, SceneWriter, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths
 from torchgeo_tdpcr.models import register_model
 
@@ -82,7 +82,7 @@ def predict(
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[GeoTIFFWriter(output_dir, progress=False, **kwargs)],
+        callbacks=[SceneWriter(output_dir, progress=False, **kwargs)],
         **{'devices': 1, **(trainer or {})},
     ).predict(task or make_task(), datamodule=datamodule)
 

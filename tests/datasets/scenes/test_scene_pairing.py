@@ -11,8 +11,12 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.pairing import ScenePair, pair_scenes, read_pairs
+from torchgeo_tdpcr.datasets.scenes import (
+    SceneError,
+    ScenePair,
+    pair_scenes,
+    read_pairs,
+)
 
 SIZE = 32
 X, Y = 6e5, 5e6

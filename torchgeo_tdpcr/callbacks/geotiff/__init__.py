@@ -2,5 +2,6 @@
 
 """Predictions as Cloud-Optimised GeoTIFFs."""
 
+from .source import SceneSource as SceneSource
 from .summary import ScenesFailed as ScenesFailed
-from .writer import GeoTIFFWriter as GeoTIFFWriter
+from .writer import SceneWriter as SceneWriter

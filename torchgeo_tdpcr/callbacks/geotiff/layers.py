@@ -40,7 +40,7 @@ class Rows:
         self,
         values: dict[str, Tensor],
         valid: Tensor,
-        observe: Callable[[], NDArray],
+        observe: Callable[[], NDArray[Any]],
         weigh: Callable[[], Tensor] | None = None,
         offset: float = 0.0,
     ) -> None:
@@ -67,8 +67,8 @@ class Rows:
         return torch.where(weight > 0, mixed, self.observed)
 
 
-class Layer:
-    """One file of a prediction."""
+class MapLayer:
+    """One file of a map."""
 
     #: Name of the layer, which ends the name of its file.
     name: ClassVar[str]
@@ -91,7 +91,7 @@ class Layer:
         """
         raise NotImplementedError
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Turn rows into numbers of the file, C×H×W; where not valid, any."""
         raise NotImplementedError
 
@@ -124,12 +124,12 @@ class Layer:
         return raw
 
 
-def _rounded(values: Tensor, low: float, high: float, dtype: str) -> NDArray:
+def _rounded(values: Tensor, low: float, high: float, dtype: str) -> NDArray[Any]:
     # Not `values`, which others may still need, is rounded in place
     return values.round().clamp_(low, high).numpy().astype(dtype)
 
 
-class ImageLayer(Layer):
+class ImageLayer(MapLayer):
     """The cloud-free image, digital numbers on the scale and offset of the input."""
 
     name = 'image'
@@ -152,12 +152,12 @@ class ImageLayer(Layer):
             for name in names
         ]
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Round; 0 is left to missing pixels."""
         return _rounded(rows.image, 1, 65535, self.dtype)
 
 
-class ChangeLayer(Layer):
+class ChangeLayer(MapLayer):
     """How much was changed: |output − input|, averaged over the bands."""
 
     name = 'change'
@@ -170,13 +170,13 @@ class ChangeLayer(Layer):
         """One band, in digital numbers."""
         return [Band('change', scale=1 / QUANTIFICATION)]
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Average over the bands."""
         change = (rows.image - rows.observed).abs_().mean(0, keepdim=True)
         return _rounded(change, 0, 65534, self.dtype)
 
 
-class ClassesLayer(Layer):
+class ClassesLayer(MapLayer):
     """The most probable class of each pixel.
 
     Args:
@@ -215,7 +215,7 @@ class ClassesLayer(Layer):
         rgb = tuple((int(r), int(g), int(b)) for r, g, b in colors)
         return [Band('class', classes=tuple(names), colors=rgb)]
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Take the most probable class; above one half where there is one only."""
         probabilities = rows.values[self.key]
         if len(probabilities) == 1:
@@ -224,7 +224,7 @@ class ClassesLayer(Layer):
         return probabilities.max(0, keepdim=True).indices.numpy().astype(self.dtype)
 
 
-class ConfidenceLayer(Layer):
+class ConfidenceLayer(MapLayer):
     """Probability of the class that was chosen, in percent."""
 
     name = 'confidence'
@@ -237,7 +237,7 @@ class ConfidenceLayer(Layer):
         """One band, in percent."""
         return [Band('confidence', unit='%')]
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Take the largest probability."""
         probabilities = rows.values[self.key]
         if len(probabilities) == 1:
@@ -247,7 +247,7 @@ class ConfidenceLayer(Layer):
         return _rounded(largest * 100, 0, 100, self.dtype)
 
 
-class ValueLayer(Layer):
+class ValueLayer(MapLayer):
     """A prediction as it is: what a regression gives."""
 
     name = 'prediction'
@@ -263,6 +263,6 @@ class ValueLayer(Layer):
             for i in range(count)
         ]
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Leave the values alone."""
         return rows.values[self.key].numpy()

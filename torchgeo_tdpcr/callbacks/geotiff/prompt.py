@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.scenes.common import SceneInfo
-from .layers import Layer, Rows
+from .layers import MapLayer, Rows
 from .raster import Band, RawRaster
 
 #: Rows that are projected at a time.
 _BLOCK = 256
 
 
-class PromptLayer(Layer):
+class PromptLayer(MapLayer):
     """First three principal components of the prompt, as in Fig. 4 of the paper.
 
     The axes are those of the whole scene, so all channels are kept on disk until its
@@ -31,8 +31,8 @@ class PromptLayer(Layer):
 
     def __init__(self) -> None:
         self._count = 0
-        self._sum: NDArray = np.zeros(0)
-        self._products: NDArray = np.zeros((0, 0))
+        self._sum: NDArray[np.float64] = np.zeros(0)
+        self._products: NDArray[np.float64] = np.zeros((0, 0))
 
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """One band a component, with its share of the variance once it is known."""
@@ -50,7 +50,7 @@ class PromptLayer(Layer):
         """All channels."""
         return count
 
-    def encode(self, rows: Rows) -> NDArray:
+    def encode(self, rows: Rows) -> NDArray[Any]:
         """Leave the channels alone, but gather their covariance."""
         prompt = rows.values[self.key].numpy()
         flat = prompt[:, rows.valid.numpy()].astype(np.float64)
@@ -71,7 +71,7 @@ class PromptLayer(Layer):
         self._count = state[0]
         self._sum, self._products = np.array(state[1]), np.array(state[2])
 
-    def _axes(self) -> tuple[NDArray, NDArray]:
+    def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Variances in falling order, and the axes as columns."""
         mean = self._sum / self._count
         covariance = self._products / self._count - np.outer(mean, mean)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -82,7 +83,7 @@ class RawRaster:
         with self.path.open('wb') as file:
             file.truncate(self.nbytes)
 
-    def write(self, top: int, rows: NDArray) -> None:
+    def write(self, top: int, rows: NDArray[Any]) -> None:
         """Write some rows of all bands.
 
         Args:
@@ -95,7 +96,7 @@ class RawRaster:
                 file.seek((band * self.height + top) * self.width * self._size)
                 file.write(plane.data)
 
-    def read(self, top: int, count: int) -> NDArray:
+    def read(self, top: int, count: int) -> NDArray[Any]:
         """Read some rows of all bands.
 
         Args:
@@ -209,4 +210,5 @@ def _describe(
         add(element, 'PixelOffset', size)
         add(element, 'LineOffset', raw.width * size)
         add(element, 'ByteOrder', 'LSB' if sys.byteorder == 'little' else 'MSB')
-    return ElementTree.tostring(root, encoding='utf-8', xml_declaration=True)
+    text: bytes = ElementTree.tostring(root, encoding='utf-8', xml_declaration=True)
+    return text

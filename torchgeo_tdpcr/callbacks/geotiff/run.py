@@ -14,30 +14,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...datasets.grids import PixelBox
-from ...datasets.scenes.common import SceneError, SceneInfo
+from ...datasets.scenes.common import SceneError
+from .choosing import choose_layers, outputs_by_name
 from .fingerprint import fingerprint, weights_hash
-from .job import (
-    SceneJob,
-    finished_fingerprint,
-    finished_properties,
-    rows_done,
-)
+from .folder import SavedProgress, SceneFolder
+from .job import SceneJob
 from .keep_clear import cloud_weight
-from .layers import (
-    ChangeLayer,
-    ClassesLayer,
-    ConfidenceLayer,
-    ImageLayer,
-    Layer,
-    Rows,
-    ValueLayer,
-)
-from .prompt import PromptLayer
-from .source import Mosaic, Placed, SceneSource, place_windows
-from .summary import Summary
-
-#: What is written unless told otherwise, as far as the task predicts it.
-_DEFAULT_LAYERS = ('image', 'classes', 'prediction')
+from .layers import Rows
+from .source import Frame, Placed
+from .summary import Summary, join_processes
 
 #: Errors that end a scene, but not the others: its files, or the disk.
 _SCENE_ERRORS = (OSError, RasterioError, SceneError)
@@ -45,7 +30,7 @@ _SCENE_ERRORS = (OSError, RasterioError, SceneError)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Arguments of :class:`~torchgeo_tdpcr.callbacks.GeoTIFFWriter`."""
+    """Arguments of :class:`~torchgeo_tdpcr.callbacks.SceneWriter`."""
 
     layers: tuple[str, ...] | None
     keep_clear: bool
@@ -58,13 +43,13 @@ class Options:
     properties: dict[str, Any]
 
 
-class Run:
+class MappingRun:
     """Write the scenes of one prediction run of one process.
 
     Args:
         output_dir: Folder of all scenes.
         options: How to write them.
-        dataset: Where the predictions lie.
+        frame: Where the predictions lie, and how far the scenes are.
         trainer: The trainer.
         module: The task.
     """
@@ -73,19 +58,19 @@ class Run:
         self,
         output_dir: Path,
         options: Options,
-        dataset: SceneSource | Mosaic,
+        frame: Frame,
         trainer: Trainer,
         module: LightningModule,
     ) -> None:
         self.output_dir = output_dir
         self.options = options
-        self.dataset = dataset
-        self.summary = Summary()
-        self.summary.join()
+        self.frame = frame
+        self.scenes = dict(frame.scenes)
+        self.progress = frame.progress
+        self._processes = join_processes()
         self._job: SceneJob | None = None
         self._scene: int | None = None
         self._labels = module.hparams.get('labels')
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         weights = weights_hash(module)
         self._properties = {
             'tdpcr:model': str(module.hparams.get('model', type(module).__name__)),
@@ -102,21 +87,17 @@ class Run:
             'options': given,
             'labels': self._labels,
             'precision': str(trainer.precision),
-            'data': getattr(datamodule, 'settings', None),
+            'data': frame.settings,
         }
-        sampler: Any = datamodule.predict_sampler
-        scenes = [0] if isinstance(dataset, Mosaic) else sampler.scenes
-        self._infos = {scene: dataset.info(scene) for scene in scenes}
-        self._marks = {
-            scene: fingerprint(info, weights, settings)
-            for scene, info in self._infos.items()
-        }
-        done = {scene: self._rows_done(scene) for scene in scenes}
-        if not isinstance(dataset, Mosaic):
-            sampler.rows_done = done
+        self._saved: dict[int, SavedProgress] = {}
+        for scene, info in self.scenes.items():
+            self._look(scene, fingerprint(info, weights, settings))
         self._bar = tqdm(
-            total=sum(i.grid.height * i.grid.width for i in self._infos.values()),
-            initial=sum(done[s] * i.grid.width for s, i in self._infos.items()),
+            total=sum(i.grid.height * i.grid.width for i in self.scenes.values()),
+            initial=sum(
+                self.progress.rows.get(scene, 0) * info.grid.width
+                for scene, info in self.scenes.items()
+            ),
             desc='Mapping',
             unit='px',
             unit_scale=True,
@@ -124,36 +105,39 @@ class Run:
             position=trainer.global_rank,
         )
 
-    def _rows_done(self, scene: int) -> int:
-        """Rows of a scene that need not be made."""
-        info = self._infos[scene]
-        found = finished_fingerprint(self.output_dir, info.name)
-        if found == self._marks[scene]:
-            self.summary.skipped.append(info.name)
-            return info.grid.height
-        if found is not None and (not found or not self.options.overwrite):
-            folder = str(self.output_dir / info.name)
+    def _folder(self, scene: int) -> SceneFolder:
+        return SceneFolder(self.output_dir, self.scenes[scene].name)
+
+    def _look(self, scene: int, mark: str) -> None:
+        """Find out how far a scene is that is to be made as its fingerprint says."""
+        folder, info = self._folder(scene), self.scenes[scene]
+        found = folder.fingerprint()
+        if found == mark:
+            self.progress.skip(scene, info.grid.height)
+        elif found is not None and (not found or not self.options.overwrite):
             fault = (
-                f'holds a map that was made {self._difference(info)}. Give another '
+                f'holds a map that was made {self._difference(scene)}. Give another '
                 '`output_dir`, or set `overwrite`.'
                 if found
                 else 'holds something else than a map. Give another `output_dir`.'
             )
-            self._fail(scene, SceneError(folder, fault))
-            return info.grid.height
-        if isinstance(self.dataset, Mosaic):
-            return 0
-        return rows_done(self.output_dir, info.name, self._marks[scene])
+            self.progress.advance(scene, info.grid.height)
+            self._fail(scene, SceneError(folder.whole, fault))
+        elif self.frame.resumes:
+            self._saved[scene] = folder.saved(mark)
+            self.progress.advance(scene, self._saved[scene].rows)
+        else:
+            self._saved[scene] = SavedProgress(mark)
 
-    def _difference(self, info: SceneInfo) -> str:
+    def _difference(self, scene: int) -> str:
         """Say how the map that is there was made otherwise."""
-        there = finished_properties(self.output_dir, info.name)
+        there = self._folder(scene).properties()
         if (
             there.get('tdpcr:weights_sha256')
             != self._properties['tdpcr:weights_sha256']
         ):
             return 'with another checkpoint'
-        if there.get('tdpcr:inputs') != info.inputs:
+        if there.get('tdpcr:inputs') != self.scenes[scene].inputs:
             return 'from other files'
         return 'with other settings, or from files that have changed'
 
@@ -165,15 +149,12 @@ class Run:
             batch: The batch.
             queries: Queries of the batch, where they are known.
         """
-        if isinstance(self.dataset, Mosaic):
-            placed = self.dataset.place(queries, batch)
-        else:
-            placed = place_windows(batch)
+        placed = self.frame.place(queries, batch)
         if placed.scene != self._scene:
             self._finish()
-        if placed.scene in self.dataset.failures or self._is_done(placed.scene):
+        if self.progress.is_over(placed.scene):
             return
-        outputs = _by_name(prediction)
+        outputs = outputs_by_name(prediction)
         try:
             if self._job is None:
                 self._job = self._start(placed, outputs)
@@ -183,73 +164,49 @@ class Run:
         except _SCENE_ERRORS as error:
             self._fail(placed.scene, error)
 
-    def _is_done(self, scene: int) -> bool:
-        return self._infos[scene].name in self.summary.skipped
-
     def _start(self, placed: Placed, outputs: dict[str, Tensor]) -> SceneJob:
         """Begin a scene, now that it is known what the task predicts."""
-        info = self._infos[placed.scene]
-        layers = self._layers(outputs)
+        scene = placed.scene
+        layers = choose_layers(
+            self.options.layers,
+            outputs,
+            self.options.class_names or self._labels,
+            self.options.class_colors,
+        )
         return SceneJob(
-            self.output_dir,
-            info,
+            self._folder(scene),
+            self.scenes[scene],
             layers,
             {layer.key: outputs[layer.key].shape[1] for layer in layers},
-            lambda top, values, valid: self._rows(placed.scene, top, values, valid),
-            self._marks[placed.scene],
+            lambda top, values, valid: self._rows(scene, top, values, valid),
+            self._saved[scene],
             self.options.compress,
-            upward=isinstance(self.dataset, Mosaic)
-            and placed.tops[0] > info.grid.height // 2,
-            on_rows=lambda count: self._bar.update(count * info.grid.width),
+            upward=self.frame.is_upward(placed),
+            on_rows=lambda count: self._advance(scene, count),
         )
 
-    def _layers(self, outputs: dict[str, Tensor]) -> list[Layer]:
-        """The layers that were asked for, or those that the task can give."""
-        names = self.options.class_names or self._labels
-        known: list[Layer] = [
-            ImageLayer(),
-            ClassesLayer(names, self.options.class_colors),
-            ConfidenceLayer(),
-            PromptLayer(),
-            ChangeLayer(),
-            ValueLayer(),
-        ]
-        if self.options.layers is None:
-            layers = [
-                layer
-                for layer in known
-                if layer.name in _DEFAULT_LAYERS and layer.key in outputs
-            ]
-        else:
-            layers = [layer for layer in known if layer.name in self.options.layers]
-        lacking = [layer.name for layer in layers if layer.key not in outputs]
-        if lacking or not layers:
-            raise ValueError(
-                f'`layers`: the task predicts {sorted(outputs)}, from which '
-                f'{lacking or "no layer"} cannot be made.'
-            )
-        return layers
+    def _advance(self, scene: int, count: int) -> None:
+        self.progress.advance(scene, count)
+        self._bar.update(count * self.scenes[scene].grid.width)
 
     def _rows(
         self, scene: int, top: int, values: dict[str, Tensor], valid: Tensor
     ) -> Rows:
         """Rows of a scene for the layers, with access to what was observed."""
-        dataset, info = self.dataset, self._infos[scene]
-        if isinstance(dataset, Mosaic):
-            return Rows(values, valid, _no_observation)
+        frame, info = self.frame, self.scenes[scene]
         width, height = info.grid.width, info.grid.height
         bottom = top + len(valid)
         feather = self.options.feather
 
         def weigh() -> Tensor:
             first, last = max(top - feather, 0), min(bottom + feather, height)
-            clouds = dataset.clouds(scene, PixelBox(0, first, width, last))
+            clouds = frame.clouds(scene, PixelBox(0, first, width, last))
             return cloud_weight(clouds, feather)[top - first : bottom - first]
 
         return Rows(
             values,
             valid,
-            lambda: dataset.observed(scene, PixelBox(0, top, width, bottom))[0],
+            lambda: frame.observed(scene, PixelBox(0, top, width, bottom)),
             weigh if self.options.keep_clear else None,
             info.offset,
         )
@@ -260,11 +217,11 @@ class Run:
         self._job = self._scene = None
         if job is None or scene is None:
             return
-        if scene in self.dataset.failures:
-            self._fail(scene, self.dataset.failures[scene])
+        if scene in self.progress.failures:
+            # Reading it did
             job.give_up()
             return
-        info = self._infos[scene]
+        info = self.scenes[scene]
         properties = {
             **self._properties,
             **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
@@ -274,15 +231,14 @@ class Run:
         try:
             job.finish(properties, {name: version(name) for name in names})
         except _SCENE_ERRORS as error:
-            self._fail(scene, error)
+            self.progress.fail(scene, error)
             job.give_up()
         else:
-            self.summary.mapped.append(info.name)
+            self.progress.finish(scene)
 
     def _fail(self, scene: int, error: Exception) -> None:
-        """Note what went wrong with a scene; the sampler then leaves it out."""
-        self.dataset.failures[scene] = error
-        self.summary.failed[self._infos[scene].name] = str(error)
+        """Note what went wrong with a scene; the data module then leaves it out."""
+        self.progress.fail(scene, error)
         if self._job is not None:
             self._job.give_up()
             self._job = self._scene = None
@@ -294,33 +250,10 @@ class Run:
             ScenesFailed: If a scene could not be mapped.
         """
         self._finish()
-        settled = {*self.summary.mapped, *self.summary.skipped, *self.summary.failed}
-        for scene, info in self._infos.items():
-            if info.name not in settled:
+        for scene, info in self.scenes.items():
+            if not self.progress.is_over(scene):
                 nothing = SceneError(info.name, 'holds no pixel with data.')
-                self._fail(scene, self.dataset.failures.get(scene, nothing))
+                self.progress.fail(scene, nothing)
         self._bar.close()
-        self.summary.conclude(getattr(self.dataset, 'rejected', {}), self.output_dir)
-
-
-def _by_name(prediction: Any) -> dict[str, Tensor]:
-    """Outputs by name, each B×C×H×W."""
-    if isinstance(prediction, Tensor):
-        prediction = {'prediction': prediction}
-    if not isinstance(prediction, dict):
-        raise TypeError(
-            f'`predict_step` returned {type(prediction).__name__}; GeoTIFFWriter writes '
-            'a tensor or a dictionary of tensors.'
-        )
-    return {
-        key: value[:, None] if value.ndim == 3 else value
-        for key, value in prediction.items()
-        if isinstance(value, Tensor) and value.ndim in (3, 4)
-    }
-
-
-def _no_observation() -> Any:
-    raise ValueError(
-        'The layer "change" and `keep_clear` need the observed image: use '
-        'SceneDataModule.'
-    )
+        summary = Summary.of(self.progress, self.scenes)
+        summary.conclude(self.frame.rejected, self.output_dir, self._processes)

@@ -2,40 +2,51 @@
 
 """Where predictions lie: what a data module tells a writer about its scenes.
 
-A dataset that offers :class:`SceneSource`, as that of
-:class:`~torchgeo_tdpcr.datamodules.SceneDataModule` does, is taken at its word. Any other
-dataset of TorchGeo becomes one mosaic, placed by the queries of its sampler.
+A data module that offers :class:`SceneSource`, as
+:class:`~torchgeo_tdpcr.datamodules.SceneDataModule` does, is taken at its word. The
+dataset of any other becomes one mosaic, placed by the queries of its sampler: see
+:mod:`~torchgeo_tdpcr.callbacks.geotiff.mosaic`.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.transform import from_origin
 from torch import Tensor
 
-from ...datasets.grids import Grid, PixelBox
+from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.progress import Progress
 
 
 @runtime_checkable
 class SceneSource(Protocol):
-    """A dataset of scenes, each on a grid of its own."""
+    """A data module of scenes, each on a grid of its own.
 
-    #: What went wrong, by row of the index.
-    failures: dict[int, Exception]
+    Its batches say where their windows lie: ``scene`` (its number), ``top`` (first row
+    of all windows), ``left`` (first column of each) and ``valid`` (B×H×W bool).
+    """
 
-    #: What could not even be opened, by name.
-    rejected: dict[str, Exception]
+    @property
+    def scenes(self) -> Mapping[int, SceneInfo]:
+        """What there is to know of each scene of this process, by its number."""
 
-    def info(self, scene: int) -> SceneInfo:
-        """What there is to know of a scene."""
+    @property
+    def rejected(self) -> Mapping[str, Exception]:
+        """What went wrong with scenes of any process before it began, by name."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far the scenes are; the data module leaves out what is done or failed."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What predictions depend on, besides the files and the model."""
 
     def observed(
         self, scene: int, window: PixelBox
-    ) -> tuple[NDArray, NDArray[np.bool_]]:
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Digital numbers of a window as stored, and where they are valid."""
 
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
@@ -58,83 +69,81 @@ class Placed(NamedTuple):
     valid: Tensor | None
 
 
-def place_windows(batch: dict[str, Any]) -> Placed:
-    """Tell where the windows of a batch of :class:`SceneSource` lie."""
-    lefts = batch['left'].tolist()
-    valid = batch['valid'].cpu()
-    return Placed(
-        int(batch['scene']),
-        [int(batch['top'])] * len(lefts),
-        lefts,
-        None if bool(valid.all()) else valid,
-    )
+class Frame(Protocol):
+    """What a writer writes on: the scenes of a data module, or one mosaic."""
 
+    #: Whether a scene can be gone on with at the row where it broke off.
+    resumes: ClassVar[bool]
 
-class Mosaic:
-    """One grid for all patches of a TorchGeo dataset.
+    @property
+    def scenes(self) -> Mapping[int, SceneInfo]:
+        """See :class:`SceneSource`."""
 
-    Args:
-        dataset: A dataset of TorchGeo, which has ``crs``, ``res`` and ``bounds``.
-        name: Name of the mosaic.
-    """
+    @property
+    def rejected(self) -> Mapping[str, Exception]:
+        """See :class:`SceneSource`."""
 
-    def __init__(self, dataset: Any, name: str) -> None:
-        x, y, t = dataset.bounds
-        self.res: tuple[float, float] = dataset.res
-        self.left, self.top = x.start, y.stop
-        grid = Grid(
-            CRS.from_wkt(dataset.crs.to_wkt()),
-            from_origin(self.left, self.top, *self.res),
-            max(1, round((x.stop - x.start) / self.res[0])),
-            max(1, round((y.stop - y.start) / self.res[1])),
-        )
-        # Files without a date have the longest interval there is
-        known = t.start.year > 1900 and t.stop.year < 2200
-        paths = getattr(dataset, 'paths', ())
-        if isinstance(paths, str) or not isinstance(paths, Sequence):
-            paths = [paths]
-        inputs = {f'input {i}': str(path) for i, path in enumerate(paths)}
-        self._info = SceneInfo(
-            name,
-            grid,
-            inputs,
-            (t.start.to_pydatetime(), t.stop.to_pydatetime()) if known else None,
-        )
+    @property
+    def progress(self) -> Progress:
+        """See :class:`SceneSource`."""
 
-        self.failures: dict[int, Exception] = {}
-
-    def info(self, scene: int) -> SceneInfo:
-        """What there is to know of the mosaic."""
-        return self._info
+    @property
+    def settings(self) -> Mapping[str, Any] | None:
+        """See :class:`SceneSource`; None where the data module says nothing."""
 
     def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
-        """Tell where the patches of a batch lie.
+        """Tell where the windows of a batch lie.
 
         Args:
-            queries: The queries of the batch, as the sampler gave them.
+            queries: The queries of the batch, where they are known.
             batch: The batch.
-
-        Returns:
-            Where they lie.
-
-        Raises:
-            ValueError: If neither the queries nor the batch tell.
         """
-        corners: list[tuple[float, float]]
-        if (
-            queries
-            and isinstance(queries[0], tuple)
-            and isinstance(queries[0][0], slice)
-        ):
-            corners = [(query[0].start, query[1].stop) for query in queries]
-        elif isinstance(batch, dict) and 'bounds' in batch:
-            # Less exact: TorchGeo keeps them in float32
-            corners = [(row[0].item(), row[4].item()) for row in batch['bounds']]
-        else:
-            raise ValueError(
-                'GeoTIFFWriter cannot tell where the predictions lie: the batch has no '
-                "'bounds'. Use a GeoDataModule, whose sampler gives coordinates."
-            )
-        lefts = [round((left - self.left) / self.res[0]) for left, _ in corners]
-        tops = [round((self.top - top) / self.res[1]) for _, top in corners]
-        return Placed(0, tops, lefts, None)
+
+    def is_upward(self, placed: Placed) -> bool:
+        """Tell from its first windows whether a scene comes from its bottom to its top."""
+
+    def observed(self, scene: int, window: PixelBox) -> NDArray[Any]:
+        """Digital numbers of a window as stored."""
+
+    def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
+        """Where a window is cloud or shadow."""
+
+
+class SceneFrame:
+    """The scenes of a data module.
+
+    Args:
+        source: The data module.
+    """
+
+    resumes: ClassVar[bool] = True
+
+    def __init__(self, source: SceneSource) -> None:
+        self._source = source
+        self.scenes = source.scenes
+        self.rejected = source.rejected
+        self.progress = source.progress
+        self.settings = source.settings
+
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
+        """Take the word of the batch."""
+        lefts = batch['left'].tolist()
+        valid = batch['valid'].cpu()
+        return Placed(
+            int(batch['scene']),
+            [int(batch['top'])] * len(lefts),
+            lefts,
+            None if bool(valid.all()) else valid,
+        )
+
+    def is_upward(self, placed: Placed) -> bool:
+        """Never."""
+        return False
+
+    def observed(self, scene: int, window: PixelBox) -> NDArray[Any]:
+        """Digital numbers of a window as stored."""
+        return self._source.observed(scene, window)[0]
+
+    def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
+        """Where a window is cloud or shadow."""
+        return self._source.clouds(scene, window)

@@ -11,7 +11,7 @@ from rasterio.warp import transform_bounds, transform_geom
 
 from ...datasets.scenes.common import SceneInfo
 from ...transforms.bands import SENTINEL2_BANDS
-from .layers import Layer
+from .layers import MapLayer
 from .raster import Band
 
 _EXTENSIONS = {
@@ -29,7 +29,7 @@ _COG = 'image/tiff; application=geotiff; profile=cloud-optimized'
 
 def stac_item(
     info: SceneInfo,
-    files: Sequence[tuple[Layer, Path, Sequence[Band]]],
+    files: Sequence[tuple[MapLayer, Path, Sequence[Band]]],
     properties: Mapping[str, Any],
     software: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _utc(date: datetime) -> str:
     return date.strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
-def _asset(layer: Layer, path: Path, bands: Sequence[Band]) -> dict[str, Any]:
+def _asset(layer: MapLayer, path: Path, bands: Sequence[Band]) -> dict[str, Any]:
     """Describe one file."""
     nodata = 'nan' if layer.nodata != layer.nodata else layer.nodata
     asset: dict[str, Any] = {

@@ -3,12 +3,15 @@
 """What became of the scenes, over all processes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
+
+from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.progress import Progress
 
 #: How long a process waits for the others to finish their scenes, days.
 _PATIENCE = 365
@@ -29,56 +32,70 @@ class ScenesFailed(RuntimeError):
         super().__init__('\n'.join(lines))
 
 
-@dataclass(slots=True)
+def join_processes() -> Any:
+    """Agree with the other processes, if there are any, to wait for each other.
+
+    The group that they are in would give up on each other after minutes, but one may
+    have hours more to do.
+
+    Returns:
+        The group, None where there is one process.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return None
+    return dist.new_group(backend='gloo', timeout=timedelta(days=_PATIENCE))
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the scenes.
+    """What became of some scenes, by their names.
 
     Args:
-        mapped: Names of those that were mapped.
-        skipped: Names of those that had been mapped before.
-        failed: What went wrong with the others, by name.
+        mapped: Those that were mapped.
+        skipped: Those that had been mapped before.
+        failed: What went wrong with the others.
     """
 
-    mapped: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    _group: Any = field(init=False, repr=False, compare=False, default=None)
+    mapped: list[str]
+    skipped: list[str]
+    failed: dict[str, str]
 
-    def join(self) -> None:
-        """Agree with the other processes, if there are any, to wait for each other.
+    @classmethod
+    def of(cls, progress: Progress, scenes: Mapping[int, SceneInfo]) -> 'Summary':
+        """Sum up how far the scenes of a process are."""
+        return cls(
+            [scenes[scene].name for scene in progress.mapped],
+            [scenes[scene].name for scene in progress.skipped],
+            {scenes[scene].name: str(e) for scene, e in progress.failures.items()},
+        )
 
-        The group that they are in would give up on each other after minutes, but one
-        may have hours more to do.
-        """
-        if dist.is_available() and dist.is_initialized():
-            patience = timedelta(days=_PATIENCE)
-            self._group = dist.new_group(backend='gloo', timeout=patience)
-
-    def conclude(self, rejected: Mapping[str, Exception], output_dir: Path) -> None:
+    def conclude(
+        self, rejected: Mapping[str, Exception], output_dir: Path, group: Any
+    ) -> None:
         """Gather what all processes did, say it, and raise if a scene failed.
 
         Args:
             rejected: What every process found wrong before it began, by name.
             output_dir: Where the scenes lie.
+            group: The processes, see :func:`join_processes`.
 
         Raises:
             ScenesFailed: If a scene could not be mapped.
         """
-        own = (self.mapped, self.skipped, self.failed)
-        parts = [own]
+        parts = [self]
         first = True
-        if self._group is not None:
-            parts = [own] * dist.get_world_size()
-            dist.all_gather_object(parts, own, self._group)
+        if group is not None:
+            parts = [self] * dist.get_world_size()
+            dist.all_gather_object(parts, self, group)
             first = dist.get_rank() == 0
-        mapped = sorted(name for part in parts for name in part[0])
-        skipped = sorted(name for part in parts for name in part[1])
-        failed = {name: message for part in parts for name, message in part[2].items()}
+        mapped = sum(len(part.mapped) for part in parts)
+        skipped = sum(len(part.skipped) for part in parts)
+        failed = {name: text for part in parts for name, text in part.failed.items()}
         failed |= {name: str(error) for name, error in rejected.items()}
-        total = len(mapped) + len(skipped) + len(failed)
+        total = mapped + skipped + len(failed)
         if first:
-            print(f'{len(mapped)} of {total} scenes mapped to {output_dir}', end='')
-            print(f', {len(skipped)} were there' if skipped else '', end='')
+            print(f'{mapped} of {total} scenes mapped to {output_dir}', end='')
+            print(f', {skipped} were there' if skipped else '', end='')
             print(f', {len(failed)} failed' if failed else '')
         if failed:
             raise ScenesFailed(failed, total)

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GeoTIFFWriter: predictions of any TorchGeo task as Cloud-Optimised GeoTIFFs."""
+"""SceneWriter: predictions of any TorchGeo task as Cloud-Optimised GeoTIFFs."""
 
 import os
 import warnings
@@ -12,14 +12,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
-from .run import Options, Run
-from .source import Mosaic, SceneSource
+from .mosaic import Mosaic
+from .run import MappingRun, Options
+from .source import Frame, SceneFrame, SceneSource
 
 #: Names of what can be written.
 LayerName = Literal['image', 'classes', 'confidence', 'prompt', 'change', 'prediction']
 
 
-class GeoTIFFWriter(BasePredictionWriter):
+class SceneWriter(BasePredictionWriter):
     """Write predictions as Cloud-Optimised GeoTIFFs, with a STAC item beside them.
 
     With :class:`~torchgeo_tdpcr.datamodules.SceneDataModule` each scene becomes a folder
@@ -49,7 +50,7 @@ class GeoTIFFWriter(BasePredictionWriter):
     ====================  ==========================================================
 
     Example:
-        >>> GeoTIFFWriter('maps', layers=['image', 'classes', 'change']).output_dir.name
+        >>> SceneWriter('maps', layers=['image', 'classes', 'change']).output_dir.name
         'maps'
     """
 
@@ -67,7 +68,7 @@ class GeoTIFFWriter(BasePredictionWriter):
         progress: bool = True,
         properties: dict[str, Any] | None = None,
     ) -> None:
-        """Initialize a new GeoTIFFWriter instance.
+        """Initialize a new SceneWriter instance.
 
         Args:
             output_dir: Folder to write to, made if there is none.
@@ -154,20 +155,17 @@ class GeoTIFFWriter(BasePredictionWriter):
             ValueError: If a mosaic is to be made by several processes.
         """
         datamodule: Any = getattr(trainer, 'datamodule', None)
-        dataset: Any = getattr(datamodule, 'predict_dataset', None)
-        if not isinstance(dataset, SceneSource):
-            if not hasattr(dataset, 'bounds'):
-                raise ValueError(
-                    'GeoTIFFWriter needs a GeoDataModule with a `predict_dataset`, '
-                    'which says where predictions lie. Give one to `Trainer.predict`.'
-                )
+        frame: Frame
+        if isinstance(datamodule, SceneSource):
+            frame = SceneFrame(datamodule)
+        else:
+            frame = Mosaic(datamodule, self.name)
             if trainer.world_size > 1:
                 raise ValueError(
                     'Several processes cannot write one mosaic. Predict with '
                     '`trainer.devices=1`, or use SceneDataModule.'
                 )
-            dataset = Mosaic(dataset, self.name)
-        self._run = Run(self.output_dir, self.options, dataset, trainer, pl_module)
+        self._run = MappingRun(self.output_dir, self.options, frame, trainer, pl_module)
 
     def write_on_batch_end(
         self,

@@ -76,17 +76,15 @@ class CloudReader:
         if source.kind == 'gml':
             self._shapes = _polygons(source.path, grid.crs)
             return
-        with reading(source.path):
-            raster = self._files[source.path]
-            if raster.crs is None:
-                raise SceneError(source.path, 'has no coordinate reference system.')
-            self._indexes = [1, 2] if source.kind == 'classi' else [source.index]
-            if raster.count < max(self._indexes):
-                raise SceneError(
-                    source.path,
-                    f'has {raster.count} bands; band {max(self._indexes)} is wanted.',
-                )
-            self._same = same_grid(raster, grid)
+        self._own = self._files.grid(source.path)
+        self._indexes = [1, 2] if source.kind == 'classi' else [source.index]
+        count = self._files.header(source.path).count
+        if count < max(self._indexes):
+            raise SceneError(
+                source.path,
+                f'has {count} bands; band {max(self._indexes)} is wanted.',
+            )
+        self._same = same_grid(self._own, grid)
         self.close()
 
     def read(self, window: PixelBox) -> NDArray[np.bool_]:
@@ -114,15 +112,15 @@ class CloudReader:
             raster = self._files[self.source.path]
             if self._same:
                 return self._cloudy(raster, window)
-            part = source_window(raster, self.grid, window)
+            part = source_window(self._own, self.grid, window)
             if part is None:
                 return np.ones(shape, np.bool_)
             codes = np.zeros(shape, np.uint8)
             reproject(
                 np.where(self._cloudy(raster, part), _CLOUD, _CLEAR).astype(np.uint8),
                 codes,
-                src_transform=transform_of(raster.transform, part),
-                src_crs=raster.crs,
+                src_transform=transform_of(self._own.transform, part),
+                src_crs=self._own.crs,
                 src_nodata=0,
                 dst_transform=place,
                 dst_crs=self.grid.crs,
@@ -130,7 +128,8 @@ class CloudReader:
                 resampling=Resampling.nearest,
                 tolerance=TOLERANCE,
             )
-        return codes != _CLEAR
+        unclear: NDArray[np.bool_] = codes != _CLEAR
+        return unclear
 
     def close(self) -> None:
         """Close the file; the next read opens it again."""

@@ -10,14 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import rasterio
-import torch
 from geopandas import GeoDataFrame
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.warp import transform, transform_bounds
 from shapely import box
-from torch import Tensor
 from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
@@ -26,10 +24,9 @@ from ..grids import PixelBox
 from ..plotting import plot_sample
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
-from .pairing import ScenePair
-
-#: Stands for missing backscatter, in dB: below all that normalisation tells apart.
-MISSING_DB = -99.0
+from .pairs import ScenePair
+from .progress import Progress
+from .samples import read_run, read_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +96,8 @@ class SceneDataset(RasterDataset):
         self.time_series = False
         #: What went wrong with scenes that could not even be opened, by name.
         self.rejected: dict[str, Exception] = {}
-        #: What went wrong with scenes while they were read, by row of the index.
-        self.failures: dict[int, Exception] = {}
+        #: How far a run over the scenes is, for whoever takes part in it.
+        self.progress = Progress()
         self._readers: list[SceneFiles] = []
         for pair in pairs:
             try:
@@ -145,6 +142,11 @@ class SceneDataset(RasterDataset):
         """Number of scenes that could be opened."""
         return len(self._readers)
 
+    @property
+    def failures(self) -> dict[int, Exception]:
+        """What went wrong with scenes in a run over them, by row of the index."""
+        return self.progress.failures
+
     def info(self, scene: int) -> SceneInfo:
         """Tell what there is to know of a scene.
 
@@ -163,7 +165,7 @@ class SceneDataset(RasterDataset):
 
     def observed(
         self, scene: int, window: PixelBox
-    ) -> tuple[NDArray, NDArray[np.bool_]]:
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window of the Sentinel-2 product as stored.
 
         Args:
@@ -218,87 +220,17 @@ class SceneDataset(RasterDataset):
         """
         if isinstance(index, WindowRun):
             try:
-                return self._batch(index)
+                return read_run(
+                    index, self._readers[index.scene], self._times(index.scene)
+                )
             except SceneError as error:
                 return SceneFailure(index.scene, error)
         return self._sample(index)
 
-    def _batch(self, run: WindowRun) -> Sample | None:
-        scene, top, lefts, height, width = run
-        span = PixelBox(lefts[0], top, lefts[-1] + width, top + height)
-        image, sar, valid = self._read(scene, span)
-        cuts = [slice(left - span.left, left - span.left + width) for left in lefts]
-        kept = [i for i, cut in enumerate(cuts) if valid[:, cut].any()]
-        if not kept:
-            return None
-        # The models' memory format from the start
-        images, sars = (
-            torch.empty(
-                (len(kept), len(whole), height, width),
-                memory_format=torch.channels_last,
-            )
-            for whole in (image, sar)
-        )
-        valids = torch.empty((len(kept), height, width), dtype=torch.bool)
-        for i, k in enumerate(kept):
-            images[i].copy_(image[..., cuts[k]])
-            sars[i].copy_(sar[..., cuts[k]])
-            valids[i].copy_(valid[:, cuts[k]])
-        left = [lefts[k] for k in kept]
-        return {
-            'image': images,
-            'image_sar': sars,
-            'valid': valids,
-            'scene': torch.tensor(scene),
-            'top': torch.tensor(top),
-            'left': torch.tensor(left),
-            **self._where(
-                scene, [PixelBox(x, top, x + width, top + height) for x in left]
-            ),
-        }
-
-    def _read(self, scene: int, window: PixelBox) -> tuple[Tensor, Tensor, Tensor]:
-        """Read image (without offset), radar, and where both are valid."""
-        info, optical, radar, _ = self._readers[scene]
-        array, valid = optical.read(window)
-        image = torch.from_numpy(array).to(torch.float32)
-        if info.offset:
-            image -= info.offset
-        sar = torch.from_numpy(radar.read(window))
-        # One pass: a single NaN makes the sum one, too
-        if not bool(torch.isfinite(sar.sum())):
-            there = torch.isfinite(sar)
-            valid = valid & there.all(0).numpy()
-            sar = torch.where(there, sar, MISSING_DB)
-        if array.dtype.kind == 'f':
-            image = image.nan_to_num(0.0)
-        return image, sar, torch.from_numpy(valid)
-
-    def _where(self, scene: int, windows: Sequence[PixelBox]) -> dict[str, Tensor]:
-        """Say where windows lie, in the CRS of their scene."""
-        info = self.info(scene)
-        a, b, c, d, e, f = tuple(info.grid.transform)[:6]
-        times = info.date or (self.mint, self.maxt)
-        rows, bounds = [], []
-        for window in windows:
-            x, y = (
-                c + a * window.left + b * window.top,
-                f + d * window.left + e * window.top,
-            )
-            right = x + a * (window.right - window.left)
-            bottom = y + e * (window.bottom - window.top)
-            rows.append([a, b, x, d, e, y, 0, 0, 1])
-            bounds.append(
-                [x, right, abs(a), bottom, y, abs(e), *map(_timestamp, times), 1]
-            )
-        where = {
-            'transform': torch.tensor(rows, dtype=torch.float64),
-            'bounds': torch.tensor(bounds, dtype=torch.float64),
-        }
-        epsg = info.grid.crs.to_epsg()
-        if epsg is not None:
-            where['epsg'] = torch.full((len(windows),), epsg)
-        return where
+    def _times(self, scene: int) -> tuple[float, float]:
+        """Begin and end of the acquisition in seconds, the longest where unknown."""
+        start, stop = self.info(scene).date or (self.mint, self.maxt)
+        return _timestamp(start), _timestamp(stop)
 
     def _sample(self, index: GeoSlice) -> Sample:
         """Read the pixels around the centre of a TorchGeo query."""
@@ -325,9 +257,7 @@ class SceneDataset(RasterDataset):
         left = min(max(round(column - width / 2), 0), grid.width - width)
         top = min(max(round(row - height / 2), 0), grid.height - height)
         window = PixelBox(left, top, left + width, top + height)
-        image, sar, valid = self._read(scene, window)
-        where = {key: value[0] for key, value in self._where(scene, [window]).items()}
-        return {'image': image, 'image_sar': sar, 'valid': valid, **where}
+        return read_window(window, self._readers[scene], self._times(scene))
 
     def close(self) -> None:
         """Close all files; the next read opens them again."""
@@ -365,4 +295,4 @@ class SceneDataset(RasterDataset):
 
 
 def _timestamp(time: datetime) -> float:
-    return pd.Timestamp(time).timestamp()
+    return float(pd.Timestamp(time).timestamp())

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 from .clouds import CloudReader
 from .common import SceneError, SceneInfo
 from .optical import OpticalReader
-from .pairing import ScenePair
-from .products import find_optical
+from .pairs import ScenePair
 from .radar import RadarReader
+from .rasters import RasterFiles
 
 
 class SceneFiles(NamedTuple):
@@ -52,10 +52,12 @@ def open_scene(
     Raises:
         SceneError: If a file cannot be used, or radar covers too little.
     """
-    product = find_optical(pair.s2)
+    product = pair.find_optical()
     optical = OpticalReader(product, bands, offset)
-    radar = RadarReader(pair.s1, optical.grid, sar_scale)
+    rasters = RasterFiles()
+    radar = RadarReader(pair.find_radar(rasters), optical.grid, sar_scale, rasters)
     cover = radar.coverage()
+    radar.close()
     if cover < min_sar_cover or not cover:
         what = (
             f'covers {cover:.0%} of {pair.s2}. Give a raster that covers more, or lower '

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.io import DatasetReader
 
 from ...transforms.bands import check_bands
 from ..chips.reading import detect_offset
@@ -88,7 +87,7 @@ class OpticalReader:
             )
         self.nodata = product.nodata
         """Digital number of missing pixels."""
-        self._files = RasterFiles()
+        self._files = RasterFiles(product.headers)
         self.grid, self._sources, self._dtype = self._layout()
         self._check_numbers()
         self.offset = float(self._find_offset() if offset == 'auto' else offset)
@@ -155,24 +154,19 @@ class OpticalReader:
     def _layout(self) -> tuple[Grid, list[_Source], np.dtype[Any]]:
         """The finest band's grid, and how all bands are read onto it."""
         paths = list(dict.fromkeys(self.product.bands[b].path for b in self.bands))
-        files: dict[str, DatasetReader] = {}
-        for path in paths:
-            with reading(path):
-                files[path] = self._files[path]
-            if files[path].crs is None:
-                raise SceneError(path, 'has no coordinate reference system.')
-        finest = min(files.values(), key=lambda file: abs(file.transform.a))
-        grid = Grid(finest.crs, finest.transform, finest.width, finest.height)
+        grids = {path: self._files.grid(path) for path in paths}
+        grid = min(grids.values(), key=lambda grid: abs(grid.transform.a))
         sources = {
-            path: _Source(path, [], [], _factor(path, file, grid))
-            for path, file in files.items()
+            path: _Source(path, [], [], _factor(path, own, grid))
+            for path, own in grids.items()
         }
         dtypes = []
         for position, band in enumerate(self.bands):
             file = self.product.bands[band]
             sources[file.path].positions.append(position)
             sources[file.path].indexes.append(file.index)
-            dtypes.append(np.dtype(files[file.path].dtypes[file.index - 1]))
+            header = self._files.header(file.path)
+            dtypes.append(np.dtype(header.dtypes[file.index - 1]))
             if dtypes[-1].kind not in 'uif':
                 raise SceneError(file.path, f'holds {dtypes[-1]}; give real numbers.')
         return grid, list(sources.values()), np.result_type(*dtypes)
@@ -184,7 +178,8 @@ class OpticalReader:
             source = self._files[file.path]
             shape = min(source.height, _PREVIEW), min(source.width, _PREVIEW)
             array: NDArray[Any] = source.read(file.index, out_shape=shape)
-        return array[(array != self.nodata) & np.isfinite(array)]
+        valid: NDArray[Any] = array[(array != self.nodata) & np.isfinite(array)]
+        return valid
 
     def _check_numbers(self) -> None:
         if self._dtype.kind != 'f':
@@ -215,18 +210,18 @@ class OpticalReader:
         return detect_offset(np.quantile(values, _MIXED, method='lower'))
 
 
-def _factor(path: str, file: DatasetReader, grid: Grid) -> int:
+def _factor(path: str, own: Grid, grid: Grid) -> int:
     """How often a pixel of a band is repeated, checked to fall on the finest pixels."""
     a, b, c, d, e, f = grid.transform[:6]
-    factor = max(round(file.transform.a / a), 1)
+    factor = max(round(float(own.transform.a) / a), 1)
     # At the lower-right corner, so that pixels of a slightly different size show
-    far = (file.width, file.height)
-    own = np.array(file.transform[:6]).reshape(2, 3)
+    far = (own.width, own.height)
+    place = np.array(own.transform[:6]).reshape(2, 3)
     scaled = np.array([[a * factor, b * factor, c], [d * factor, e * factor, f]])
-    gaps = np.abs([(own - scaled) @ (*far, 1), (own - scaled)[:, 2]])
+    gaps = np.abs([(place - scaled) @ (*far, 1), (place - scaled)[:, 2]])
     size = ceil(grid.width / factor), ceil(grid.height / factor)
-    if file.crs != grid.crs:
-        fault = f'is in {file.crs}, the finest band in {grid.crs}'
+    if own.crs != grid.crs:
+        fault = f'is in {own.crs}, the finest band in {grid.crs}'
     elif gaps.max() > 0.01 * abs(a):
         fault = (
             'does not have the upper-left corner of the finest band, or its pixels are '

@@ -4,19 +4,71 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from ..grids import Grid
 from .common import SceneError
-from .naming import RASTERS, polarisation_of
+from .naming import RASTERS, date_of, polarisation_of
 from .products import BandFile
-from .rasters import RasterFiles, reading
+from .rasters import Headers, RasterFiles
+
+
+@dataclass(frozen=True, slots=True)
+class RadarProduct:
+    """A Sentinel-1 raster: where VV and VH are, and on which pixels.
+
+    Args:
+        path: The file or folder that was given; of two files that of VV.
+        bands: The bands VV and VH.
+        grid: Their pixels.
+        date: Date in the name, None if it has none.
+        headers: What the files say about themselves.
+    """
+
+    path: Path
+    bands: tuple[BandFile, BandFile]
+    grid: Grid
+    date: datetime | None
+    headers: Headers = field(default_factory=dict, compare=False, repr=False)
+
+
+def describe_radar(
+    path: str | PathLike[str] | Sequence[str | PathLike[str]],
+    rasters: RasterFiles | None = None,
+) -> RadarProduct:
+    """Find VV and VH, and check that they hold backscatter and lie somewhere.
+
+    No pixels are read.
+
+    Args:
+        path: See :func:`find_radar`.
+        rasters: To open the files with (defaults to some that are closed again).
+
+    Returns:
+        The raster.
+
+    Raises:
+        SceneError: If there are no such bands, or they are of no use.
+    """
+    files = RasterFiles() if rasters is None else rasters
+    bands = find_radar(path, files)
+    check_radar(bands, files)
+    if rasters is None:
+        files.close()
+    given = Path(path if isinstance(path, (str, PathLike)) else bands[0].path)
+    return RadarProduct(
+        given, bands, files.grid(bands[0].path), date_of(given.name), files.headers
+    )
 
 
 def find_radar(
     path: str | PathLike[str] | Sequence[str | PathLike[str]],
+    rasters: RasterFiles | None = None,
 ) -> tuple[BandFile, BandFile]:
     """Find VV and VH.
 
@@ -28,6 +80,7 @@ def find_radar(
               (``a_vv.tif``, ``a_vh.tif``), or else in this order;
             * a folder with two such rasters, or one of them: the other is looked for
               beside it.
+        rasters: To open the files with (defaults to some that are closed again).
 
     Returns:
         The bands VV and VH.
@@ -53,9 +106,9 @@ def find_radar(
         )
     if path.is_dir():
         return _in_folder(path)
-    with reading(path):
-        files = RasterFiles()
-        labels = [label or '' for label in files[str(path)].descriptions]
+    files = RasterFiles() if rasters is None else rasters
+    labels = files.header(str(path)).labels
+    if rasters is None:
         files.close()
     if len(labels) == 1:
         if beside := pair_beside(path):
@@ -134,25 +187,21 @@ def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
     """
     grids = []
     for band in bands:
-        with reading(band.path):
-            source = rasters[band.path]
-            placed = bool(source.gcps[0])
-        kind = np.dtype(source.dtypes[band.index - 1]).kind
-        if kind != 'f':
+        header = rasters.header(band.path)
+        dtype = header.dtypes[band.index - 1]
+        if np.dtype(dtype).kind != 'f':
             raise SceneError(
                 band.path,
-                f'holds {source.dtypes[band.index - 1]}: digital numbers or complex '
+                f'holds {dtype}: digital numbers or complex '
                 'amplitudes, not backscatter. Calibrate it to sigma0 or gamma0 first.',
             )
-        if source.crs is None:
+        if header.grid.crs is None and header.gcps:
             raise SceneError(
                 band.path,
                 'has ground control points only. Terrain-correct it first, with SNAP '
-                'for example.'
-                if placed
-                else 'has no coordinate reference system.',
+                'for example.',
             )
-        grids.append((source.crs, source.transform, source.shape))
+        grids.append(rasters.grid(band.path))
     if grids[0] != grids[1]:
         raise SceneError(
             bands[1].path,

@@ -3,14 +3,12 @@
 """Sentinel-2 products in every form that people have them: where which band is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import isclose, isnan
 from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
-
-from rasterio.io import DatasetReader
 
 from ...transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
 from .common import SceneError
@@ -22,7 +20,7 @@ from .naming import (
     product_name,
     strip_band,
 )
-from .rasters import RasterFiles, reading
+from .rasters import Headers, RasterFiles, RasterHeader
 from .safe import is_metadata, is_safe, read_safe
 
 #: How a cloud mask is coded: nonzero is cloud or shadow; ESA's MSK_CLASSI (opaque,
@@ -70,6 +68,8 @@ class OpticalProduct:
         date: Start of the acquisition in UTC; None if nothing tells.
         nodata: Digital number of missing pixels, may be NaN.
         clouds: The product's own cloud mask; None if it has none.
+        headers: What those of its files say about themselves that have been opened;
+            takes that of others when they are.
     """
 
     path: Path
@@ -79,6 +79,7 @@ class OpticalProduct:
     date: datetime | None
     nodata: float
     clouds: CloudMask | None = None
+    headers: Headers = field(default_factory=dict, compare=False, repr=False)
 
 
 def find_optical(
@@ -150,11 +151,9 @@ def _finest(band: str, candidates: Sequence[str], rasters: RasterFiles) -> str:
     """Of the files of one band, the one with the smallest pixels."""
     if len(candidates) == 1:
         return candidates[0]
-    sizes = []
-    for path in candidates:
-        with reading(path):
-            sizes.append((abs(rasters[path].transform.a), path))
-    sizes.sort()
+    sizes = sorted(
+        (abs(rasters.header(path).grid.transform.a), path) for path in candidates
+    )
     if isclose(sizes[0][0], sizes[1][0]):
         raise SceneError(
             sizes[0][1],
@@ -163,9 +162,9 @@ def _finest(band: str, candidates: Sequence[str], rasters: RasterFiles) -> str:
     return sizes[0][1]
 
 
-def _tagged_offset(path: str, source: DatasetReader) -> int | None:
+def _tagged_offset(path: str, header: RasterHeader) -> int | None:
     """Offset that the scale and offset of a raster's bands tell, None if they do not."""
-    tags = set(zip(source.scales, source.offsets, strict=True))
+    tags = set(header.scales)
     if tags == {(1.0, 0.0)}:
         return None
     scale, offset = next(iter(tags))
@@ -192,8 +191,8 @@ def _common[T](path: Path, what: str, values: Iterable[T | None]) -> T | None:
     return known.pop() if known else None
 
 
-def _nodata(path: Path, sources: Iterable[DatasetReader]) -> float:
-    declared = [source.nodata for source in sources]
+def _nodata(path: Path, headers: Iterable[RasterHeader]) -> float:
+    declared = [header.nodata[0] for header in headers]
     if any(value is not None and isnan(value) for value in declared):
         return float('nan')
     return float(_common(path, 'nodata values', declared) or 0)
@@ -217,6 +216,7 @@ def _from_safe(path: Path) -> OpticalProduct:
         # As the specification of the format has it; its files do not say
         0.0,
         CloudMask(clouds[0], cast(MaskKind, clouds[1])) if clouds else None,
+        rasters.headers,
     )
 
 
@@ -231,16 +231,13 @@ def _from_files(path: Path, name: str, files: Sequence[Path]) -> OpticalProduct:
         )
     rasters = RasterFiles()
     chosen = {band: _finest(band, paths, rasters) for band, paths in by_band.items()}
-    sources, offsets = [], []
+    headers, offsets = [], []
     for file in chosen.values():
-        with reading(file):
-            sources.append(rasters[file])
-            offsets.append(_tagged_offset(file, sources[-1]))
-            if sources[-1].count != 1:
-                raise SceneError(
-                    file, f'has {sources[-1].count} bands; its name says one.'
-                )
-    nodata = _nodata(path, sources)
+        headers.append(rasters.header(file))
+        offsets.append(_tagged_offset(file, headers[-1]))
+        if headers[-1].count != 1:
+            raise SceneError(file, f'has {headers[-1].count} bands; its name says one.')
+    nodata = _nodata(path, headers)
     rasters.close()
     first = Path(next(iter(chosen.values())))
     clouds = classification_among(map(str, files))
@@ -252,6 +249,7 @@ def _from_files(path: Path, name: str, files: Sequence[Path]) -> OpticalProduct:
         date_of(first.name) or date_of(name),
         nodata,
         CloudMask(clouds, 'scl') if clouds else None,
+        rasters.headers,
     )
 
 
@@ -266,14 +264,13 @@ def _by_band(files: Iterable[Path]) -> dict[str, list[str]]:
 def _from_raster(path: Path) -> OpticalProduct:
     file = str(path)
     rasters = RasterFiles()
-    with reading(path):
-        source = rasters[file]
-        labels = [band_of_label(label) for label in source.descriptions]
-        named = [label for label in labels if label]
-        offset = _tagged_offset(file, source)
-        nodata = _nodata(path, [source])
-        count = source.count
+    header = rasters.header(file)
     rasters.close()
+    labels = [band_of_label(label) for label in header.labels]
+    named = [label for label in labels if label]
+    offset = _tagged_offset(file, header)
+    nodata = _nodata(path, [header])
+    count = header.count
     if len(set(named)) != len(named):
         raise SceneError(path, f'has a band twice: its descriptions are {named}.')
     if not named:
@@ -296,4 +293,5 @@ def _from_raster(path: Path) -> OpticalProduct:
         offset,
         date_of(path.name),
         nodata,
+        headers=rasters.headers,
     )

@@ -14,7 +14,7 @@ from rasterio.warp import reproject
 
 from ..grids import Grid, PixelBox
 from .common import SceneError
-from .polarisations import check_radar, find_radar
+from .polarisations import RadarProduct, describe_radar
 from .rasters import RasterFiles, reading
 from .warping import (
     TOLERANCE,
@@ -55,10 +55,13 @@ class RadarReader:
     process.
 
     Args:
-        path: The raster or rasters, see :func:`~.polarisations.find_radar`.
+        path: The raster or rasters, see :func:`~.polarisations.find_radar`, or what
+            :func:`~.polarisations.describe_radar` told about them.
         grid: The pixels of the scene.
         scale: Whether the raster holds dB or power (linear); ``'auto'`` takes it for dB
             if its median is below 0.
+        rasters: To open the files with; whoever gives them closes them (defaults to
+            some that are closed after each use but :meth:`read`).
 
     Raises:
         SceneError: If the raster has no place, is not calibrated, or is empty.
@@ -83,25 +86,31 @@ class RadarReader:
 
     def __init__(
         self,
-        path: str | PathLike[str] | Sequence[str | PathLike[str]],
+        path: RadarProduct | str | PathLike[str] | Sequence[str | PathLike[str]],
         grid: Grid,
         scale: Literal['auto', 'db', 'linear'] = 'auto',
+        rasters: RasterFiles | None = None,
     ) -> None:
         if scale not in ('auto', 'db', 'linear'):
             raise ValueError(f"`scale={scale!r}`: choose 'auto', 'db' or 'linear'.")
-        self.bands = find_radar(path)
+        self._shared = rasters is not None
+        self._files = rasters or RasterFiles()
+        source = path
+        if not isinstance(source, RadarProduct):
+            source = describe_radar(source, self._files)
+        self._files.headers.update(source.headers)
+        self.bands = source.bands
         """Where VV and VH are."""
         self.grid = grid
-        self._files = RasterFiles()
-        check_radar(self.bands, self._files)
+        self._own = source.grid
+        self._aligned = same_grid(self._own, grid)
         with reading(self.bands[0].path):
-            source = self._files[self.bands[0].path]
-            self._aligned = same_grid(source, grid)
-            self._averaged = fineness(source, grid) > _AVERAGED
-            self._declared = source.nodata is not None
+            self._averaged = fineness(self._own, grid) > _AVERAGED
+        header = self._files.header(self.bands[0].path)
+        self._declared = header.nodata[0] is not None
         self.scale: Literal['db', 'linear'] = self._find_scale(scale)
         """What the raster holds."""
-        self.close()
+        self._close_own()
 
     def read(self, window: PixelBox) -> NDArray[np.float32]:
         """Read a window.
@@ -133,15 +142,14 @@ class RadarReader:
         Raises:
             SceneError: If a file cannot be read.
         """
-        path, grid = self.bands[0].path, self.grid
-        with reading(path):
-            source = self._files[path]
-            part = source_window(source, grid, grid.all)
+        grid = self.grid
+        with reading(self.bands[0].path):
+            part = source_window(self._own, grid, grid.all)
             if part is None:
                 return 0.0
             there = np.isfinite(self._mask(self._values(part, size))).all(axis=0)
-            left, top = source_pixels(source, grid, *points_of(grid, size))
-        self.close()
+            left, top = source_pixels(self._own, grid, *points_of(grid, size))
+        self._close_own()
         inside = (left >= part.left) & (left < part.right)
         inside &= (top >= part.top) & (top < part.bottom)
         rows = (top[inside] - part.top) * (there.shape[0] / (part.bottom - part.top))
@@ -154,6 +162,10 @@ class RadarReader:
         """Close the files; the next read opens them again."""
         self._files.close()
 
+    def _close_own(self) -> None:
+        if not self._shared:
+            self.close()
+
     def _find_scale(
         self, scale: Literal['auto', 'db', 'linear']
     ) -> Literal['db', 'linear']:
@@ -161,11 +173,9 @@ class RadarReader:
         if scale == 'db':
             return scale
         with reading(path):
-            source = self._files[path]
-            part = source_window(source, self.grid, self.grid.all)
-        whole = PixelBox(0, 0, source.width, source.height)
+            part = source_window(self._own, self.grid, self.grid.all)
         # The part may be empty; then any part tells
-        for place in (part, whole):
+        for place in (part, self._own.all):
             values = np.empty(0) if place is None else self._values(place, _SAMPLE)[0]
             # 0 is a border in power, and in dB if nothing else is declared
             values = values[np.isfinite(values) & (values != 0) & (values > _LOWEST)]
@@ -196,16 +206,16 @@ class RadarReader:
         for group in groups:
             path = self.bands[group[0]].path
             indexes = [self.bands[i].index for i in group]
+            header = self._files.header(path)
             with reading(path):
-                source = self._files[path]
-                array: NDArray[Any] = source.read(
+                array: NDArray[Any] = self._files[path].read(
                     indexes,
                     window=window.ranges,
                     out_shape=(len(indexes), height, width),
                 )
             image[group] = array
             for i, index, values in zip(group, indexes, array, strict=True):
-                nodata = source.nodatavals[index - 1]
+                nodata = header.nodata[index - 1]
                 if nodata is not None and not np.isnan(nodata):
                     image[i][values == values.dtype.type(nodata)] = np.nan
         return image
@@ -229,8 +239,7 @@ class RadarReader:
         image = np.full(shape, np.nan, np.float32)
         path = self.bands[0].path
         with reading(path):
-            source = self._files[path]
-            part = source_window(source, self.grid, window)
+            part = source_window(self._own, self.grid, window)
             if part is None:
                 return image
             if self._averaged:
@@ -242,8 +251,8 @@ class RadarReader:
             reproject(
                 self._read(part),
                 image,
-                src_transform=transform_of(source.transform, part),
-                src_crs=source.crs,
+                src_transform=transform_of(self._own.transform, part),
+                src_crs=self._own.crs,
                 src_nodata=np.nan,
                 dst_transform=transform_of(self.grid.transform, window),
                 dst_crs=self.grid.crs,

@@ -1,12 +1,13 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Opening the rasters of scenes: settings of GDAL, errors, files that stay open."""
+"""Opening the rasters of scenes: settings of GDAL, errors, what files say, open files."""
 
 import os
 import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import parent_process
 from os import PathLike
 
@@ -16,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ..gdal import SCENE_SETTINGS
+from ..grids import Grid
 from .common import SceneError
 
 
@@ -45,6 +47,47 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
             raise SceneError(path, f'cannot be read ({cause}).') from error
 
 
+@dataclass(frozen=True, slots=True)
+class RasterHeader:
+    """What a raster says about itself, so that it need not be opened to ask again.
+
+    Args:
+        grid: Its pixels; the CRS is None where it has none.
+        dtypes: Type of each band.
+        nodata: Number of missing pixels of each band, None where none is declared.
+        labels: Description of each band, '' where it has none.
+        scales: Scale and offset of each band.
+        gcps: Whether ground control points tell where it lies.
+    """
+
+    grid: Grid
+    dtypes: tuple[str, ...]
+    nodata: tuple[float | None, ...]
+    labels: tuple[str, ...]
+    scales: tuple[tuple[float, float], ...]
+    gcps: bool
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.dtypes)
+
+
+#: Headers by the path of their raster, of those that have been opened.
+type Headers = dict[str, RasterHeader]
+
+
+def _header_of(raster: DatasetReader) -> RasterHeader:
+    return RasterHeader(
+        Grid(raster.crs, raster.transform, raster.width, raster.height),
+        tuple(raster.dtypes),
+        tuple(raster.nodatavals),
+        tuple(label or '' for label in raster.descriptions),
+        tuple(zip(raster.scales, raster.offsets, strict=True)),
+        bool(raster.gcps[0]),
+    )
+
+
 #: Readers whose files are open at the same time. A reader has 13 at most, and systems
 #: allow a process as few as 256.
 _READERS = 16
@@ -57,11 +100,49 @@ class RasterFiles:
 
     The files of the readers that were used least recently are closed when too many are
     open. It may be pickled and forked; threads must not share one.
+
+    Args:
+        headers: Headers that are known already; takes those that are read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Headers | None = None) -> None:
+        self.headers: Headers = {} if headers is None else headers
         self._open: dict[str, DatasetReader] = {}
         self._process = os.getpid()
+
+    def header(self, path: str) -> RasterHeader:
+        """Tell what a raster says about itself; it is opened if that is not known.
+
+        Args:
+            path: The raster.
+
+        Returns:
+            Its header.
+
+        Raises:
+            SceneError: If it cannot be read.
+        """
+        if path not in self.headers:
+            with reading(path):
+                self.headers[path] = _header_of(self[path])
+        return self.headers[path]
+
+    def grid(self, path: str) -> Grid:
+        """Tell which pixels a raster has.
+
+        Args:
+            path: The raster.
+
+        Returns:
+            Its grid.
+
+        Raises:
+            SceneError: If it cannot be read, or has no CRS.
+        """
+        grid = self.header(path).grid
+        if grid.crs is None:
+            raise SceneError(path, 'has no coordinate reference system.')
+        return grid
 
     def __getitem__(self, path: str) -> DatasetReader:
         """The opened raster *path*; call within :func:`reading`."""
@@ -92,5 +173,5 @@ class RasterFiles:
             source.close()
         self._open = {}
 
-    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[()]]:
-        return RasterFiles, ()
+    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[Headers]]:
+        return RasterFiles, (self.headers,)

@@ -5,7 +5,6 @@
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.io import DatasetReader
 from rasterio.warp import transform
 from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as moved
@@ -20,11 +19,11 @@ TOLERANCE = 0.01
 _POINTS = 17
 
 
-def same_grid(source: DatasetReader, grid: Grid) -> bool:
+def same_grid(source: Grid, grid: Grid) -> bool:
     """Tell whether a raster has exactly the pixels of a scene."""
     return (
         (source.width, source.height) == (grid.width, grid.height)
-        and source.transform.almost_equals(grid.transform, 1e-6)
+        and bool(source.transform.almost_equals(grid.transform, 1e-6))
         and source.crs == grid.crs
     )
 
@@ -32,7 +31,9 @@ def same_grid(source: DatasetReader, grid: Grid) -> bool:
 def transform_of(origin: Affine, window: PixelBox) -> Affine:
     """Transform of a window of a raster whose transform is *origin*."""
     left, top, right, bottom = window
-    return moved(RasterWindow(left, top, right - left, bottom - top), origin)
+    place = RasterWindow(left, top, right - left, bottom - top)
+    result: Affine = moved(place, origin)
+    return result
 
 
 def _moved(
@@ -52,7 +53,7 @@ def points_of(grid: Grid, size: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def source_pixels(
-    source: DatasetReader | Grid,
+    source: Grid,
     grid: Grid,
     columns: NDArray[np.float64],
     rows: NDArray[np.float64],
@@ -60,7 +61,7 @@ def source_pixels(
     """Tell where places of a scene lie in a raster.
 
     Args:
-        source: The raster, with a CRS.
+        source: The raster's pixels, with a CRS.
         grid: The scene's pixels.
         columns: Columns of the scene; 0 is the left edge of its first pixel.
         rows: Rows of the scene, as many.
@@ -74,13 +75,11 @@ def source_pixels(
     return left.reshape(columns.shape), top.reshape(columns.shape)
 
 
-def source_window(
-    source: DatasetReader, grid: Grid, window: PixelBox
-) -> PixelBox | None:
+def source_window(source: Grid, grid: Grid, window: PixelBox) -> PixelBox | None:
     """Find the pixels of a raster that a window of a scene needs.
 
     Args:
-        source: The raster, with a CRS.
+        source: The raster's pixels, with a CRS.
         grid: The scene's pixels.
         window: The window of the scene.
 
@@ -110,7 +109,7 @@ def source_window(
     return PixelBox(first, upper, last, lower)
 
 
-def fineness(source: DatasetReader, grid: Grid) -> float:
+def fineness(source: Grid, grid: Grid) -> float:
     """Tell how many pixels of a raster go along one of the scene, at its centre."""
     column, row = grid.width / 2, grid.height / 2
     left, top = source_pixels(

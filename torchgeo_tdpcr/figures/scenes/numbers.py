@@ -12,14 +12,14 @@ import rasterio
 import torch
 from numpy.typing import NDArray
 
-from ..datasets.chips.reading import IGNORE_INDEX
-from ..datasets.grids import Grid, PixelBox
-from ..datasets.scenes.common import SceneError
-from ..datasets.scenes.optical import OpticalReader
-from ..datasets.scenes.rasters import reading
-from ..metrics.functional import restoration_scores
-from ..transforms import Sentinel2Normalize
-from .scene_files import LandCoverClass, MappedScene
+from ...datasets.chips.reading import IGNORE_INDEX
+from ...datasets.grids import Grid, PixelBox
+from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.optical import OpticalReader
+from ...datasets.scenes.rasters import reading
+from ...metrics.functional import restoration_scores
+from ...transforms import Sentinel2Normalize
+from .files import LandCoverClass, MappedScene
 
 #: How far the window of SSIM reaches beyond a pixel.
 HALO = 5

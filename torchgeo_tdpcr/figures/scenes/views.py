@@ -10,18 +10,18 @@ import torch
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from ..datasets.chips.reading import IGNORE_INDEX
-from ..datasets.plotting import heat_picture, land_cover_picture, rgb_picture, stretch
-from ..datasets.scenes.common import SceneError
-from ..datasets.scenes.products import find_optical
-from .scene_files import (
+from ...datasets.chips.reading import IGNORE_INDEX
+from ...datasets.plotting import heat_picture, land_cover_picture, rgb_picture, stretch
+from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.products import find_optical
+from .files import (
     MappedScene,
     image_overview,
-    open_scene,
+    open_map,
     overview_shape,
     read_overview,
 )
-from .scene_product import SceneProduct, open_input
+from .product import SceneProduct, open_input
 
 Picture = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def look(
     folder: str | PathLike[str], truth: str | PathLike[str] | None, size: int
 ) -> Views:
     """Open a scene and read its overviews."""
-    scene = open_scene(folder)
+    scene = open_map(folder)
     shape = overview_shape(scene.grid, size)
     image = image_overview(scene, shape)
     views = Views(scene, shape, optical_picture(image))

@@ -15,11 +15,11 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from ..datasets.chips.reading import IGNORE_INDEX
-from ..datasets.grids import Grid, PixelBox
-from ..datasets.plotting import class_colour
-from ..datasets.scenes.common import SceneError
-from ..datasets.scenes.rasters import reading
+from ...datasets.chips.reading import IGNORE_INDEX
+from ...datasets.grids import Grid, PixelBox
+from ...datasets.plotting import class_colour
+from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.rasters import reading
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')
@@ -60,7 +60,7 @@ class MappedScene:
     offset: float
 
 
-def open_scene(folder: str | PathLike[str]) -> MappedScene:
+def open_map(folder: str | PathLike[str]) -> MappedScene:
     """Read what a folder holds.
 
     Args:

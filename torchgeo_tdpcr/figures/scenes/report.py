@@ -11,15 +11,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from rasterio.transform import xy
 
-from ..datasets.chips.reading import IGNORE_INDEX
-from ..datasets.grids import PixelBox
-from ..datasets.plotting import add_legend, panel_figure
-from ..datasets.scenes.optical import OpticalReader
-from ..files import write_text
-from . import scene_page as html
-from .scene_files import MappedScene, image_detail, read_detail, read_overview
-from .scene_numbers import class_areas, largest_changes, scene_scores
-from .scene_views import (
+from ...datasets.chips.reading import IGNORE_INDEX
+from ...datasets.grids import PixelBox
+from ...datasets.plotting import add_legend, panel_figure
+from ...datasets.scenes.optical import OpticalReader
+from ...files import write_text
+from . import page as html
+from .files import MappedScene, image_detail, read_detail, read_overview
+from .numbers import class_areas, largest_changes, scene_scores
+from .views import (
     Picture,
     Views,
     change_picture,

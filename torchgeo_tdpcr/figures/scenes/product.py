@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.grids import Grid, PixelBox
-from ..datasets.scenes.common import SceneError
-from ..datasets.scenes.optical import OpticalReader
-from ..datasets.scenes.products import OpticalProduct, find_optical
-from .scene_files import RGB_BANDS, MappedScene, read_overview
+from ...datasets.grids import Grid, PixelBox
+from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.optical import OpticalReader
+from ...datasets.scenes.products import OpticalProduct, find_optical
+from .files import RGB_BANDS, MappedScene, read_overview
 
 
 class SceneProduct:

@@ -24,8 +24,8 @@ from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
 from torchgeo_tdpcr.datasets.scenes.products import find_optical
 from torchgeo_tdpcr.figures import plot_scene, write_report
-from torchgeo_tdpcr.figures.scene_files import open_scene, overview_shape, read_overview
-from torchgeo_tdpcr.figures.scene_numbers import (
+from torchgeo_tdpcr.figures.scenes.files import open_map, overview_shape, read_overview
+from torchgeo_tdpcr.figures.scenes.numbers import (
     class_areas,
     largest_changes,
     pixel_hectares,
@@ -222,25 +222,25 @@ class TestFolder:
     def test_no_item(self, tmp_path: Path) -> None:
         (tmp_path / 'other.json').write_text('[]')
         with pytest.raises(SceneError, match='holds no STAC item'):
-            open_scene(tmp_path)
+            open_map(tmp_path)
 
     def test_item_is_not_json(self, scene: Path) -> None:
         (scene / 'S2_one.json').write_text('{')
         with pytest.raises(SceneError, match=r'S2_one\.json: is not JSON'):
-            open_scene(scene)
+            open_map(scene)
 
     def test_folder_renamed(self, scene: Path) -> None:
-        assert open_scene(scene.rename(scene.with_name('moved'))).name == 'S2_one'
+        assert open_map(scene.rename(scene.with_name('moved'))).name == 'S2_one'
 
     def test_no_image(self, scene: Path) -> None:
         (scene / 'S2_one_image.tif').unlink()
         with pytest.raises(SceneError, match=r"asset 'image'.*does not exist"):
-            open_scene(scene)
+            open_map(scene)
 
     def test_no_red(self, scene: Path) -> None:
         change_item(scene, **{'tdpcr:bands': ['B2', 'B3', 'B8']})
         with pytest.raises(SceneError, match='has no band B4'):
-            open_scene(scene)
+            open_map(scene)
 
     def test_broken_asset(self, scene: Path) -> None:
         (scene / 'S2_one_change.tif').write_bytes(b'no raster')
@@ -249,7 +249,7 @@ class TestFolder:
 
 
 def test_overview(scene: Path) -> None:
-    grid = open_scene(scene).grid
+    grid = open_map(scene).grid
     assert overview_shape(grid, 48) == (40, 48)
     assert overview_shape(grid, 5000) == (HEIGHT, WIDTH)
     change = read_overview(scene / 'S2_one_change.tif', [1], (40, 48))[0]
@@ -260,16 +260,16 @@ def test_overview(scene: Path) -> None:
 
 
 def test_areas_do_not_depend_on_blocks(scene: Path) -> None:
-    opened = open_scene(scene)
+    opened = open_map(scene)
     assert class_areas(opened, 32) == class_areas(opened)
     (scene / 'S2_one_confidence.tif').unlink()
-    assert {area.confidence for area in class_areas(open_scene(scene))} == {None}
+    assert {area.confidence for area in class_areas(open_map(scene))} == {None}
 
 
 def test_confidence_of_another_size(scene: Path) -> None:
     write(scene / 'S2_one_confidence.tif', np.zeros((4, 4), 'uint8'), 255)
     with pytest.raises(SceneError, match='map the scene again'):
-        class_areas(open_scene(scene))
+        class_areas(open_map(scene))
 
 
 def test_no_area_in_degrees() -> None:
@@ -280,7 +280,7 @@ def test_no_area_in_degrees() -> None:
 
 
 def test_scores_of_windows_are_those_of_the_whole(scene: Path, tmp_path: Path) -> None:
-    opened = open_scene(scene)
+    opened = open_map(scene)
     truth = OpticalReader(find_optical(tmp_path / 'clear.tif'), BANDS)
     cloudy = OpticalReader(find_optical(tmp_path / 'cloudy.tif'), BANDS)
     parts = scene_scores(opened, truth, cloudy, size=33)
@@ -294,11 +294,11 @@ def test_scores_of_windows_are_those_of_the_whole(scene: Path, tmp_path: Path) -
 
 def test_pixels_without_data_do_not_count(scene: Path, tmp_path: Path) -> None:
     truth = OpticalReader(find_optical(tmp_path / 'clear.tif'), BANDS)
-    scores = scene_scores(open_scene(scene), truth, size=40)
+    scores = scene_scores(open_map(scene), truth, size=40)
     assert scores['mae'] == pytest.approx(0.01, rel=1e-4)
     nothing = np.zeros((len(BANDS), HEIGHT, WIDTH), 'uint16')
     write(scene / 'S2_one_image.tif', nothing, 0)
-    assert scene_scores(open_scene(scene), truth) == {}
+    assert scene_scores(open_map(scene), truth) == {}
 
 
 class TestChanges:

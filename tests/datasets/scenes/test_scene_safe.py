@@ -1,0 +1,114 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Tests of finding the bands of ESA's SAFE products, as a folder or a zip."""
+
+import zipfile
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from optical_files import (
+    BANDS,
+    DATE,
+    full_size,
+    write_safe,
+    zipped,
+)
+
+from torchgeo_tdpcr.datasets.grids import PixelBox
+from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
+from torchgeo_tdpcr.datasets.scenes.products import find_optical
+from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
+
+
+class TestSafe:
+    @pytest.mark.parametrize('form', ['folder', 'zip', 'metadata'])
+    def test_level_1c(self, safe, form):
+        root, stored = safe
+        path = {'folder': root, 'zip': None, 'metadata': root / 'MTD_MSIL1C.xml'}[form]
+        product = find_optical(path or zipped(root))
+        assert list(product.bands) == BANDS
+        assert product.name == DATE
+        assert product.offset == 1000
+        assert product.date == datetime(2020, 6, 4, 10, 0, 31, 24000, tzinfo=UTC)
+        assert product.nodata == 0
+        reader = OpticalReader(product)
+        image, valid = reader.read(reader.grid.all)
+        assert image.dtype == np.uint16
+        assert valid.all()
+        for name, band in zip(reader.bands, image, strict=True):
+            expected = full_size(stored[name], SENTINEL2_BANDS[name].resolution)
+            np.testing.assert_array_equal(band, expected)
+
+    def test_level_2a_takes_the_finest(self, tmp_path):
+        root, stored = write_safe(tmp_path, '2A')
+        product = find_optical(root)
+        assert 'B10' not in product.bands
+        assert product.bands['B2'].path.endswith('_B02_10m.jp2')
+        assert product.bands['B1'].path.endswith('_B01_60m.jp2')
+        assert product.offset == 1000
+        reader = OpticalReader(product, ['B5', 'B4'])
+        np.testing.assert_array_equal(
+            reader.read(PixelBox(1, 3, 6, 5))[0][0],
+            full_size(stored['B5'], 20)[3:5, 1:6],
+        )
+        # The images alone are a product, too, but tell no offset
+        images = next(root.glob('GRANULE/*/IMG_DATA'))
+        assert find_optical(images).bands == product.bands
+        assert find_optical(images).offset is None
+
+    def test_no_offset_before_baseline_4(self, tmp_path):
+        assert find_optical(write_safe(tmp_path, offset=None)[0]).offset == 0
+
+    def test_other_quantification(self, tmp_path):
+        root, _ = write_safe(tmp_path, quantification=1000)
+        with pytest.raises(
+            SceneError, match=r'MTD_MSIL1C\.xml: .*quantification value'
+        ):
+            find_optical(root)
+
+    def test_offsets_that_differ(self, tmp_path):
+        root, _ = write_safe(tmp_path)
+        file = root / 'MTD_MSIL1C.xml'
+        file.write_text(file.read_text().replace('id="3">-1000', 'id="3">-999'))
+        with pytest.raises(SceneError, match='different offset'):
+            find_optical(root)
+        file.write_text(file.read_text().replace('id="3">-999', 'id="3">x'))
+        with pytest.raises(SceneError, match='RADIO_ADD_OFFSET that is no number'):
+            find_optical(root)
+        file.write_text('<a>')
+        with pytest.raises(SceneError, match='no valid XML'):
+            find_optical(root)
+
+    def test_no_product(self, tmp_path):
+        root = tmp_path / 'x.SAFE'
+        root.mkdir()
+        with pytest.raises(SceneError, match=r'x\.SAFE: has no MTD_MSIL1C'):
+            find_optical(root)
+        (root / 'MTD_MSIL1C.xml').write_text('<a/>')
+        with pytest.raises(SceneError, match='holds 0 tiles'):
+            find_optical(root)
+        (root / 'GRANULE' / 'a').mkdir(parents=True)
+        (root / 'GRANULE' / 'a' / 'b').write_text('')
+        with pytest.raises(SceneError, match='no band files'):
+            find_optical(root)
+        archive = tmp_path / 'x.zip'
+        archive.write_bytes(b'no zip')
+        with pytest.raises(SceneError, match=r'x\.zip: cannot be read'):
+            find_optical(archive)
+
+    def test_two_products_in_a_zip(self, tmp_path):
+        archive = tmp_path / 'two.zip'
+        with zipfile.ZipFile(archive, 'w') as file:
+            file.writestr('a.SAFE/MTD_MSIL1C.xml', '<a/>')
+            file.writestr('b.SAFE/MTD_MSIL1C.xml', '<a/>')
+        with pytest.raises(SceneError, match='holds 2 products'):
+            find_optical(archive)
+
+    def test_date_of_the_name_where_metadata_has_none(self, tmp_path):
+        root, _ = write_safe(tmp_path)
+        file = root / 'MTD_MSIL1C.xml'
+        file.write_text(file.read_text().replace('2020-06-04T10:00:31.024Z', 'unknown'))
+        date = find_optical(root).date
+        assert date == datetime(2020, 6, 4, 10, 0, 31, tzinfo=UTC)

@@ -1,0 +1,89 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""A pair of files that make a scene, and what was found of them."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .common import SceneError
+from .polarisations import RadarProduct, describe_radar
+from .products import OpticalProduct, find_optical
+from .rasters import RasterFiles
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePair:
+    """A Sentinel-2 product, its Sentinel-1 raster, and perhaps a cloud mask.
+
+    Pairs of the same files are equal, whatever is known of the files.
+
+    Args:
+        name: Name, unique among the pairs; results are named after it.
+        s2: The product, see :func:`~.products.find_optical`.
+        s1: The raster, see :func:`~.polarisations.find_radar`; of two files that of VV.
+        cloud_mask: A cloud mask, in place of the product's own.
+        optical: What was found at *s2*; None if nobody has looked.
+        radar: What was found at *s1*; None if nobody has looked.
+    """
+
+    name: str
+    s2: Path
+    s1: Path
+    cloud_mask: Path | None = None
+    optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
+    radar: RadarProduct | None = field(default=None, compare=False, repr=False)
+
+    def find_optical(self) -> OpticalProduct:
+        """Return the product; its files are opened only if nobody has looked yet.
+
+        Raises:
+            SceneError: If *s2* is no product.
+        """
+        # Of a pair with another file put in, what was found is of no use
+        if self.optical is not None and self.optical.path == self.s2:
+            return self.optical
+        return find_optical(self.s2)
+
+    def find_radar(self, rasters: RasterFiles) -> RadarProduct:
+        """Return the raster; its files are opened only if nobody has looked yet.
+
+        Args:
+            rasters: To open them with.
+
+        Raises:
+            SceneError: If *s1* is no raster with VV and VH.
+        """
+        if self.radar is not None and self.radar.path == self.s1:
+            return self.radar
+        return describe_radar(self.s1, rasters)
+
+
+def uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:
+    """Put the names of the parent folders in front of names that are not unique.
+
+    Args:
+        place: The file or folder that errors name.
+        pairs: The pairs.
+
+    Returns:
+        The pairs in the same order.
+
+    Raises:
+        SceneError: If the names are not unique even so.
+    """
+    names = Counter(pair.name for pair in pairs)
+    pairs = [
+        pair
+        if names[pair.name] == 1
+        else replace(pair, name=f'{pair.s2.absolute().parent.name}_{pair.name}')
+        for pair in pairs
+    ]
+    (name, count), *_ = Counter(pair.name for pair in pairs).most_common(1)
+    if count > 1:
+        raise SceneError(
+            place,
+            f'{count} pairs have the name {name!r}. Give each a name of its own, in the '
+            'column `name` of a CSV file.',
+        )
+    return pairs
