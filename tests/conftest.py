@@ -3,11 +3,15 @@
 """A tiny synthetic data set, made once; makes the helpers in this folder importable."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from torchgeo_server import served
 
+from experiments.tables import __main__ as tables
 from torchgeo_tdpcr import SyntheticOSFCR
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
@@ -25,6 +29,20 @@ def synthetic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root, num_rois=5, chips_per_roi=5, chip_size=64, workers=0, progress=False
     ).generate()
     return root
+
+
+@pytest.fixture(scope='session')
+def torchgeo_command() -> Iterator[Path]:
+    """A `torchgeo` command that need not start anew."""
+    # A folder of pytest's would have too long a path for a socket
+    with TemporaryDirectory() as folder, served(Path(folder)) as command:
+        yield command
+
+
+@pytest.fixture
+def quick_torchgeo(torchgeo_command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables call that command."""
+    monkeypatch.setattr(tables, 'TORCHGEO', str(torchgeo_command))
 
 
 @pytest.fixture(scope='session')

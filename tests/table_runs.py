@@ -1,8 +1,7 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Tiny runs as the tables lay them out; makes the modules of the tables importable."""
+"""Tiny runs as the tables lay them out."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,6 @@ import yaml
 from lightning.pytorch import Trainer
 
 from torchgeo_tdpcr import TDPCRTask
-
-TABLES = Path(__file__).parents[2] / 'experiments' / 'tables'
-if str(TABLES) not in sys.path:
-    sys.path.append(str(TABLES))
 
 TINY = {'dims': [4, 8], 'depths': [1, 1]}
 

@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
 
     By default it gives large blocks back to the system at once, which then has to clear
     the same pages for the next tensor: on a CPU that takes more time than the
-    convolutions of a small model. ``experiments/benchmarks/bench_memory.py`` measures
-    it. What the process held at its peak it then holds until it ends.
+    convolutions of a small model. ``python -m experiments.benchmarks.bench_memory``
+    measures it. What the process held at its peak it then holds until it ends.
 
     Nothing is done where another C library is in use, or where the environment
     variables ``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_`` or ``LD_PRELOAD``

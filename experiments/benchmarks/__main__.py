@@ -2,7 +2,7 @@
 
 """How fast reading, the index and the model are, beside what the machine could do.
 
-    python experiments/benchmarks/run.py
+    python -m experiments.benchmarks
 
 It prints tables and writes them to `docs/results/benchmarks.md`. Leave the machine
 alone meanwhile; its two or more cores are what is measured.
@@ -22,9 +22,12 @@ from .timing import Options, machine
 PARTS = ('io', 'index', 'model')
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Measure how fast the parts are.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.benchmarks',
+        description='Measure how fast the parts are.',
+    )
     parser.add_argument(
         '--only',
         default=','.join(PARTS),
@@ -51,11 +54,12 @@ def arguments() -> argparse.Namespace:
         help='compile every case of the model, not only one (takes minutes)',
     )
     parser.add_argument('--quick', action='store_true', help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.only = args.only.split(',')
     if unknown := set(args.only) - set(PARTS):
         parser.error(
-            f'--only: {", ".join(sorted(unknown))}: choose of {", ".join(PARTS)}'
+            f'`--only {",".join(args.only)}`: `{",".join(sorted(unknown))}` is no part; '
+            f'choose of `{",".join(PARTS)}`.'
         )
     return args
 
@@ -87,9 +91,9 @@ def sections(parts: list[str], options: Options, folder: Path) -> list[str]:
     return texts
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write."""
-    args = arguments()
+    args = arguments(argv)
     compiling = 'none' if args.no_compile else 'all' if args.compile_all else 'one'
     options = Options(torch.device(args.device), compiling, args.quick)
     with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,8 @@ from torchgeo_tdpcr.datasets import OSFCR
 from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME, load_table
 from torchgeo_tdpcr.datasets.osfcr import COVERS, OSFCRLayout
 
-from .timing import Options, median, table, take_turns, verdict
+from ..markdown import table
+from .timing import Options, median, take_turns, verdict
 
 SIDE = 16
 REGIONS = 40
@@ -133,4 +134,5 @@ def run(root: Path, options: Options) -> str:
         f'{len(FILES) * count:,} files, hard links to {len(FILES) * REGIONS} tiny ones, '
         f'so without the waiting of a cold disk; {len(times["build"])} turns.\n\n'
         + table(['', 'seconds', 'aim'], rows)
+        + '\n'
     )

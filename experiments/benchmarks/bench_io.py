@@ -9,7 +9,7 @@ with NumPy or letting GDAL convert; the faster of the two in each turn is what c
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import rasterio
@@ -22,7 +22,8 @@ from torchgeo_tdpcr.datasets import OSFCR, SyntheticOSFCR
 from torchgeo_tdpcr.datasets.gdal import CHIP_SETTINGS
 from torchgeo_tdpcr.samplers import ChipSampler
 
-from .timing import Options, median, table, take_turns, verdict
+from ..markdown import table
+from .timing import Options, median, take_turns, verdict
 
 BATCH_SIZE = 4
 AIM = 0.9
@@ -58,7 +59,7 @@ def plain(dataset: OSFCR, convert: str) -> None:
 
 
 def batches(
-    loader: DataLoader, augmentation: torch.nn.Module | None
+    loader: DataLoader[Any], augmentation: torch.nn.Module | None
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Yield the batches of an epoch, normalised if asked to."""
     for batch in loader:
@@ -78,7 +79,7 @@ def run(root: Path, options: Options) -> str:
     dataset = OSFCR(root)
     augmentation = cast(torch.nn.Module, OSFCRDataModule(root).aug)
 
-    def loader(workers: int) -> DataLoader:
+    def loader(workers: int) -> DataLoader[Any]:
         return DataLoader(
             dataset,
             batch_size=BATCH_SIZE,
@@ -88,7 +89,7 @@ def run(root: Path, options: Options) -> str:
             persistent_workers=workers > 0,
         )
 
-    def epoch(source: DataLoader, augmentation: torch.nn.Module | None) -> None:
+    def epoch(source: DataLoader[Any], augmentation: torch.nn.Module | None) -> None:
         seen = sum(len(b['image']) for b in batches(source, augmentation))
         assert seen == len(dataset)
 
@@ -116,7 +117,9 @@ def run(root: Path, options: Options) -> str:
     best = np.minimum(times['tuned numpy'], times['tuned gdal'])
     count = len(dataset)
 
-    def row(title: str, took: np.ndarray, workers: int = 1, aim: bool = False) -> list:
+    def row(
+        title: str, took: np.ndarray, workers: int = 1, aim: bool = False
+    ) -> list[str]:
         ratio = median(base / took) / workers
         return [
             title,
@@ -146,6 +149,7 @@ def run(root: Path, options: Options) -> str:
         'is plain rasterio under the GDAL settings that `OSFCR` reads with. The '
         'workers share the processors with the main process, which normalises.\n\n'
         + table(header, rows)
+        + '\n'
     )
 
 

@@ -2,7 +2,7 @@
 
 """What it brings to keep freed memory, on a CPU: `torchgeo_tdpcr.memory`.
 
-    python experiments/benchmarks/bench_memory.py
+    python -m experiments.benchmarks.bench_memory
 
 Each case runs in processes of its own, with and without, in turns. It prints a table and
 writes it to `docs/results/memory.md`.
@@ -24,7 +24,8 @@ from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import get_model
 
-from .timing import machine, table
+from ..markdown import table
+from .timing import machine
 
 CASES = {
     'tdpcr, 4 × 256², fp32': ('tdpcr', False, False),
@@ -33,6 +34,9 @@ CASES = {
     'tdpcr_small, training step 16 × 128², fp32': ('tdpcr_small', False, True),
 }
 TURNS = 3
+
+#: By which this command starts itself, in which `__name__` is ``'__main__'``.
+MODULE = 'experiments.benchmarks.bench_memory'
 
 
 def measure(case: str, keep: bool) -> None:
@@ -65,13 +69,15 @@ def measure(case: str, keep: bool) -> None:
     print(json.dumps([float(np.median(times[2:])), peak]))
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description='Measure what kept memory brings.')
+    parser = argparse.ArgumentParser(
+        prog=f'python -m {MODULE}', description='Measure what kept memory brings.'
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results/memory.md'))
     parser.add_argument('--case', help=argparse.SUPPRESS)
     parser.add_argument('--keep', type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.case:
         measure(args.case, bool(args.keep))
         return
@@ -80,14 +86,8 @@ def main() -> None:
         results: dict[int, list[list[float]]] = {0: [], 1: []}
         for _ in range(TURNS):
             for keep, found in results.items():
-                command = [
-                    sys.executable,
-                    __file__,
-                    '--case',
-                    case,
-                    '--keep',
-                    str(keep),
-                ]
+                command = [sys.executable, '-m', MODULE]
+                command += ['--case', case, '--keep', str(keep)]
                 done = subprocess.run(
                     command, capture_output=True, text=True, check=True
                 )
@@ -108,7 +108,7 @@ def main() -> None:
     header = ['', 'ms, given back', 'ms, kept', 'ratio', 'GiB, given back', 'GiB, kept']
     text = (
         f'Measured on: {machine(torch.device("cpu"))}. Medians over {TURNS} turns of two '
-        f'processes each.\n\n{table(header, rows)}'
+        f'processes each.\n\n{table(header, rows)}\n'
     )
     write_text(args.out, text)
     print(text)

@@ -20,7 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.models import TDPCR
 
-from .timing import Options, Times, median, synchronize, table, take_turns, verdict
+from ..markdown import table
+from .timing import Options, Times, median, synchronize, take_turns, verdict
 
 CLASSES = 7
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
@@ -30,7 +31,7 @@ AIMS = {'fp32': 0.8, 'bf16': 0.4}
 Batch = dict[str, Tensor]
 
 
-class Case(NamedTuple):
+class Workload(NamedTuple):
     """One thing that the model does.
 
     Args:
@@ -46,30 +47,30 @@ class Case(NamedTuple):
     side: int
 
     def __str__(self) -> str:
-        """What the case is, in words."""
+        """What the workload is, in words."""
         kind = 'training step' if self.train else 'forward'
         head = f'{self.num_classes} classes' if self.num_classes else 'no head'
         return f'{kind} {self.batch}×{self.side}×{self.side}, {head}'
 
 
-#: The one case that is compiled unless all are.
-COMPILED = Case(CLASSES, False, 4, 256)
+#: The one that is compiled unless all are.
+COMPILED = Workload(CLASSES, False, 4, 256)
 
 
-def cases(quick: bool) -> list[Case]:
-    """All cases; tiny ones if *quick*."""
+def workloads(quick: bool) -> list[Workload]:
+    """All of them; tiny ones if *quick*."""
     if quick:
-        return [Case(CLASSES, False, 1, 32), Case(None, True, 1, 32)]
+        return [Workload(CLASSES, False, 1, 32), Workload(None, True, 1, 32)]
     return [
-        Case(num_classes, train, batch, side)
+        Workload(num_classes, train, batch, side)
         for num_classes in (None, CLASSES)
         for train, batch, side in ((False, 1, 256), (False, 4, 256), (True, 8, 128))
     ]
 
 
-def make_batch(case: Case, device: torch.device) -> Batch:
+def make_batch(workload: Workload, device: torch.device) -> Batch:
     """Make a random batch."""
-    shape = (case.batch, case.side, case.side)
+    shape = (workload.batch, workload.side, workload.side)
     generator = torch.Generator().manual_seed(0)
     random = partial(torch.rand, generator=generator)
     batch = {
@@ -77,8 +78,8 @@ def make_batch(case: Case, device: torch.device) -> Batch:
         'image_sar': random(shape[0], 2, *shape[1:]),
         'image_clear': random(shape[0], 13, *shape[1:]),
     }
-    if case.num_classes:
-        batch['mask'] = torch.randint(case.num_classes, shape, generator=generator)
+    if workload.num_classes:
+        batch['mask'] = torch.randint(workload.num_classes, shape, generator=generator)
     return {key: value.to(device) for key, value in batch.items()}
 
 
@@ -121,7 +122,9 @@ def count_flops(model: nn.Module, batch: Batch, train: bool) -> int:
     return counter.get_total_flops()
 
 
-def product(device: torch.device, dtype: str, quick: bool) -> tuple[int, Callable]:
+def product(
+    device: torch.device, dtype: str, quick: bool
+) -> tuple[int, Callable[[], float]]:
     """Multiply two square matrices several times.
 
     Args:
@@ -160,22 +163,26 @@ def compiled(job: Callable[[], None], device: torch.device) -> str:
     return ''
 
 
-def measure(case: Case, options: Options, with_compiled: bool) -> list[list[str]]:
-    """Measure a case: rows of the table."""
+def measure(
+    workload: Workload, options: Options, with_compiled: bool
+) -> list[list[str]]:
+    """Measure a workload: rows of the table."""
     device = options.device
     torch.manual_seed(0)
-    batch = make_batch(case, device)
+    batch = make_batch(workload, device)
     size: dict[str, Any] = {'dims': (8, 16), 'depths': (1, 1)} if options.quick else {}
-    model = TDPCR(num_classes=case.num_classes, **size).to(device).train(case.train)
-    flops = count_flops(model, batch, case.train)
+    model = (
+        TDPCR(num_classes=workload.num_classes, **size).to(device).train(workload.train)
+    )
+    flops = count_flops(model, batch, workload.train)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
 
     def job(network: nn.Module, dtype: str) -> Callable[[], None]:
-        if case.train:
+        if workload.train:
             return partial(training_step, network, optimizer, batch, dtype)
         return partial(forward, network, batch, dtype)
 
-    jobs: dict[str, Callable] = {}
+    jobs: dict[str, Callable[[], object]] = {}
     faults: dict[str, str] = {}
     products = {}
     # Counts of what was compiled before must not keep this from being compiled
@@ -198,9 +205,11 @@ def measure(case: Case, options: Options, with_compiled: bool) -> list[list[str]
             name = f'{dtype} {mode}'
             if name in times:
                 figures = speed(times, name, dtype, flops, products[dtype], device)
-                rows.append([str(case), dtype, mode, *figures])
+                rows.append([str(workload), dtype, mode, *figures])
             elif name in faults:
-                rows.append([str(case), dtype, f'failed: {faults[name]}', *['–'] * 5])
+                rows.append(
+                    [str(workload), dtype, f'failed: {faults[name]}', *['–'] * 5]
+                )
     return rows
 
 
@@ -231,10 +240,10 @@ def run(options: Options) -> str:
         Markdown.
     """
     rows: list[list[str]] = []
-    tiny = cases(quick=True)[0]
-    for case in cases(options.quick):
-        only = options.compile == 'one' and case in (COMPILED, tiny)
-        rows += measure(case, options, options.compile == 'all' or only)
+    tiny = workloads(quick=True)[0]
+    for workload in workloads(options.quick):
+        only = options.compile == 'one' and workload in (COMPILED, tiny)
+        rows += measure(workload, options, options.compile == 'all' or only)
     header = ['TDPCR', 'dtype', 'mode', 'ms', 'GFLOP/s', 'peak', 'of peak', 'aim']
     side = 8192 if options.device.type == 'cuda' else 2048
     return (
@@ -244,5 +253,5 @@ def run(options: Options) -> str:
         'in each turn; parts of it are taken within a turn. A training step is forward, '
         '`ReconstructionLoss` (with classes `JointLoss`, which adds the cross-entropy), '
         'backward and AdamW; arithmetic is counted of the model’s forward and backward '
-        'alone.\n\n' + table(header, rows)
+        'alone.\n\n' + table(header, rows) + '\n'
     )

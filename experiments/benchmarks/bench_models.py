@@ -2,7 +2,7 @@
 
 """Speed and memory of every registered model, beside what it costs on paper.
 
-    python experiments/benchmarks/bench_models.py
+    python -m experiments.benchmarks.bench_models
 
 It prints tables and writes them to `docs/results/speed.md`, and all figures to
 `docs/results/speed.json` after each case: started again, it goes on where it was stopped.
@@ -22,9 +22,11 @@ from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import list_models
 from torchgeo_tdpcr.models.costs import count_costs
 
+from ..markdown import table
+from ..studies.model_costs import classes_of
 from .bench_model import DTYPES
-from .model_case import OPTICAL, RADAR, SMALL, Case, classes_of, measure_apart
-from .timing import machine, table
+from .model_case import OPTICAL, RADAR, SMALL, Case, measure_apart
+from .timing import machine
 
 #: What the others are compared with.
 BASE = 'tdpcr'
@@ -40,7 +42,10 @@ Results = dict[str, Any]
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Measure how fast the models are.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.benchmarks.bench_models',
+        description='Measure how fast the models are.',
+    )
     parser.add_argument(
         '--device',
         choices=('cpu', 'cuda'),
@@ -67,7 +72,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--quick', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.out.suffix == '.json':
-        parser.error('--out: name the Markdown file; the JSON is written beside it')
+        parser.error(
+            f'`--out {args.out}`: name the Markdown file; the JSON is written beside it.'
+        )
     return args
 
 
@@ -105,21 +112,21 @@ def load(path: Path, wanted: dict[str, Any], again: bool) -> Results:
         known = kept['settings']
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise SystemExit(
-            f'{path} holds no figures of this command ({error!r}). Move it away, or give '
-            'another --out.'
+            f"'{path}' holds no figures of this command ({error!r}). Move it away, or "
+            'give another `--out`.'
         ) from error
     if known == wanted:
         return kept
     if again:
         return fresh
     other = [
-        f'{k} {known.get(k)!r}, now {v!r}'
+        f'`{k}={known.get(k)!r}`, now `{v!r}`'
         for k, v in wanted.items()
         if known.get(k) != v
     ]
     raise SystemExit(
-        f'{path} holds figures of another machine or setting: {"; ".join(other)}. Give '
-        'another --out, or --again to drop them.'
+        f"'{path}' holds figures of another machine or setting: {'; '.join(other)}. Give "
+        'another `--out`, or `--again` to drop them.'
     )
 
 
@@ -246,7 +253,7 @@ def markdown(results: Results) -> str:
                 row += cells(results, model, dtype, batch)
             rows.append(row)
         title = 'One chip at a time' if batch == 1 else f'Batches of {batch} chips'
-        text += f'\n{title}:\n\n{table(header, rows)}'
+        text += f'\n{title}:\n\n{table(header, rows)}\n'
     return text
 
 

@@ -2,7 +2,7 @@
 
 """How fast scenes are mapped, how much of it is the model, and in how much memory.
 
-    python experiments/benchmarks/bench_scenes.py
+    python -m experiments.benchmarks.bench_scenes
 
 It maps synthetic scenes of 2,745², 5,490² and 10,980² pixels (a Sentinel-2 tile) with
 `tdpcr_small`, one with the full model, and two with one process and with two. It prints
@@ -30,7 +30,8 @@ from torchgeo_tdpcr import SceneDataModule, SceneWriter, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import write_text
 
-from .timing import machine, table
+from ..markdown import table
+from .timing import machine
 
 TILE = 10_980
 SIZES = (TILE // 4, TILE // 2, TILE)
@@ -39,6 +40,9 @@ SIZES = (TILE // 4, TILE // 2, TILE)
 UNIT = 1_098
 
 BATCH = 4
+
+#: By which this command starts itself, in which `__name__` is ``'__main__'``.
+MODULE = 'experiments.benchmarks.bench_scenes'
 
 
 def enlarge(source: Path, target: Path, size: int) -> None:
@@ -77,10 +81,12 @@ def measure(args: argparse.Namespace) -> None:
     inside = 0.0
     step = task.predict_step
 
-    def timed(*batch: Any) -> Any:
+    def timed(
+        batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Any]:
         nonlocal inside
         start = time.perf_counter()
-        outputs = step(*batch)
+        outputs = step(batch, batch_idx, dataloader_idx)
         if task.device.type == 'cuda':
             torch.cuda.synchronize()
         inside += time.perf_counter() - start
@@ -141,7 +147,8 @@ def run(
     csv = folder / 'pairs.csv'
     lines = [f'{s2},{s1},scene{i}' for i, (s2, s1) in enumerate(pairs)]
     csv.write_text('\n'.join(['s2,s1,name', *lines]) + '\n')
-    command = [sys.executable, __file__, '--measure', str(csv), '--out', str(folder)]
+    command = [sys.executable, '-m', MODULE]
+    command += ['--measure', str(csv), '--out', str(folder)]
     for name, value in arguments.items():
         command += [f'--{name}', str(value)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -149,7 +156,7 @@ def run(
         if line.startswith('RESULT '):
             result: dict[str, float] = json.loads(line.removeprefix('RESULT '))
             return result
-    raise RuntimeError(f'{" ".join(command)} failed:\n{done.stderr[-3000:]}')
+    raise RuntimeError(f'`{" ".join(command)}` failed:\n{done.stderr[-3000:]}')
 
 
 def row(name: str, size: int, number: int, result: dict[str, float]) -> list[str]:
@@ -165,9 +172,11 @@ def row(name: str, size: int, number: int, result: dict[str, float]) -> list[str
     ]
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Measure how fast scenes are mapped.')
+    parser = argparse.ArgumentParser(
+        prog=f'python -m {MODULE}', description='Measure how fast scenes are mapped.'
+    )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', default=device, help='default: %(default)s')
     parser.add_argument(
@@ -184,12 +193,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--model', default='tdpcr_small', help=argparse.SUPPRESS)
     parser.add_argument('--precision', default='32-true', help=argparse.SUPPRESS)
     parser.add_argument('--processes', type=int, default=1, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measure, print and write."""
-    args = arguments()
+    args = arguments(argv)
     if args.measure:
         measure(args)
         return
@@ -232,7 +241,7 @@ def main() -> None:
         f'overlap by 64, batches of {BATCH}; input and output compressed; image and '
         'land cover. GiB is the peak of resident memory, libraries included (of the '
         'first process, where there are two). The bare model was timed in the same '
-        f'process, after the scene.\n\n{table(header, rows)}'
+        f'process, after the scene.\n\n{table(header, rows)}\n'
     )
     write_text(args.out, text)
     print(text)

@@ -21,7 +21,8 @@ from torchgeo_tdpcr.datamodules import OSFCRDataModule
 from torchgeo_tdpcr.losses import JointLoss
 from torchgeo_tdpcr.models import get_model
 
-from .timing import Options, median, synchronize, table
+from ..markdown import table
+from .timing import Options, median, synchronize
 
 CLASSES = 7
 MODEL_PARTS = ('forward', 'backward')
@@ -77,7 +78,7 @@ def train_on(
 
 
 def epoch(
-    loader: DataLoader,
+    loader: DataLoader[Any],
     model: nn.Module,
     augmentation: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -139,4 +140,5 @@ def run(root: Path, options: Options) -> str:
         'Reading is the wait for the next batch, of whole chips; loss is its forward '
         'and backward; with workers, reading goes on while the other parts run.\n\n'
         + table(['', *PARTS, 'whole', 'not the model'], rows)
+        + '\n'
     )

@@ -11,10 +11,10 @@ import contextlib
 import ctypes
 import multiprocessing
 import signal
-import sys
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,22 +24,15 @@ from torch import Tensor, nn
 from torchgeo_tdpcr.memory import keep_freed_memory
 from torchgeo_tdpcr.models import get_model
 
+from ..studies.model_costs import classes_of
 from .bench_model import autocast
 from .timing import median, take_turns
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
-from ..studies.model_costs import classes_of
 
 #: Bands of Sentinel-2 and polarisations of Sentinel-1.
 OPTICAL, RADAR = 13, 2
 
 #: What takes long to import.
-PRELOAD = [
-    'rasterio',
-    'torchgeo_tdpcr.losses',
-    'torchgeo_tdpcr.models.costs',
-]
+PRELOAD = ['torchgeo_tdpcr.models', 'torchgeo_tdpcr.losses']
 
 #: Side of the inputs that warm up: a full-size model may take minutes at 256.
 SMALL = 64
@@ -129,7 +122,7 @@ def measure(case: Case) -> dict[str, Any]:
         sar_channels=RADAR,
         num_classes=classes_of(case.model),
     )
-    model = model.eval().to(device=device, memory_format=torch.channels_last)
+    model = model.eval().to(device).to(memory_format=torch.channels_last)
     inputs = make_inputs(case.batch, case.side, device)
     small = make_inputs(case.batch, min(SMALL, case.side), device)
     level = begin_peak(device)
@@ -188,11 +181,13 @@ def measure_apart(
         What :func:`measure` returns, or ``cause``: why there is no figure.
     """
     servers = 'forkserver' in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('forkserver' if servers else 'spawn')
+    context: ForkServerContext | SpawnContext = (
+        multiprocessing.get_context('forkserver')
+        if servers
+        else multiprocessing.get_context('spawn')
+    )
     if servers:
-        context.set_forkserver_preload(
-            ['torchgeo_tdpcr.models', 'torchgeo_tdpcr.losses']
-        )
+        context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(case, sender), daemon=True)
     process.start()

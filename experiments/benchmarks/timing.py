@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Timing things against each other in turns, and writing the figures as tables.
+"""Timing things against each other in turns.
 
 What is compared is run in turns (A B A B …), so that a machine that slows down does so
 for all; ratios are taken within a turn, and of all turns the median is given.
@@ -9,7 +9,7 @@ for all; ratios are taken within a turn, and of all turns the median is given.
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,20 +88,6 @@ def median(values: np.ndarray) -> float:
 def verdict(met: bool) -> str:
     """Say whether an aim was met."""
     return 'met' if met else 'missed'
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table: text in the first column, figures in the others.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells.
-
-    Returns:
-        Markdown, with a line break at its end.
-    """
-    rule = ['---', *['---:'] * (len(header) - 1)]
-    return ''.join(f'| {" | ".join(cells)} |\n' for cells in (header, rule, *rows))
 
 
 def cpu_model() -> str:

@@ -2,7 +2,7 @@
 
 """The main job on synthetic data: make the set, train both phases, test, map a scene.
 
-    python experiments/quickstart/run.py
+    python -m experiments.quickstart
 
 It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `fit`, and
 `test` with the checkpoint of each phase; then a table and a contact sheet; then
@@ -11,6 +11,7 @@ It is the `torchgeo` command with `tdpcr.yaml` beside this file, three times: `f
 image and the land cover of the scene as GeoTIFFs, with a report.
 """
 
+import argparse
 import shutil
 import time
 from pathlib import Path
@@ -27,9 +28,20 @@ from torchgeo_tdpcr.cli import main as tdpcr
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import replacing, write_text
 
+from ..markdown import cell, table
+
 CONFIG = Path(__file__).with_name('tdpcr.yaml')
 SCENE_SIZE = 768
-COLUMNS = ('psnr', 'ssim', 'sam', 'pa', 'miou')
+
+#: What is measured: metric, title, digits; four of the restored image, two of the map.
+COLUMNS = (
+    ('psnr', 'PSNR (dB)', 2),
+    ('psnr_cloudy', 'PSNR, cloudy pixels', 2),
+    ('ssim', 'SSIM', 3),
+    ('sam', 'SAM (°)', 2),
+    ('pa', 'PA', 3),
+    ('miou', 'mIoU', 3),
+)
 
 
 def test(config: str, name: str, checkpoint: Path) -> pd.Series:
@@ -49,7 +61,7 @@ def test(config: str, name: str, checkpoint: Path) -> pd.Series:
     return pd.read_csv(log).iloc[-1]
 
 
-def table(phase1: pd.Series, phase2: pd.Series) -> str:
+def results(phase1: pd.Series, phase2: pd.Series) -> str:
     """Write the table.
 
     Args:
@@ -59,31 +71,19 @@ def table(phase1: pd.Series, phase2: pd.Series) -> str:
     Returns:
         Markdown.
     """
+    keys = [key for key, _, _ in COLUMNS]
+    restoration, mapping = keys[:4], keys[4:]
     rows = {
-        'cloudy input': [phase2[f'test_input_{m}'] for m in COLUMNS[:3]] + [None, None],
-        'commonest class': [None, None, None]
-        + [phase2[f'test_{m}_majority'] for m in COLUMNS[3:]],
-        'Phase 1': [phase1[f'test_{m}'] for m in COLUMNS[:3]] + [None, None],
-        'Phase 2': [phase2[f'test_{m}'] for m in COLUMNS],
+        'cloudy input': {key: phase2[f'test_input_{key}'] for key in restoration},
+        'commonest class': {key: phase2[f'test_{key}_majority'] for key in mapping},
+        'Phase 1': {key: phase1[f'test_{key}'] for key in restoration},
+        'Phase 2': {key: phase2[f'test_{key}'] for key in keys},
     }
-    lines = [
-        '| | PSNR (dB) | PSNR, cloudy pixels | SSIM | SAM (°) | PA | mIoU |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+    cells = [
+        [name, *(cell([found.get(key)], digits) for key, _, digits in COLUMNS)]
+        for name, found in rows.items()
     ]
-    cloudy = {
-        'cloudy input': phase2['test_input_psnr_cloudy'],
-        'Phase 1': phase1['test_psnr_cloudy'],
-        'Phase 2': phase2['test_psnr_cloudy'],
-    }
-    for name, values in rows.items():
-        values = [values[0], cloudy.get(name), *values[1:]]
-        digits = (2, 2, 3, 2, 3, 3)
-        cells = [
-            '–' if value is None else f'{value:.{n}f}'
-            for value, n in zip(values, digits, strict=True)
-        ]
-        lines.append(f'| {name} | {" | ".join(cells)} |')
-    return '\n'.join(lines) + '\n'
+    return table(['', *(title for _, title, _ in COLUMNS)], cells) + '\n'
 
 
 def draw(checkpoint: Path, data: dict[str, Any], path: Path, number: int = 5) -> None:
@@ -124,17 +124,21 @@ def map_scene(checkpoint: Path, out: Path) -> Path:
     layers = ['--layers', 'image', 'classes', 'prompt', 'change']
     mask = ['--cloud-mask', str(scene.clouds), '--keep-clear']
     if tdpcr(['map', *files, *options, *layers, *mask, '--accelerator', 'cpu']):
-        raise RuntimeError(f'{scene.s2} could not be mapped; see above.')
+        raise RuntimeError(f"'{scene.s2}' could not be mapped; see above.")
     folder = out / 'maps' / 'scene_s2'
     for name in ('report.html', 'report.png'):
         report = ['--truth', str(scene.clear), '--output', str(folder / name)]
         if tdpcr(['report', str(folder), *report]):
-            raise RuntimeError(f'{folder} could not be reported on; see above.')
+            raise RuntimeError(f"'{folder}' could not be reported on; see above.")
     return folder
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run the main job in the current folder."""
+    argparse.ArgumentParser(
+        prog='python -m experiments.quickstart',
+        description=(__doc__ or '').splitlines()[0],
+    ).parse_args(argv)
     start = time.perf_counter()
     settings = yaml.safe_load(CONFIG.read_text())
     out = Path(settings['trainer']['logger']['init_args']['save_dir'])
@@ -149,7 +153,7 @@ def main() -> None:
     phase1 = test(str(CONFIG), 'test-phase1', checkpoints[0])
     phase2 = test(str(CONFIG), 'test-phase2', checkpoints[1])
 
-    text = table(phase1, phase2)
+    text = results(phase1, phase2)
     write_text(out / 'table.md', text)
     sheet = out / 'contact_sheet.png'
     draw(checkpoints[1], settings['data']['init_args'], sheet)

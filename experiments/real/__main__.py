@@ -2,7 +2,7 @@
 
 """What a model trained on synthetic data is worth on real images.
 
-    python experiments/real/run.py --samples DIR --checkpoint CKPT
+    python -m experiments.real --samples DIR --checkpoint CKPT
 
 Writes docs/results/real.md and docs/_static/real.jpg:
 
@@ -35,9 +35,11 @@ from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.datasets import ChipDataset, verify
 from torchgeo_tdpcr.files import replacing, write_text
 
+from ..markdown import cell, table
 from .lay_out import TERRAMIND_LABELS, lay_out_pairs, lay_out_terramind
 
 HERE = Path(__file__).parent
+LABELLED = ('s2_cloudy', 's2', 's1', 'land_cover_maps', 'cloud_detection_results')
 
 
 def load(checkpoint: Path) -> TDPCRTask:
@@ -94,16 +96,16 @@ def faults(samples: Path) -> str:
     """
     found = verify(samples / 'osfcr_sample', progress=False)
     root = samples / 'osfcr_sample' / 'LuojiaSET-OSFCR'
-    lines = ['| file | fault |', '| --- | --- |']
+    rows = []
     for fault in found:
         path = Path(fault.path)
         name = path.relative_to(root) if path.is_relative_to(root) else path.name
         message = fault.message.replace(f'{root}/', '')
-        lines.append(f'| {name} | {fault.kind}: {message} |')
+        rows.append([str(name), f'{fault.kind}: {message}'])
     kinds = ', '.join(
         f'{n} {kind}' for kind, n in Counter(f.kind for f in found).items()
     )
-    return f'{len(found)} faults ({kinds}):\n\n' + '\n'.join(lines)
+    return f'{len(found)} faults ({kinds}):\n\n{table(["file", "fault"], rows, 2)}'
 
 
 def pairs_table(
@@ -123,36 +125,27 @@ def pairs_table(
     Returns:
         Markdown.
     """
-    lines = [
-        '| pair | cover | input | synthetic-trained | fine-tuned | input, cloudy '
-        '| synthetic-trained, cloudy | fine-tuned, cloudy |',
-        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-    ]
-
-    def cell(row: dict[str, float] | None, key: str) -> str:
-        return '–' if row is None or key not in row else f'{row[key]:.2f}'
-
+    columns = ['input', 'synthetic-trained', 'fine-tuned']
+    header = ['pair', 'cover', *columns, *(f'{column}, cloudy' for column in columns)]
+    rows = []
     for i, roi in enumerate(dataset.index['roi']):
-        row, after = synthetic[i], tuned.get(i)
+        row, after = synthetic[i], tuned.get(i, {})
         cells = [names[roi - 1], f'{row["cover"]:.0%}']
         for part in ('', '_cloudy'):
-            cells += [
-                cell(row, f'input_psnr{part}'),
-                cell(row, f'psnr{part}'),
-                cell(after, f'psnr{part}'),
-            ]
-        lines.append(f'| {" | ".join(cells)} |')
+            found = row.get(f'input_psnr{part}'), row.get(f'psnr{part}')
+            cells += [cell([value]) for value in (*found, after.get(f'psnr{part}'))]
+        rows.append(cells)
     beaten = [
         (row['psnr_cloudy'] > row['input_psnr_cloudy'])
         for row in tuned.values()
         if row['cover'] > 0.3
     ]
-    lines.append(
-        f'\nFine-tuning saw the pairs that have – in its columns. Over cloudy pixels it '
+    return (
+        f'{table(header, rows)}\n\n'
+        'Fine-tuning saw the pairs that have – in its columns. Over cloudy pixels it '
         f'beats the input on {sum(beaten)} of the {len(beaten)} others with a cover above '
         '30 %.'
     )
-    return '\n'.join(lines)
 
 
 def fit(out: Path, name: str, *arguments: str) -> Path:
@@ -192,40 +185,44 @@ def land_cover(samples: Path, out: Path, checkpoint: Path) -> str:
         '--model.init_args.training', 'peft', '--model.init_args.lr', '0.003',
         '--trainer.max_epochs', '50', *data,
     )  # fmt: skip
-    task, dataset = load(phase2), OSFCR(root, layers=LABELLED)
-    dataset = dataset.subset((dataset.index['patch'] >= 100).to_numpy().nonzero()[0])
-    quality = RestorationMetrics()
-    floor = RestorationMetrics()
-    classes = SegmentationMetrics(7, labels=TERRAMIND_LABELS)
+    task, whole = load(phase2), OSFCR(root, layers=LABELLED)
+    dataset = whole.subset((whole.index['patch'] >= 100).to_numpy().nonzero()[0])
+    restored, cloudy = RestorationMetrics(), RestorationMetrics()
+    mapped = SegmentationMetrics(7, labels=TERRAMIND_LABELS)
     for batch, result in predictions(task, dataset):
         cloud = batch['mask_cloud']
-        quality.update(result['reconstruction'], batch['image_clear'], cloud)
-        floor.update(batch['image'], batch['image_clear'], cloud)
-        classes.update(result['probabilities'], batch['mask'], cloud)
-    after, before, scores = quality.compute(), floor.compute(), classes.compute()
-    lines = [
-        '| | PSNR | PSNR, cloudy | PA | PA, cloudy | mIoU |',
-        '| --- | ---: | ---: | ---: | ---: | ---: |',
-        f'| cloudy input | {before["psnr"]:.2f} | {before["psnr_cloudy"]:.2f} '
-        '| – | – | – |',
-        f'| commonest class | – | – | {scores["pa_majority"]:.3f} | – '
-        f'| {scores["miou_majority"]:.3f} |',
-        f'| TDP-CR small, Phase 2 | {after["psnr"]:.2f} | {after["psnr_cloudy"]:.2f} '
-        f'| {scores["pa"]:.3f} | {scores["pa_cloudy"]:.3f} | {scores["miou"]:.3f} |',
+        restored.update(result['reconstruction'], batch['image_clear'], cloud)
+        cloudy.update(batch['image'], batch['image_clear'], cloud)
+        mapped.update(result['probabilities'], batch['mask'], cloud)
+    after, before, scores = (
+        {key: float(value) for key, value in metrics.compute().items()}
+        for metrics in (restored, cloudy, mapped)
+    )
+    floors = {key: scores[f'{key}_majority'] for key in ('pa', 'miou')}
+    rows = [
+        [
+            name,
+            *(cell([quality.get(key)]) for key in ('psnr', 'psnr_cloudy')),
+            *(cell([classes.get(key)], 3) for key in ('pa', 'pa_cloudy', 'miou')),
+        ]
+        for name, quality, classes in (
+            ('cloudy input', before, {}),
+            ('commonest class', {}, floors),
+            ('TDP-CR small, Phase 2', after, scores),
+        )
     ]
-    return '\n'.join(lines)
+    return table(['', 'PSNR', 'PSNR, cloudy', 'PA', 'PA, cloudy', 'mIoU'], rows)
 
 
-LABELLED = ('s2_cloudy', 's2', 's1', 'land_cover_maps', 'cloud_detection_results')
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run everything and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.real', description=(__doc__ or '').splitlines()[0]
+    )
     parser.add_argument('--samples', type=Path, required=True)
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--docs', type=Path, default=Path('docs'))
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     # Paths in messages are shortened by this folder.
     options.samples = options.samples.resolve()
     out = Path(tempfile.mkdtemp())

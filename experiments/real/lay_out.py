@@ -50,7 +50,8 @@ def write_chip(root: Path, roi: int, patch: int, layers: dict[str, np.ndarray]) 
 def read(path: Path) -> np.ndarray:
     """Read a raster, bands first."""
     with rasterio.open(path) as file:
-        return file.read()
+        array: np.ndarray = file.read()
+    return array
 
 
 def lay_out_pairs(samples: Path, root: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 """Why land cover fails on restored images: which part of their error is to blame.
 
-    python experiments/tables/as_is.py runs/tables/synthetic-tiny
+    python -m experiments.studies.as_is runs/tables/synthetic-tiny
 
 The folder of runs has `lcs-clear` among them: the SegFormer of clear images, which maps
 the restored ones *as is*. Parts of the error of a restored image are put
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from torchgeo_tdpcr import RestorationMetrics, SegmentationMetrics, TDPCRTask
 
-from ..tables.cells import cell, table, write_page
-from .trained import Batch, Run, chips_of, find_runs, load_task, outputs_of
+from ..markdown import cell, table, write_page
+from .trained import Batch, TrainedRun, chips_of, find_runs, load_task, outputs_of
 
 #: Of the Gaussian between what is fine and what is not, in pixels.
 SIGMA = 2.0
@@ -61,7 +61,8 @@ def blur(x: Tensor) -> Tensor:
 def components(clear: Tensor) -> Tensor:
     """Principal components of the spectra, C×C, one a column, largest first."""
     spectra = blur(clear).transpose(0, 1).flatten(1)
-    return torch.linalg.eigh(torch.cov(spectra)).eigenvectors.flip(1)
+    vectors: Tensor = torch.linalg.eigh(torch.cov(spectra)).eigenvectors
+    return vectors.flip(1)
 
 
 def matched(x: Tensor, clear: Tensor, dims: Sequence[int]) -> Tensor:
@@ -88,8 +89,8 @@ def map_score(task: TDPCRTask, x: Tensor, chips: Batch, part: str = '') -> float
     metrics = SegmentationMetrics(task.hparams['num_classes'])
     with torch.inference_mode():
         for image, sar, mask, cloud in zip(
-            *(x.clamp(0, 1).split(4), chips['image_sar'].split(4)),
-            *(chips['mask'].split(4), chips['mask_cloud'].split(4)),
+            *(torch.split(part, 4) for part in (x.clamp(0, 1), chips['image_sar'])),
+            *(torch.split(chips[key], 4) for key in ('mask', 'mask_cloud')),
             strict=True,
         ):
             metrics.update(task(image, sar)['logits'], mask, cloud)
@@ -98,7 +99,7 @@ def map_score(task: TDPCRTask, x: Tensor, chips: Batch, part: str = '') -> float
 
 def restored(task: TDPCRTask, image: Tensor, sar: Tensor) -> Tensor:
     """What a task restores, a few chips at a time."""
-    pairs = zip(image.split(4), sar.split(4), strict=True)
+    pairs = zip(torch.split(image, 4), torch.split(sar, 4), strict=True)
     return torch.cat([outputs_of(task, *pair)['reconstruction'] for pair in pairs])
 
 
@@ -112,12 +113,12 @@ def load_mapper(root: Path, seed: int) -> TDPCRTask:
     if not path.is_file():
         raise FileNotFoundError(
             f"'{path}' is missing: the land-cover model of clear images. Train it with "
-            f'`experiments/tables/run.py 2 --rows lcs-clear --seeds {seed}`.'
+            f'`python -m experiments.tables 2 --rows lcs-clear --seeds {seed}`.'
         )
-    return load_task(Run('lcs-clear', seed, path, {}))
+    return load_task(TrainedRun('lcs-clear', seed, path, {}))
 
 
-def measure(run: Run, mapper: TDPCRTask, chips: Batch) -> dict[str, float]:
+def measure(run: TrainedRun, mapper: TDPCRTask, chips: Batch) -> dict[str, float]:
     """Measure one run.
 
     Args:
@@ -167,7 +168,10 @@ def measure(run: Run, mapper: TDPCRTask, chips: Batch) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure the runs, print the table and write it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.as_is',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     names = ['cr-hpncr', 'cr-emrdm', 'cr-dsen2cr', 'cr-uncrtaints']

@@ -2,7 +2,7 @@
 
 """Parameters and multiply-adds of every registered model, beside published figures.
 
-    python experiments/model_costs.py
+    python -m experiments.studies.model_costs
 
 It prints a table and writes it to `docs/results/models.md`. Nothing is computed: models
 and inputs lie on PyTorch's meta device.
@@ -11,9 +11,13 @@ and inputs lie on PyTorch's meta device.
 import argparse
 from pathlib import Path
 
+import torch
+
 from torchgeo_tdpcr.files import write_text
-from torchgeo_tdpcr.models import get_recipe, list_models
+from torchgeo_tdpcr.models import get_model, get_recipe, list_models
 from torchgeo_tdpcr.models.costs import count_costs
+
+from ..markdown import table
 
 #: Parameters in millions and multiply-adds in 10⁹ as counted on the authors' own models,
 #: at 13 + 2 channels and 256×256 pixels.
@@ -29,13 +33,18 @@ KNOWN: dict[str, tuple[str, str]] = {
     'tdpcr': ('5.95', '19.1'),
 }
 
-#: Models that map land cover, with the seven classes of LuojiaSET-OSFCR.
-SEGMENTING = ('tdpcr', 'tdpcr_small', 'cloudseg', 'segcr', 'segformer')
+#: Number of classes of LuojiaSET-OSFCR.
+CLASSES = 7
 
 
 def classes_of(name: str) -> int | None:
     """Number of classes of a model, None where it maps no land cover."""
-    return 7 if name in SEGMENTING else None
+    try:
+        with torch.device('meta'):
+            get_model(name, num_classes=CLASSES)
+    except ValueError:
+        return None
+    return CLASSES
 
 
 def row(name: str) -> list[str]:
@@ -53,11 +62,14 @@ def row(name: str) -> list[str]:
     ]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Count, print and write."""
-    parser = argparse.ArgumentParser(description='Count parameters and multiply-adds.')
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.model_costs',
+        description='Count parameters and multiply-adds.',
+    )
     parser.add_argument('--out', type=Path, default=Path('docs/results/models.md'))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = [row(name) for name in list_models()]
     header = [
         'Model',
@@ -68,9 +80,7 @@ def main() -> None:
         'FLOPs (G)',
         'own recipe',
     ]
-    rule = ['---', *['---:'] * (len(header) - 1)]
-    lines = [f'| {" | ".join(cells)} |' for cells in (header, rule, *rows)]
-    text = '\n'.join(lines) + '\n'
+    text = table(header, rows) + '\n'
     write_text(args.out, text)
     print(text)
 

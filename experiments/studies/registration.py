@@ -2,7 +2,7 @@
 
 """How much a shift between SAR and optical images costs.
 
-    python experiments/tables/registration.py RUNS [--runs cr-tdpcr cr-dsen2cr ...]
+    python -m experiments.studies.registration RUNS [--runs cr-tdpcr cr-dsen2cr ...]
 
 RUNS is a folder of runs of the tables. Both images are cut to the middle of the chip, SAR
 a few pixels further to one side: no pixel is made up at the edges, and all shifts are
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from torchgeo_tdpcr import RestorationMetrics, SegmentationMetrics, TDPCRTask
 
-from ..tables.cells import cell, table, write_page
+from ..markdown import cell, table, write_page
 from .trained import Batch, chips_of, find_runs, load_task, outputs_of
 
 #: Rows down and columns to the right.
@@ -56,8 +56,8 @@ def middle(x: Tensor, margin: int, dy: int = 0, dx: int = 0) -> Tensor:
     height, width = x.shape[-2:]
     if min(height, width) <= 2 * margin or max(abs(dy), abs(dx)) > margin:
         raise ValueError(
-            f'A margin of {margin} pixels does not go with a shift of {dy}, {dx} and '
-            f'images of {height}×{width}. Choose smaller shifts.'
+            f'`margin={margin}` does not go with `dy={dy}`, `dx={dx}` and images of '
+            f'{height}×{width} pixels. Choose smaller shifts.'
         )
     rows = slice(margin - dy, height - margin - dy)
     columns = slice(margin - dx, width - margin - dx)
@@ -169,7 +169,10 @@ def page(groups: dict[str, list[Any]], margin: int, chips: int) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Measure all runs, and write the page and the figures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.registration',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     add(
@@ -189,9 +192,8 @@ def main(argv: list[str] | None = None) -> None:
     add('--out', type=Path, default=Path('docs/results/registration.md'))
     options = parser.parse_args(argv)
     if min(options.shifts) < 0:
-        parser.error(
-            f'--shifts {options.shifts}: give 0 or more; directions have signs'
-        )
+        given = ' '.join(map(str, options.shifts))
+        parser.error(f'`--shifts {given}`: give 0 or more; directions have signs.')
     turns = [options.directions]
     if options.every:
         turns = [[direction] for direction in options.directions]

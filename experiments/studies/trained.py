@@ -32,7 +32,7 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """One fit.
 
     Args:
@@ -50,7 +50,7 @@ class Run:
     @property
     def restores(self) -> bool:
         """Whether its model was trained to remove clouds."""
-        arguments = self.settings['model'].get('init_args', {})
+        arguments: dict[str, Any] = self.settings['model'].get('init_args', {})
         return arguments.get('training') != 'lcs'
 
 
@@ -66,7 +66,7 @@ class Chips(NamedTuple):
     files: list[str]
 
 
-def find_runs(root: Path, names: Sequence[str] = ()) -> list[Run]:
+def find_runs(root: Path, names: Sequence[str] = ()) -> list[TrainedRun]:
     """Find the runs that were trained to remove clouds.
 
     Args:
@@ -91,7 +91,7 @@ def find_runs(root: Path, names: Sequence[str] = ()) -> list[Run]:
             )
         seed = int(folder.name.removeprefix('seed'))
         settings = yaml.safe_load(path.read_text())
-        runs.append(Run(folder.parent.name, seed, checkpoint, settings))
+        runs.append(TrainedRun(folder.parent.name, seed, checkpoint, settings))
     runs = [run for run in runs if run.restores]
     if not runs:
         raise FileNotFoundError(
@@ -101,8 +101,8 @@ def find_runs(root: Path, names: Sequence[str] = ()) -> list[Run]:
     known = {run.name for run in runs}
     if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"'{root}' has no runs {unknown} that remove clouds; choose of "
-            f'{sorted(known)}.'
+            f"'{root}' has no runs `{' '.join(unknown)}` that remove clouds; choose of "
+            f'`{" ".join(sorted(known))}`.'
         )
     order = list(names) or sorted(known)
     return sorted(
@@ -111,7 +111,7 @@ def find_runs(root: Path, names: Sequence[str] = ()) -> list[Run]:
     )
 
 
-def load_task(run: Run, device: str = 'cpu') -> TDPCRTask:
+def load_task(run: TrainedRun, device: str = 'cpu') -> TDPCRTask:
     """Load what a run trained, for evaluation."""
     task = TDPCRTask.load_from_checkpoint(run.checkpoint, map_location=device)
     return task.to(device).eval()
@@ -151,7 +151,7 @@ def read_chips(module: Any, dataset: ChipDataset, rows: Sequence[int]) -> Chips:
     return Chips(batches, dataset.index['filepath'].iloc[list(rows)].tolist())
 
 
-def chips_of(run: Run, split: str, limit: int) -> Chips:
+def chips_of(run: TrainedRun, split: str, limit: int) -> Chips:
     """Read the chips of a split of a run's data, once for all runs with the same data.
 
     Args:

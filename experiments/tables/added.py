@@ -10,9 +10,9 @@ import torch
 
 from torchgeo_tdpcr.models import get_model, list_models
 
-from .execute import import_models
 from .plan import Run, Settings, read_run
 from .rows import Row, Table
+from .with_models import import_models
 
 
 def added_models(files: list[Path]) -> list[str]:

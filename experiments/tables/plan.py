@@ -3,13 +3,13 @@
 """From the rows of a table to the runs behind them, and from a run to its settings.
 
 A run is one YAML in `runs/`: what of `TDPCRTask` it sets, and which other runs it needs.
-Its settings are those merged over `base.yaml`, the data and the scale: a configuration
-that the `torchgeo` command takes.
+With `base.yaml`, the data and the scale it makes a configuration of the `torchgeo`
+command, which merges them itself: each is a layer over those before it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,9 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         names = sorted(other.stem for other in path.parent.glob('*.yaml'))
-        raise FileNotFoundError(f'{path}: no such file. There are {names}.') from None
+        raise FileNotFoundError(f"'{path}': no such file. There are {names}.") from None
     except yaml.YAMLError as error:
-        raise ValueError(f'{path} is no YAML: {error}') from error
+        raise ValueError(f"'{path}' is no YAML: {error}") from error
 
 
 def read_run(name: str) -> Run:
@@ -86,8 +86,8 @@ def read_scale(name: str) -> Scale:
     try:
         return Scale(**read_yaml(path))
     except TypeError as error:
-        keys = 'epochs, synthetic, settings, model_kwargs'
-        raise ValueError(f'{path}: {error}. A scale has the keys {keys}.') from error
+        keys = '`epochs`, `synthetic`, `settings`, `model_kwargs`'
+        raise ValueError(f"'{path}': {error}. A scale has the keys {keys}.") from error
 
 
 def with_needs(names: Iterable[str], known: Mapping[str, Run]) -> list[Run]:
@@ -115,89 +115,88 @@ def with_needs(names: Iterable[str], known: Mapping[str, Run]) -> list[Run]:
     return list(ordered.values())
 
 
-def merged(*parts: Mapping[str, Any]) -> Settings:
-    """Merge mappings of mappings; of what two of them set, the later wins."""
-    result: Settings = {}
-    for part in parts:
-        for key, value in part.items():
-            if isinstance(value, Mapping):
-                below = result.get(key)
-                value = merged(below if isinstance(below, Mapping) else {}, value)
-            result[key] = value
-    return result
-
-
-def parse_override(text: str) -> Settings:
-    """Turn ``a.b=value`` into nested mappings; the value is YAML.
+def check_override(text: str) -> str:
+    """Check a ``KEY=VALUE`` that every run is to get.
 
     Raises:
         ValueError: If there is no ``=``, or the key is not of the torchgeo command.
 
     Example:
-        >>> parse_override('trainer.max_epochs=3')
-        {'trainer': {'max_epochs': 3}}
+        >>> check_override('trainer.max_epochs=3')
+        'trainer.max_epochs=3'
     """
-    key, equals, value = text.partition('=')
+    key, equals, _ = text.partition('=')
     names = key.split('.')
     if not equals or names[0] not in ('trainer', 'model', 'data') or len(names) < 2:
         raise ValueError(
-            f'--set {text}: expected KEY=VALUE with a key such as trainer.max_epochs, '
+            f'`--set {text}`: expected KEY=VALUE with a key such as trainer.max_epochs, '
             'model.init_args.lr or data.init_args.split_by.'
         )
-    nested: Any = yaml.safe_load(value)
-    for name in reversed(names):
-        nested = {name: nested}
-    settings: Settings = nested
-    return settings
+    return text
 
 
 def compose(
-    run: Run,
-    scale: Scale,
-    data: Settings,
-    seed: int,
-    overrides: Iterable[Settings] = (),
-    recipe: str = 'common',
-) -> Settings:
-    """Compose the settings of a run, but for the checkpoints that it needs.
+    run: Run, scale: Scale, data: str, seed: int, recipe: str = 'common'
+) -> list[Path | Settings]:
+    """Compose the configuration of a run, but for the checkpoints that it needs.
 
     Args:
         run: The run.
         scale: The scale.
-        data: What the data set of the torchgeo configuration.
+        data: Name of a file in `data/`.
         seed: Seed of the weights, the order of the chips and the crops.
-        overrides: What wins over everything.
         recipe: ``'own'`` for the training of the models' papers, where known.
 
     Returns:
-        A configuration of the torchgeo command.
+        Layers of a configuration of the torchgeo command, files or their content; a
+        later one wins.
+
+    Raises:
+        ValueError: If the scale says nothing of how long the run trains.
     """
     training = run.task['training']
     if training not in scale.epochs:
         raise ValueError(
             f'The scale has no `epochs` of {training!r}, as {run.name} needs.'
         )
-    name = run.task['model']
-    kwargs = merged(scale.model_kwargs.get(name, {}), run.task.get('model_kwargs', {}))
-    own = {'recipe': 'own'} if recipe == 'own' and name != 'tdpcr' else {}
+    arguments: Settings = {}
+    if recipe == 'own' and run.task['model'] != 'tdpcr':
+        arguments['recipe'] = 'own'
+    # The torchgeo command takes dictionaries whole: a later one would replace the first
+    own = run.task.get('model_kwargs', {})
+    if kwargs := {**scale.model_kwargs.get(run.task['model'], {}), **own}:
+        arguments['model_kwargs'] = kwargs
     implied = {
         'seed_everything': seed,
         'trainer': {'max_epochs': scale.epochs[training]},
-        'model': {'init_args': {**own, **({'model_kwargs': kwargs} if kwargs else {})}},
+        'model': {'init_args': arguments},
     }
-    base = read_yaml(HERE / 'base.yaml')
-    return merged(base, scale.settings, data, run.settings, implied, *overrides)
+    return [
+        HERE / 'base.yaml',
+        scale.settings,
+        HERE / 'data' / f'{data}.yaml',
+        run.settings,
+        implied,
+    ]
 
 
-def fingerprint(settings: Settings, needed: Iterable[str] = ()) -> str:
+def fingerprint(
+    layers: Sequence[Path | Settings],
+    overrides: Sequence[str] = (),
+    needed: Iterable[str] = (),
+) -> str:
     """Name settings, and the results that they build on, by their content.
 
     Args:
-        settings: The settings.
+        layers: The layers of the configuration.
+        overrides: What wins over them.
         needed: Fingerprints of the runs that this one needs.
 
     Returns:
         Twelve hexadecimal digits.
     """
-    content = json.dumps([settings, sorted(needed)], sort_keys=True, default=str)
+    contents = [read_yaml(part) if isinstance(part, Path) else part for part in layers]
+    content = json.dumps(
+        [contents, list(overrides), sorted(needed)], sort_keys=True, default=str
+    )
     return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -2,7 +2,6 @@
 
 """Writing a table with mean and standard deviation over seeds, beside the paper's."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ import pandas as pd
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.models import count_costs
 
-from .cells import table as markdown
-from .execute import Job
+from ..markdown import table as markdown
+from .jobs import Job
+from .options import Options
 from .order import order_in_words
 from .rows import Column, Figures, Row, Table, figures, metrics_of
 from .table_cells import best_cells, is_text, number, table_cells
@@ -22,13 +22,13 @@ from .table_cells import best_cells, is_text, number, table_cells
 Cells = list[str]
 
 
-def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> str:
+def write_table(table: Table, jobs: Sequence[Job], options: Options) -> str:
     """Write a table as Markdown, CSV, LaTeX and JSON.
 
     Args:
         table: The table.
         jobs: Its runs, and maybe more.
-        args: What the command line chose.
+        options: What the command line chose.
 
     Returns:
         The Markdown.
@@ -37,15 +37,13 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
     costs = [_costs(row, jobs) if table.costs else {} for row in table.rows]
     header, rows = table_cells(table, found, costs)
     best = best_cells(table, found)
-    # Some rows do not take the place of a table with all
-    some = '' if args.rows is None else '-some'
-    path = args.results / f'table{table.number}-{args.name}{some}'
+    path = options.table_file(table.number)
     about = (
-        f'Table {"I" * table.number}. {table.title}. Data: {args.data}; scale: '
-        f'{Path(args.scale).stem}; recipe: {args.recipe}; seeds: '
-        f'{", ".join(map(str, args.seeds))}.'
+        f'Table {"I" * table.number}. {table.title}. Data: {options.data}; scale: '
+        f'{Path(options.scale_name).stem}; recipe: {options.recipe}; seeds: '
+        f'{", ".join(map(str, options.seeds))}.'
     )
-    if len(args.seeds) > 1:
+    if len(options.seeds) > 1:
         about += ' Mean ± standard deviation over the seeds.'
     sections = [about, _markdown(header, rows, best), table.note]
     sections.append(order_in_words(table, found))
@@ -54,7 +52,7 @@ def write_table(table: Table, jobs: Sequence[Job], args: argparse.Namespace) -> 
     write_text(path.with_suffix('.md'), text)
     write_text(path.with_suffix('.tex'), _latex(about, header, rows, best))
     write_text(path.with_suffix('.csv'), _csv(table, jobs))
-    write_text(path.with_suffix('.json'), _json(table, found, costs, jobs, args))
+    write_text(path.with_suffix('.json'), _json(table, found, costs, jobs, options))
     return text
 
 
@@ -109,7 +107,8 @@ def _csv(table: Table, jobs: Sequence[Job]) -> str:
                     {**about, **which, 'metric': metric, 'value': f'{value:.6g}'}
                     for metric, value in metrics.items()
                 ]
-    return pd.DataFrame(lines).to_csv(index=False)
+    text: str = pd.DataFrame(lines).to_csv(index=False)
+    return text
 
 
 def _json(
@@ -117,10 +116,10 @@ def _json(
     found: list[Figures],
     costs: list[dict[str, float]],
     jobs: Sequence[Job],
-    args: argparse.Namespace,
+    options: Options,
 ) -> str:
     """The table for other programs."""
-    models = {job.name: job.settings['model']['init_args']['model'] for job in jobs}
+    models = {job.name: job.run.task['model'] for job in jobs}
     keys = {column.key for column in table.columns}
     rows: list[dict[str, Any]] = []
     for row, values, cost in zip(table.rows, found, costs, strict=True):
@@ -128,8 +127,12 @@ def _json(
         entry = {'label': row.label, 'run': row.run, 'model': models[row.run]}
         entry |= {'group': row.group, **cost, 'metrics': shown, 'paper': row.paper}
         rows.append(entry)
-    about = {'table': table.number, 'data': args.data, 'scale': Path(args.scale).stem}
-    content = {**about, 'recipe': args.recipe, 'seeds': args.seeds, 'rows': rows}
+    about = {
+        'table': table.number,
+        'data': options.data,
+        'scale': Path(options.scale_name).stem,
+    }
+    content = {**about, 'recipe': options.recipe, 'seeds': options.seeds, 'rows': rows}
     return json.dumps(content, indent=1) + '\n'
 
 
@@ -138,11 +141,15 @@ def _costs(row: Row, jobs: Sequence[Job]) -> dict[str, float]:
     job = next((job for job in jobs if job.name == row.run), None)
     if row.reference or job is None:
         return {}
-    arguments = job.settings['model']['init_args']
+    # As it was run, with what `--set` changed
+    arguments = job.settings().get('model', {}).get('init_args')
+    if arguments is None:
+        return {}
     segments = arguments['training'] != 'cr'
-    kwargs = arguments.get('model_kwargs', {})
     classes = arguments['num_classes'] if segments else None
-    costs = count_costs(arguments['model'], classes, **kwargs)
+    costs = count_costs(
+        arguments['model'], classes, **(arguments.get('model_kwargs') or {})
+    )
     return {'params_m': costs.parameters / 1e6, 'macs_g': costs.multiply_adds / 1e9}
 
 

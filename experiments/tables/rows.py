@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .execute import Job
+from .jobs import Job
 from .plan import HERE, read_yaml
 
 

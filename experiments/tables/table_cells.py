@@ -5,7 +5,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from .cells import cell
+from ..markdown import cell
 from .rows import Column, Figures, Table
 
 Cells = list[str]

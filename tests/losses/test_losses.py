@@ -228,15 +228,21 @@ BOTH = {'reconstruction': IMAGE, 'logits': LOGITS}
 @pytest.mark.parametrize(
     ('outputs', 'target', 'mask', 'error', 'message'),
     [
-        ({'logits': LOGITS}, IMAGE, MASK, KeyError, "no 'reconstruction' among"),
-        ({'reconstruction': IMAGE}, IMAGE, MASK, KeyError, "no 'logits' among"),
-        (BOTH, IMAGE[:1], MASK, ValueError, 'prediction: shape'),
-        (BOTH, IMAGE.long(), MASK, TypeError, 'target: expected floating point'),
-        (BOTH, IMAGE, MASK[:, :4], ValueError, 'mask: shape'),
-        (BOTH, IMAGE, MASK[:, None], ValueError, 'mask: shape'),
-        (BOTH, IMAGE, MASK.float(), TypeError, 'mask: expected integer'),
-        (BOTH, IMAGE, MASK + 9, ValueError, 'mask: holds the label 9'),
-        (BOTH | {'logits': LOGITS.long()}, IMAGE, MASK, TypeError, 'logits: expected'),
+        ({'logits': LOGITS}, IMAGE, MASK, KeyError, 'no `reconstruction`, only'),
+        ({'reconstruction': IMAGE}, IMAGE, MASK, KeyError, 'no `logits`, only'),
+        (BOTH, IMAGE[:1], MASK, ValueError, '`prediction` has shape'),
+        (BOTH, IMAGE.long(), MASK, TypeError, '`target` is .*, not floating point'),
+        (BOTH, IMAGE, MASK[:, :4], ValueError, '`mask` of shape'),
+        (BOTH, IMAGE, MASK[:, None], ValueError, '`mask` of shape'),
+        (BOTH, IMAGE, MASK.float(), TypeError, '`mask` is .*, not integer'),
+        (BOTH, IMAGE, MASK + 9, ValueError, '`mask` holds the label 9'),
+        (
+            BOTH | {'logits': LOGITS.long()},
+            IMAGE,
+            MASK,
+            TypeError,
+            '`logits` are .*, not floating point',
+        ),
     ],
 )
 def test_bad_input(
@@ -251,21 +257,21 @@ def test_bad_input(
 
 
 def test_wrong_number_of_class_weights() -> None:
-    with pytest.raises(ValueError, match='class_weights: 2 weights for logits of 4'):
+    with pytest.raises(ValueError, match='`class_weights` are 2, but `logits` have 4'):
         JointLoss(class_weights=(1.0, 2.0))(BOTH, IMAGE, MASK)
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ({'lambda_rec': -1.0}, 'lambda_rec: expected'),
-        ({'lambda_seg': float('nan')}, 'lambda_seg: expected'),
-        ({'lambda_ssim': -0.1}, 'lambda_ssim: expected'),
-        ({'label_smoothing': 1.1}, 'label_smoothing: expected'),
-        ({'class_weights': (1.0, -1.0)}, 'class_weights: expected'),
-        ({'class_weights': (0.0, 0.0)}, 'class_weights: expected'),
-        ({'class_weights': ((1.0, 1.0),)}, 'class_weights: expected'),
-        ({'class_weights': (1.0, float('inf'))}, 'class_weights: expected'),
+        ({'lambda_rec': -1.0}, '`lambda_rec=.*` must be'),
+        ({'lambda_seg': float('nan')}, '`lambda_seg=.*` must be'),
+        ({'lambda_ssim': -0.1}, '`lambda_ssim=.*` must be'),
+        ({'label_smoothing': 1.1}, '`label_smoothing=.*` must be'),
+        ({'class_weights': (1.0, -1.0)}, '`class_weights=.*` must be'),
+        ({'class_weights': (0.0, 0.0)}, '`class_weights=.*` must be'),
+        ({'class_weights': ((1.0, 1.0),)}, '`class_weights=.*` must be'),
+        ({'class_weights': (1.0, float('inf'))}, '`class_weights=.*` must be'),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
@@ -274,5 +280,5 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_bad_data_range() -> None:
-    with pytest.raises(ValueError, match='data_range: expected a positive number'):
+    with pytest.raises(ValueError, match=r'`data_range=.*` must be a positive number'):
         ReconstructionLoss(data_range=0.0)

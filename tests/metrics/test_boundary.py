@@ -121,7 +121,7 @@ def test_metric_without_any_boundary() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match='prediction: shape'):
+    with pytest.raises(ValueError, match='`prediction` has shape'):
         boundary_f1_scores(halves(5, 10), halves(5), 2)
-    with pytest.raises(ValueError, match='mask: holds the label 1'):
+    with pytest.raises(ValueError, match='`mask` holds the label 1'):
         boundary_f1_scores(halves(5), halves(5), 1)

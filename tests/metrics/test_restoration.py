@@ -292,17 +292,37 @@ CLOUD = torch.zeros(2, 8, 8, dtype=torch.long)
 @pytest.mark.parametrize(
     ('arguments', 'error', 'message'),
     [
-        ((IMAGE.long(), IMAGE), TypeError, 'prediction: expected floating point'),
-        ((IMAGE, IMAGE.long()), TypeError, 'target: expected floating point'),
-        ((IMAGE[0], IMAGE[0]), ValueError, 'prediction: expected a non-empty B×C×H×W'),
-        ((IMAGE[:0], IMAGE[:0]), ValueError, 'prediction: expected a non-empty'),
-        ((IMAGE, IMAGE[:1]), ValueError, 'prediction: shape .* differs from target'),
-        ((IMAGE[:, :1], IMAGE[:, :1]), ValueError, 'one band has no spectral angle'),
+        ((IMAGE.long(), IMAGE), TypeError, '`prediction` is .*, not floating point'),
+        ((IMAGE, IMAGE.long()), TypeError, '`target` is .*, not floating point'),
+        (
+            (IMAGE[0], IMAGE[0]),
+            ValueError,
+            '`prediction` has shape .*, not a non-empty B×C×H×W',
+        ),
+        (
+            (IMAGE[:0], IMAGE[:0]),
+            ValueError,
+            '`prediction` has shape .*, not a non-empty',
+        ),
+        ((IMAGE, IMAGE[:1]), ValueError, '`prediction` has shape .*, but `target`'),
+        (
+            (IMAGE[:, :1], IMAGE[:, :1]),
+            ValueError,
+            'one band, which has no spectral angle',
+        ),
         ((IMAGE[..., :5], IMAGE[..., :5]), ValueError, '8×5 pixels are too small'),
-        ((IMAGE, IMAGE, CLOUD[:, None]), ValueError, 'mask_cloud: shape'),
-        ((IMAGE, IMAGE, CLOUD + 2), ValueError, 'mask_cloud: holds values from 2 to 2'),
-        ((IMAGE, IMAGE, CLOUD - 1), ValueError, 'mask_cloud: holds values from -1'),
-        ((IMAGE, IMAGE, CLOUD.float()), TypeError, 'mask_cloud: expected an integer'),
+        ((IMAGE, IMAGE, CLOUD[:, None]), ValueError, '`mask_cloud` has shape'),
+        (
+            (IMAGE, IMAGE, CLOUD + 2),
+            ValueError,
+            '`mask_cloud` holds values from 2 to 2',
+        ),
+        ((IMAGE, IMAGE, CLOUD - 1), ValueError, '`mask_cloud` holds values from -1'),
+        (
+            (IMAGE, IMAGE, CLOUD.float()),
+            TypeError,
+            '`mask_cloud` is .*, neither integer',
+        ),
     ],
 )
 def test_bad_input(
@@ -316,5 +336,5 @@ def test_bad_input(
 
 @pytest.mark.parametrize('data_range', [0.0, -1.0, float('nan'), float('inf')])
 def test_bad_data_range(data_range: float) -> None:
-    with pytest.raises(ValueError, match='data_range: expected a positive number'):
+    with pytest.raises(ValueError, match=r'`data_range=.*` must be a positive number'):
         RestorationMetrics(data_range)

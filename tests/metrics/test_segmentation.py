@@ -190,27 +190,31 @@ LOGITS = torch.zeros(2, CLASSES, 4, 4)
 @pytest.mark.parametrize(
     ('arguments', 'error', 'message'),
     [
-        ((MASK, MASK.float()), TypeError, 'mask: expected integer class indices'),
-        ((MASK, MASK.bool()), TypeError, 'mask: expected integer class indices'),
-        ((MASK, MASK[0]), ValueError, 'mask: expected a non-empty B×H×W'),
-        ((MASK, MASK[:0]), ValueError, 'mask: expected a non-empty B×H×W'),
+        ((MASK, MASK.float()), TypeError, '`mask` is .*, not integer class indices'),
+        ((MASK, MASK.bool()), TypeError, '`mask` is .*, not integer class indices'),
+        ((MASK, MASK[0]), ValueError, '`mask` has shape .* not a non-empty B×H×W'),
+        ((MASK, MASK[:0]), ValueError, '`mask` has shape .* not a non-empty B×H×W'),
         (
             (MASK, MASK + 7),
             ValueError,
-            'mask: holds the label 7, expected 0 to 4 or 255',
+            '`mask` holds the label 7, not just 0 to 4 or 255',
         ),
-        ((MASK, MASK - 1), ValueError, 'mask: holds the label -1'),
-        ((MASK + 255, MASK), ValueError, 'prediction: holds the label 255'),
-        ((MASK.float(), MASK), TypeError, 'prediction: expected integer class indices'),
+        ((MASK, MASK - 1), ValueError, '`mask` holds the label -1'),
+        ((MASK + 255, MASK), ValueError, '`prediction` holds the label 255'),
+        (
+            (MASK.float(), MASK),
+            TypeError,
+            '`prediction` is .*, not integer class indices',
+        ),
         (
             (LOGITS.long(), MASK),
             TypeError,
-            'prediction: expected floating-point logits',
+            '`prediction` is .*, but logits are floating point',
         ),
-        ((LOGITS[:, :3], MASK), ValueError, r'prediction: shape \(2, 3, 4, 4\)'),
-        ((MASK[:1], MASK), ValueError, r'prediction: shape \(1, 4, 4\), expected'),
-        ((MASK, MASK, MASK[:1]), ValueError, 'mask_cloud: shape'),
-        ((MASK, MASK, MASK + 3), ValueError, 'mask_cloud: holds values from 3 to 3'),
+        ((LOGITS[:, :3], MASK), ValueError, r'`prediction` has shape \(2, 3, 4, 4\)'),
+        ((MASK[:1], MASK), ValueError, r'`prediction` has shape \(1, 4, 4\), but'),
+        ((MASK, MASK, MASK[:1]), ValueError, '`mask_cloud` has shape'),
+        ((MASK, MASK, MASK + 3), ValueError, '`mask_cloud` holds values from 3 to 3'),
     ],
 )
 def test_bad_input(
@@ -223,11 +227,11 @@ def test_bad_input(
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match='num_classes: expected at least two'):
+    with pytest.raises(ValueError, match='`num_classes=1` must be at least two'):
         SegmentationMetrics(1)
-    with pytest.raises(ValueError, match='boundary_tolerance: expected'):
+    with pytest.raises(ValueError, match=r'`boundary_tolerance=.*` must be'):
         SegmentationMetrics(2, boundary_tolerance=-1)
-    with pytest.raises(ValueError, match='labels: expected 3 names'):
+    with pytest.raises(ValueError, match=r'`labels=.*` must be 3 names'):
         SegmentationMetrics(3, labels=('a', 'b'))
-    with pytest.raises(ValueError, match='labels: expected 2 names that differ'):
+    with pytest.raises(ValueError, match=r'`labels=.*` must be 2 names that differ'):
         SegmentationMetrics(2, labels=('bare soil', 'Bare-soil'))

@@ -1,6 +1,7 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
 from dataclasses import FrozenInstanceError
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,17 +41,16 @@ def squared(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     return {'loss': (out - batch['image_clear']).square().mean()}
 
 
-def recipe(**kwargs: Any) -> Recipe:
-    return Recipe(squared, lambda p: torch.optim.SGD(p, lr=0.5), **kwargs)
+def recipe() -> Recipe:
+    return Recipe(squared, partial(torch.optim.SGD, lr=0.5))
 
 
 def test_a_recipe_comes_back_by_the_name_of_its_model() -> None:
-    mine = recipe(crop=64, batch_size=3)
+    mine = recipe()
     assert register_model('mine', recipe=mine)(Scale) is Scale
     assert 'mine' in list_models()
     assert isinstance(get_model('mine'), Scale)
     assert get_recipe('mine') is mine
-    assert (mine.crop, mine.batch_size) == (64, 3)
 
 
 def test_a_recipe_trains_its_model() -> None:
@@ -88,6 +88,5 @@ def test_a_taken_name_keeps_its_recipe() -> None:
 
 def test_recipes_cannot_be_changed() -> None:
     mine = recipe()
-    assert (mine.crop, mine.batch_size) == (128, 16)
     with pytest.raises(FrozenInstanceError):
-        mine.crop = 256  # type: ignore[misc]
+        mine.losses = squared  # type: ignore[misc]

@@ -98,7 +98,7 @@ def test_arguments(tmp_path: Path) -> None:
         TDPCRTask(model='classifier_for_tests', training='joint', lcs_input='clear')
     with pytest.raises(ValueError, match='`num_classes=None`'):
         TDPCRTask(num_classes=None, **model)
-    with pytest.raises(KeyError, match="no 'image_clear'"):
+    with pytest.raises(KeyError, match='no `image_clear`'):
         TDPCRTask(lcs_input='clear', **model).predict_step(
             {'image': torch.rand(1, 13, 8, 8), 'image_sar': torch.rand(1, 2, 8, 8)}, 0
         )

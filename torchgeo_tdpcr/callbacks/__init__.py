@@ -6,20 +6,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ..figures import contact_sheet
-from .figures import PredictionFigures
-from .geotiff import ScenesFailed, SceneSource, SceneWriter
+from ..figures.contact_sheet import contact_sheet as contact_sheet
+from .figures import PredictionFigures as PredictionFigures
+from .geotiff import ScenesFailed as ScenesFailed
+from .geotiff import SceneSource as SceneSource
+from .geotiff import SceneWriter as SceneWriter
 
 if TYPE_CHECKING:
     from .geotiff.deprecated import GeoTIFFWriter as GeoTIFFWriter
-
-__all__ = (
-    'PredictionFigures',
-    'SceneSource',
-    'SceneWriter',
-    'ScenesFailed',
-    'contact_sheet',
-)
 
 
 def __getattr__(name: str) -> Any:

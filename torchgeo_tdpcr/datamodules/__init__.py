@@ -2,18 +2,9 @@
 
 """Data modules."""
 
-from .chips import ChipDataModule
-from .m3mcr import M3MCRDataModule
-from .osfcr import OSFCRDataModule
-from .scenes import SceneDataModule
-from .sen12mscr import SEN12MSCRDataModule
-from .whu_opt_sar import WHUOPTSARDataModule
-
-__all__ = (
-    'ChipDataModule',
-    'M3MCRDataModule',
-    'OSFCRDataModule',
-    'SEN12MSCRDataModule',
-    'SceneDataModule',
-    'WHUOPTSARDataModule',
-)
+from .chips import ChipDataModule as ChipDataModule
+from .m3mcr import M3MCRDataModule as M3MCRDataModule
+from .osfcr import OSFCRDataModule as OSFCRDataModule
+from .scenes import SceneDataModule as SceneDataModule
+from .sen12mscr import SEN12MSCRDataModule as SEN12MSCRDataModule
+from .whu_opt_sar import WHUOPTSARDataModule as WHUOPTSARDataModule

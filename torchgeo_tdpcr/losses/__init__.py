@@ -2,7 +2,5 @@
 
 """What training minimises: the reconstruction loss and the joint loss."""
 
-from .joint import JointLoss
-from .reconstruction import ReconstructionLoss
-
-__all__ = ('JointLoss', 'ReconstructionLoss')
+from .joint import JointLoss as JointLoss
+from .reconstruction import ReconstructionLoss as ReconstructionLoss

@@ -63,8 +63,7 @@ class JointLoss(nn.Module):
         self.lambda_seg = check_weight('lambda_seg', lambda_seg)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(
-                'label_smoothing: expected a number from 0 to 1, got '
-                f'{label_smoothing}.'
+                f'`label_smoothing={label_smoothing}` must be a number from 0 to 1.'
             )
         self.label_smoothing = float(label_smoothing)
         self.ignore_index = ignore_index
@@ -75,8 +74,8 @@ class JointLoss(nn.Module):
             good = weights.ndim == 1 and bool((weights >= 0).all())
             if not (good and weights.isfinite().all() and weights.sum() > 0):
                 raise ValueError(
-                    'class_weights: expected one number of 0 or more for each class, '
-                    f'not all 0, got {class_weights}.'
+                    f'`class_weights={class_weights}` must be one number of 0 or more for '
+                    'each class, not all 0.'
                 )
         self.register_buffer('class_weights', weights, persistent=False)
 
@@ -109,8 +108,8 @@ class JointLoss(nn.Module):
         """
         if 'reconstruction' not in outputs:
             raise KeyError(
-                f"outputs: no 'reconstruction' among {sorted(outputs)}; the model's "
-                'forward has to return it.'
+                f'The outputs have no `reconstruction`, only {sorted(outputs)}. The '
+                "model's forward has to return it."
             )
         rec = self.reconstruction(outputs['reconstruction'], target)
         if mask is None:
@@ -119,9 +118,9 @@ class JointLoss(nn.Module):
             seg = self.segmentation(outputs['logits'], mask)
         else:
             raise KeyError(
-                f"outputs: no 'logits' among {sorted(outputs)}, but a mask was given; "
-                'build the model with num_classes, or pass mask=None to train the '
-                'reconstruction alone.'
+                f'The outputs have no `logits`, only {sorted(outputs)}, but a mask was '
+                'given. Build the model with `num_classes`, or pass `mask=None` to train '
+                'the reconstruction alone.'
             )
         loss = self.lambda_rec * rec + self.lambda_seg * seg
         return {'loss': loss, 'loss_rec': rec, 'loss_seg': seg}
@@ -141,23 +140,23 @@ class JointLoss(nn.Module):
             ValueError: If shapes, classes or labels do not fit.
         """
         if not logits.is_floating_point():
-            raise TypeError(f'logits: expected floating point, got {logits.dtype}.')
+            raise TypeError(f'`logits` are {logits.dtype}, not floating point.')
         if logits.ndim != 4 or mask.shape != logits.shape[:1] + logits.shape[2:]:
             raise ValueError(
-                f'mask: shape {tuple(mask.shape)} does not go with logits of shape '
-                f'{tuple(logits.shape)}; expected B×H×W and B×K×H×W.'
+                f'`mask` of shape {tuple(mask.shape)} does not go with `logits` of shape '
+                f'{tuple(logits.shape)}. Give B×H×W and B×K×H×W.'
             )
         if mask.is_floating_point() or mask.is_complex() or mask.dtype == torch.bool:
             raise TypeError(
-                f'mask: expected integer class indices, got {mask.dtype}; convert with '
-                'mask.long().'
+                f'`mask` is {mask.dtype}, not integer class indices. Convert it with '
+                '`mask.long()`.'
             )
         classes = logits.shape[1]
         weights = self.class_weights
         if weights is not None and len(weights) != classes:
             raise ValueError(
-                f'class_weights: {len(weights)} weights for logits of {classes} '
-                'classes; give one for each class.'
+                f'`class_weights` are {len(weights)}, but `logits` have {classes} classes. '
+                'Give one for each class.'
             )
         if mask.device.type == 'cpu' and not torch.compiler.is_compiling():
             check_labels('mask', mask, classes, self.ignore_index)

@@ -29,7 +29,7 @@ def check_weight(name: str, value: float) -> float:
         ValueError: If it is not finite, or negative.
     """
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f'{name}: expected a number of 0 or more, got {value}.')
+        raise ValueError(f'`{name}={value}` must be a number of 0 or more.')
     return float(value)
 
 

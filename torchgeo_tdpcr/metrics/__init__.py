@@ -2,7 +2,5 @@
 
 """Metrics of cloud removal and land-cover mapping, as torchmetrics classes."""
 
-from .restoration import RestorationMetrics
-from .segmentation import SegmentationMetrics
-
-__all__ = ('RestorationMetrics', 'SegmentationMetrics')
+from .restoration import RestorationMetrics as RestorationMetrics
+from .segmentation import SegmentationMetrics as SegmentationMetrics

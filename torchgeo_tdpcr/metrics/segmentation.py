@@ -90,17 +90,16 @@ class SegmentationMetrics(Metric):
         super().__init__(**kwargs)
         if num_classes < 2:
             raise ValueError(
-                f'num_classes: expected at least two classes, got {num_classes}.'
+                f'`num_classes={num_classes}` must be at least two classes.'
             )
         if boundary_tolerance < 0:
             raise ValueError(
-                'boundary_tolerance: expected a number of pixels, 0 or more, got '
-                f'{boundary_tolerance}.'
+                f'`boundary_tolerance={boundary_tolerance}` must be a number of pixels, 0 '
+                'or more.'
             )
         if boundary_width < 1:
             raise ValueError(
-                'boundary_width: expected a number of pixels, 1 or more, got '
-                f'{boundary_width}.'
+                f'`boundary_width={boundary_width}` must be a number of pixels, 1 or more.'
             )
         self.num_classes = num_classes
         self.ignore_index = ignore_index
@@ -111,8 +110,8 @@ class SegmentationMetrics(Metric):
         self.keys = [re.sub(r'[\W_]+', '_', name.lower()).strip('_') for name in names]
         if len(set(self.keys)) != num_classes or '' in self.keys:
             raise ValueError(
-                f'labels: expected {num_classes} names that differ in their letters '
-                f'and digits, got {list(names)}.'
+                f'`labels={list(names)}` must be {num_classes} names that differ in their '
+                'letters and digits.'
             )
         zeros = torch.zeros(3, num_classes, num_classes, dtype=torch.long)
         self.add_state('confusion', zeros, 'sum')

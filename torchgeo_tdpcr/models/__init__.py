@@ -2,51 +2,31 @@
 
 """Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
-from .baselines.cloudseg import CloudSeg
-from .baselines.dsen2cr import DSen2CR
-from .baselines.ecrformer.model import ECRformer, ecrformer_light
-from .baselines.emrdm.model import EMRDM
-from .baselines.glfcr import GLFCR
-from .baselines.hdrsanet import HDRSANet
-from .baselines.hpncr.model import HPNCR
-from .baselines.segcr import SegCR
-from .baselines.segformer import SegFormer
-from .baselines.uncrtaints import UnCRtainTS
-from .costs import Costs, count_costs
-from .fusion import ConcatFusion, PromptGuidedFusion
-from .heads import LiteralSegmentationDecoder, SegmentationDecoder
-from .nafblock import NAFBlock
-from .prompt import BlindPrompt, PromptGenerator
-from .recipes import Recipe
-from .registry import get_model, get_recipe, list_models, register_model
-from .tdpcr import TDPCR, tdpcr_small
-
-__all__ = (
-    'EMRDM',
-    'GLFCR',
-    'HPNCR',
-    'TDPCR',
-    'BlindPrompt',
-    'CloudSeg',
-    'ConcatFusion',
-    'Costs',
-    'DSen2CR',
-    'ECRformer',
-    'HDRSANet',
-    'LiteralSegmentationDecoder',
-    'NAFBlock',
-    'PromptGenerator',
-    'PromptGuidedFusion',
-    'Recipe',
-    'SegCR',
-    'SegFormer',
-    'SegmentationDecoder',
-    'UnCRtainTS',
-    'count_costs',
-    'ecrformer_light',
-    'get_model',
-    'get_recipe',
-    'list_models',
-    'register_model',
-    'tdpcr_small',
-)
+from .baselines.cloudseg import CloudSeg as CloudSeg
+from .baselines.dsen2cr import DSen2CR as DSen2CR
+from .baselines.ecrformer.model import ECRformer as ECRformer
+from .baselines.ecrformer.model import ecrformer_light as ecrformer_light
+from .baselines.emrdm.model import EMRDM as EMRDM
+from .baselines.glfcr import GLFCR as GLFCR
+from .baselines.hdrsanet import HDRSANet as HDRSANet
+from .baselines.hpncr.model import HPNCR as HPNCR
+from .baselines.segcr import SegCR as SegCR
+from .baselines.segformer import SegFormer as SegFormer
+from .baselines.uncrtaints import UnCRtainTS as UnCRtainTS
+from .costs import Costs as Costs
+from .costs import count_costs as count_costs
+from .fusion import ConcatFusion as ConcatFusion
+from .fusion import PromptGuidedFusion as PromptGuidedFusion
+from .heads import LiteralSegmentationDecoder as LiteralSegmentationDecoder
+from .heads import SegmentationDecoder as SegmentationDecoder
+from .inputs import OpticalSARModel as OpticalSARModel
+from .nafblock import NAFBlock as NAFBlock
+from .prompt import BlindPrompt as BlindPrompt
+from .prompt import PromptGenerator as PromptGenerator
+from .recipes import Recipe as Recipe
+from .registry import get_model as get_model
+from .registry import get_recipe as get_recipe
+from .registry import list_models as list_models
+from .registry import register_model as register_model
+from .tdpcr import TDPCR as TDPCR
+from .tdpcr import tdpcr_small as tdpcr_small

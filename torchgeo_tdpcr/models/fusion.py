@@ -131,7 +131,8 @@ class PromptGuidedFusion(nn.Module):
                 -1, -1, -1, *optical.shape[-2:]
             )
         fused = optical + alpha_sar * (sar - optical)
-        return optical + self.align(fused)
+        aligned: Tensor = self.align(fused)
+        return optical + aligned
 
 
 class ConcatFusion(nn.Module):
@@ -167,4 +168,5 @@ class ConcatFusion(nn.Module):
         Returns:
             Refined optical feature, B×C×H×W.
         """
-        return optical + self.align(torch.cat([optical, sar], 1))
+        aligned: Tensor = self.align(torch.cat([optical, sar], 1))
+        return optical + aligned

@@ -13,19 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def _upsampled(maps: Sequence[Tensor]) -> Tensor:
-    """Bring maps to the size of the first bilinearly and concatenate them."""
+def _gathered(layers: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:
+    """Run a layer on each map, bring all to the size of the first, concatenate them."""
+    maps = [layer(x) for layer, x in zip(layers, features, strict=True)]
     size = maps[0].shape[-2:]
-    return torch.cat(
-        [
-            maps[0],
-            *(
-                F.interpolate(m, size, mode='bilinear', align_corners=False)
-                for m in maps[1:]
-            ),
-        ],
-        dim=1,
+    coarser = (
+        F.interpolate(m, size, mode='bilinear', align_corners=False) for m in maps[1:]
     )
+    return torch.cat([maps[0], *coarser], 1)
 
 
 class SegmentationDecoder(nn.Module):
@@ -65,11 +60,7 @@ class SegmentationDecoder(nn.Module):
         Returns:
             Logits, B×K×H×W, at the size of the first map.
         """
-        maps = [
-            lateral(feature)
-            for lateral, feature in zip(self.laterals, features, strict=True)
-        ]
-        logits: Tensor = self.predict(_upsampled(maps))
+        logits: Tensor = self.predict(_gathered(self.laterals, features))
         return logits
 
 
@@ -97,17 +88,6 @@ class LiteralSegmentationDecoder(nn.Module):
         self.predict = nn.Conv2d(len(in_channels) * channels, num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Predict land cover.
-
-        Args:
-            features: Maps of the reconstruction decoder, finest first.
-
-        Returns:
-            Logits, B×K×H×W, at the size of the first map.
-        """
-        maps = [
-            project(feature)
-            for project, feature in zip(self.projections, features, strict=True)
-        ]
-        logits: Tensor = self.predict(_upsampled(maps))
+        """Predict land cover, see :meth:`SegmentationDecoder.forward`."""
+        logits: Tensor = self.predict(_gathered(self.projections, features))
         return logits

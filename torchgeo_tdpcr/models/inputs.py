@@ -1,10 +1,12 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What models do with arguments and inputs: check them, and pad to their stride."""
+"""The frame of all models: check arguments and inputs, pad to the stride, crop."""
+
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def check_inputs(
@@ -103,29 +105,84 @@ def padded(x: Tensor, stride: int) -> Tensor:
     return x
 
 
-def prepared(
-    image: Tensor, image_sar: Tensor, in_channels: int, sar_channels: int, stride: int
-) -> tuple[Tensor, Tensor, torch.Size]:
-    """Check the inputs of a model by :func:`check_inputs`, then have them :func:`padded`.
+class OpticalSARModel(nn.Module, ABC):
+    """A model of an optical and a SAR image of any height and width.
+
+    The frame of every model here: it checks and pads the inputs, has :meth:`compute` do
+    the rest, and crops what that returns.
 
     Args:
-        image: Optical image, B×C×H×W.
-        image_sar: SAR image, B×S×H×W.
-        in_channels: C.
-        sar_channels: S.
-        stride: What height and width must be multiples of.
-
-    Returns:
-        Both images, padded, and the height and width that they came with.
-
-    Raises:
-        ValueError: If an input has other channels, or they differ in height or width.
+        in_channels: Number of optical bands C.
+        sar_channels: Number of SAR bands S.
+        num_classes: Number of land-cover classes K, or None for no segmentation.
 
     Example:
-        >>> image, sar = torch.rand(1, 3, 45, 64), torch.rand(1, 2, 45, 64)
-        >>> image, sar, size = prepared(image, sar, 3, 2, stride=8)
-        >>> sar.shape, size
-        (torch.Size([1, 2, 48, 64]), torch.Size([45, 64]))
+        >>> class Average(OpticalSARModel):
+        ...     stride = 4
+        ...
+        ...     def compute(self, image, image_sar):
+        ...         coarse = F.avg_pool2d(image, self.stride)
+        ...         return {'reconstruction': F.interpolate(coarse, image.shape[-2:])}
+        >>> model = Average(in_channels=3, sar_channels=2)
+        >>> model(torch.rand(1, 3, 5, 7), torch.rand(1, 2, 5, 7))['reconstruction'].shape
+        torch.Size([1, 3, 5, 7])
     """
-    check_inputs(image, image_sar, in_channels, sar_channels)
-    return padded(image, stride), padded(image_sar, stride), image.shape[-2:]
+
+    #: Height and width are padded to a multiple of this inside.
+    stride: int = 1
+
+    def __init__(
+        self, in_channels: int, sar_channels: int, num_classes: int | None = None
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.sar_channels = sar_channels
+        self.num_classes = num_classes
+
+    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Reconstruct the scene beneath the clouds, map its land cover, or both.
+
+        Args:
+            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
+            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+
+        Returns:
+            What :meth:`compute` of the model says, each B×…×H×W: ``reconstruction``
+            (B×C×H×W) where it removes clouds, ``logits`` (B×K×H×W) where it segments.
+
+        Raises:
+            ValueError: If the inputs do not have the channels that the model was built
+                for, or differ in height or width.
+        """
+        height, width = image.shape[-2:]
+        outputs = self.compute(*self.prepared(image, image_sar))
+        return {key: value[..., :height, :width] for key, value in outputs.items()}
+
+    @abstractmethod
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Do what :meth:`forward` is for, on inputs that fit.
+
+        Args:
+            image: Cloudy optical image, H and W multiples of :attr:`stride`.
+            image_sar: SAR image, likewise.
+
+        Returns:
+            The outputs by name, of the inputs' height and width.
+        """
+
+    def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
+        """Check the inputs by :func:`check_inputs`, then have them :func:`padded`.
+
+        Args:
+            image: Optical image, B×C×H×W.
+            image_sar: SAR image, B×S×H×W.
+
+        Returns:
+            Both images, padded to a multiple of :attr:`stride`.
+
+        Raises:
+            ValueError: If an input has other channels, or they differ in height or
+                width.
+        """
+        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
+        return padded(image, self.stride), padded(image_sar, self.stride)

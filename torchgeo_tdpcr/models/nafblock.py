@@ -7,7 +7,7 @@ ECCV 2022. https://arxiv.org/abs/2204.04676
 """
 
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 
@@ -47,7 +47,8 @@ class SimplifiedChannelAttention(nn.Module):
         Returns:
             Reweighted feature map of the same shape.
         """
-        return x * self.project(x.mean((2, 3), keepdim=True))
+        scale: Tensor = self.project(x.mean((2, 3), keepdim=True))
+        return x * scale
 
 
 class NAFBlock(nn.Module):

@@ -1,14 +1,19 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""How the authors of a model trained it: losses, optimizer, crops and batches."""
+"""How the authors of a model trained it: losses and optimizer; what recipes share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from ..losses import JointLoss
+
+_CROSS_ENTROPY = JointLoss(label_smoothing=0.0, ignore_index=255)
 
 #: Takes a model and a batch; returns losses by name, their sum as ``loss``.
 Losses = Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]
@@ -21,14 +26,10 @@ class Recipe:
     Args:
         losses: Runs the model on a batch and computes its losses.
         optimizer: Makes the optimizer of the trainable parameters.
-        crop: Height and width of the training crops in pixels.
-        batch_size: Number of crops in a batch.
     """
 
     losses: Losses
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
-    crop: int = 128
-    batch_size: int = 16
 
 
 def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -43,3 +44,42 @@ def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     """
     prediction = model(batch['image'], batch['image_sar'])['reconstruction']
     return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}
+
+
+def entry(batch: Mapping[str, Any], name: str, user: str) -> Tensor:
+    """Get a tensor of a batch, or say who needs it.
+
+    Args:
+        batch: The batch.
+        name: Its key.
+        user: What needs it, for the message.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        KeyError: If the batch has none of that name.
+    """
+    if name not in batch:
+        raise KeyError(
+            f'{user} needs `{name}`, but the batch has {sorted(batch)}. Use data that '
+            'have it, or a loss that does without.'
+        )
+    value: Tensor = batch[name]
+    return value
+
+
+def cross_entropy(outputs: Mapping[str, Tensor], batch: Mapping[str, Any]) -> Tensor:
+    """Cross-entropy over the labelled pixels, without label smoothing.
+
+    Args:
+        outputs: What the model returned, with ``logits``, B×K×H×W.
+        batch: The batch; ``mask``, B×H×W, 255 where a pixel has no label.
+
+    Returns:
+        A scalar; 0 without a mask, or where no pixel has a label.
+    """
+    logits = outputs['logits']
+    if 'mask' not in batch:
+        return logits.new_zeros((), dtype=torch.float32)
+    return _CROSS_ENTROPY.segmentation(logits, batch['mask'])

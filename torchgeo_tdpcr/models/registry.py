@@ -45,7 +45,7 @@ def register_model(
     def register(builder: Builder) -> Builder:
         if name in _MODELS:
             raise ValueError(
-                f'A model named {name!r} is registered already: {_MODELS[name]}. '
+                f'`name={name!r}`: that model is registered already: {_MODELS[name]}. '
                 'Choose another name.'
             )
         _MODELS[name] = builder
@@ -85,7 +85,7 @@ def get_model(name: str, **kwargs: Any) -> nn.Module:
     if name not in _MODELS:
         raise ValueError(
             f'`model={name!r}` is not registered. Choose one of {list_models()}, or '
-            'register yours with torchgeo_tdpcr.models.register_model.'
+            'register yours with `torchgeo_tdpcr.models.register_model`.'
         )
     return _MODELS[name](**kwargs)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
-from .inputs import prepared
+from .inputs import OpticalSARModel
 from .nafblock import naf_stage
 from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
@@ -62,7 +62,7 @@ class UpLevel(nn.Module):
 
 
 @register_model('tdpcr')
-class TDPCR(nn.Module):
+class TDPCR(OpticalSARModel):
     """Remove clouds with the help of SAR and, with a head, map land cover.
 
     The default arguments are the paper's: 5,918,741 parameters and 34.11 GFLOPs at
@@ -115,7 +115,7 @@ class TDPCR(nn.Module):
         head: Literal['table1', 'literal'] = 'table1',
         residual: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels, num_classes)
         if len(dims) != len(depths) or not dims:
             raise ValueError(
                 f'`dims={list(dims)}` and `depths={list(depths)}` must have one entry '
@@ -129,13 +129,9 @@ class TDPCR(nn.Module):
             raise ValueError(f"`prompt={prompt!r}`: choose 'image', 'blind' or None.")
         if head not in HEADS:
             raise ValueError(f'`head={head!r}`: choose one of {list(HEADS)}.')
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = num_classes
         self.residual = residual
         #: Whether the forward pass runs the segmentation decoder, if there is one.
         self.segments = True
-        #: Height and width are padded to a multiple of this inside.
         self.stride = 2 ** (len(dims) - 1)
 
         with_prompt = prompt is not None and fusion in ('both', 'local')
@@ -183,26 +179,14 @@ class TDPCR(nn.Module):
         if self.segmentation_decoder is not None:
             yield self.segmentation_decoder
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image and, with a head, map its land cover.
 
         Returns:
             ``reconstruction`` (B×C×H×W, not clipped), ``prompt`` (B×C_p×H×W, where the
             model has one) and ``logits`` (B×K×H×W, where *num_classes* is set and
             :attr:`segments` is true).
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, (height, width) = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
-
         prompt = None if self.prompt_generator is None else self.prompt_generator(image)
         optical, sar = self.optical_stem(image), self.sar_stem(image_sar)
         skips: list[Tensor] = []
@@ -229,7 +213,7 @@ class TDPCR(nn.Module):
             outputs['prompt'] = prompt
         if self.segmentation_decoder is not None and self.segments:
             outputs['logits'] = self.segmentation_decoder(decoded[::-1])
-        return {key: value[..., :height, :width] for key, value in outputs.items()}
+        return outputs
 
 
 def _down(in_channels: int, out_channels: int) -> nn.Conv2d:

@@ -2,7 +2,5 @@
 
 """Samplers: one query a chip."""
 
-from .chips import ChipSampler
-from .windows import WindowSampler
-
-__all__ = ('ChipSampler', 'WindowSampler')
+from .chips import ChipSampler as ChipSampler
+from .windows import WindowSampler as WindowSampler

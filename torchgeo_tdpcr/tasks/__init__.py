@@ -2,7 +2,7 @@
 
 """Tasks: the training and evaluation protocols."""
 
-from .phases import Phase, Schedule, Training
-from .tdpcr import TDPCRTask
-
-__all__ = ('Phase', 'Schedule', 'TDPCRTask', 'Training')
+from .phases import Phase as Phase
+from .phases import Schedule as Schedule
+from .phases import Training as Training
+from .tdpcr import TDPCRTask as TDPCRTask

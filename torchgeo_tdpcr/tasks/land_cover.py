@@ -2,6 +2,7 @@
 
 """What a land-cover model alone sees: the Direct and multi-stage rows of Table II."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,14 +18,16 @@ class LandCoverInput(nn.Module):
         source: ``'cloudy'`` or ``'clear'`` for the images of the data (Direct), or a
             checkpoint of a task that removes clouds, whose reconstruction is taken
             (multi-stage). That model is frozen, and no part of checkpoints.
+        load: Loads the model of that checkpoint, when it is first needed.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
     """
 
-    def __init__(self, source: PathLike = 'cloudy') -> None:
+    def __init__(self, source: PathLike, load: Callable[[PathLike], nn.Module]) -> None:
         super().__init__()
         self.source = source
+        self._load = load
         if source not in ('cloudy', 'clear') and not Path(source).is_file():
             raise FileNotFoundError(
                 f"`lcs_input={str(source)!r}` is neither 'cloudy' nor 'clear', and there "
@@ -48,22 +51,20 @@ class LandCoverInput(nn.Module):
         """
         key = 'image_clear' if self.source == 'clear' else 'image'
         if key not in batch:
-            raise KeyError(f'The batch has no {key!r}, only {sorted(batch)}.')
+            raise KeyError(
+                f'The batch has no `{key}`, only {sorted(batch)}. Add the layer to the '
+                'data set, or choose another `lcs_input`.'
+            )
         image: Tensor = batch[key]
         if self.source in ('cloudy', 'clear'):
             return image
         if not self._restorer:
-            self._restorer.append(self._load())
+            # Not at once: a task that is built while the command line builds another
+            # takes the arguments of that for its own
+            restorer = self._load(self.source).eval().requires_grad_(False)
+            self._restorer.append(restorer)
         restorer = self._restorer[0].to(image.device)
         with torch.no_grad():
             outputs = restorer(image, batch['image_sar'])
         restored: Tensor = outputs['reconstruction'].clamp(0, 1)
         return restored
-
-    def _load(self) -> nn.Module:
-        # Not at once: a task that is built while the command line builds another takes
-        # the arguments of that for its own
-        from .tdpcr import TDPCRTask
-
-        restorer = TDPCRTask.load_from_checkpoint(str(self.source), map_location='cpu')
-        return restorer.eval().requires_grad_(False)

@@ -5,7 +5,7 @@
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 from torchgeo.datasets.utils import Path
 
 from .phases import Phase, Schedule, set_trainable

@@ -162,7 +162,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         )
         if self.weights is not None:
             load_weights(self.model, self.weights)
-        self.lcs_input = LandCoverInput(self.hparams['lcs_input'])
+        self.lcs_input = LandCoverInput(self.hparams['lcs_input'], _load_restorer)
         if self.hparams['compile']:
             self.model.compile()
         set_trainable(self.model, self.phase)
@@ -301,11 +301,16 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         return losses
 
 
+def _load_restorer(path: Path) -> TDPCRTask:
+    """Load the task that removes the clouds for one that maps land cover."""
+    return TDPCRTask.load_from_checkpoint(str(path), map_location='cpu')
+
+
 def _require(batch: Sample, *keys: str) -> None:
     """Raise if a batch lacks a key."""
     for key in keys:
         if key not in batch:
             raise KeyError(
-                f'The batch has no {key!r}, only {sorted(batch)}. Add the layer to the '
+                f'The batch has no `{key}`, only {sorted(batch)}. Add the layer to the '
                 'data set, or choose a `training` that does not need it.'
             )

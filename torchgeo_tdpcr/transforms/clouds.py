@@ -140,7 +140,8 @@ def _relief(sky: Sky, tau: FloatArray) -> FloatArray:
     body = smooth(np.log1p(tau), 3)
     down, right = np.gradient(body)
     slope = down * np.float32(sky.away[0]) + right * np.float32(sky.away[1])
-    return np.clip(slope * np.float32(1.1 * sky.tan), -0.2, 0.2)
+    relief: FloatArray = np.clip(slope * np.float32(1.1 * sky.tan), -0.2, 0.2)
+    return relief
 
 
 def _cloud_top(band: int, layer: Layer) -> float:
@@ -149,7 +150,8 @@ def _cloud_top(band: int, layer: Layer) -> float:
     if _NAMES[band] == 'B9':  # water vapour above the cloud absorbs
         return 7000 * min(0.22 + 0.09 * layer.height, 0.75)
     if _NAMES[band] == 'B10':  # all of the light below about 5 km
-        return 12 + 4300 * (min(max(layer.height - 2.5, 0), 8.5) / 8.5) ** 2.5
+        share: float = (min(max(layer.height - 2.5, 0), 8.5) / 8.5) ** 2.5
+        return 12 + 4300 * share
     return value
 
 

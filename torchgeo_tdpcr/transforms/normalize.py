@@ -61,7 +61,7 @@ class _Rescale(nn.Module):
         if isinstance(x, dict):
             rescaled = {k: self._apply_to(x[k], k) for k in self.keys if k in x}
             return cast(TensorOrSample, {**x, **rescaled})
-        return cast(TensorOrSample, self._apply_to(x, 'x'))
+        return self._apply_to(x, 'x')
 
     def _apply_to(self, x: Tensor, name: str) -> Tensor:
         if x.ndim < 3 or x.shape[-3] != len(self.bands):

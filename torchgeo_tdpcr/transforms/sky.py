@@ -56,9 +56,10 @@ class Layer:
         """Optical thickness of this field, or of another in its place."""
         field = self.field if field is None else field
         above = np.maximum(field - np.float32(threshold), 0)
-        tau = self.depth * (1 - np.exp(-above / np.float32(self.width)))
+        tau: FloatArray = self.depth * (1 - np.exp(-above / np.float32(self.width)))
         # textured by its own field: without it, thick parts saturate flat
-        return tau * (1 + np.float32(0.35) * np.minimum(above, 2))
+        textured: FloatArray = tau * (1 + np.float32(0.35) * np.minimum(above, 2))
+        return textured
 
 
 def _draw_layer(

@@ -130,14 +130,18 @@ def find_place(
     if free:
         return free[0]
     raise ValueError(
-        f'There is no room for the label {text!r}: draw a larger figure, with --inches.'
+        f'There is no room for the label `{text}`: draw a larger figure, with `--inches`.'
     )
 
 
 def inside(box: Bbox, room: Bbox) -> bool:
     """Whether a box lies in another."""
-    wide = room.x0 <= box.x0 and box.x1 <= room.x1
-    return wide and room.y0 <= box.y0 and box.y1 <= room.y1
+    return bool(
+        room.x0 <= box.x0
+        and box.x1 <= room.x1
+        and room.y0 <= box.y0
+        and box.y1 <= room.y1
+    )
 
 
 def lead(point: np.ndarray, box: Bbox) -> Path:

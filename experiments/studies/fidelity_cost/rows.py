@@ -58,8 +58,8 @@ def read_json(path: Path, key: str) -> dict[str, Any]:
         found[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemExit(
-            f'{path}: cannot be read as JSON with {key!r} ({error!r}). Give a file that '
-            'the table builder, or for --speed bench_models.py, has written.'
+            f"'{path}' cannot be read as JSON with `{key}` ({error!r}). Give a file that "
+            'the table builder, or for `--speed` `bench_models`, has written.'
         ) from error
     return found
 
@@ -104,7 +104,7 @@ def read_speed(results: dict[str, Any]) -> dict[str, float]:
     """Chips per second by model, of one dtype and batch size.
 
     Args:
-        results: What bench_models.py measured, as its JSON file has it.
+        results: What `bench_models` measured, as its JSON file has it.
 
     Returns:
         Chips per second of the models that ran.
@@ -120,7 +120,8 @@ def read_speed(results: dict[str, Any]) -> dict[str, float]:
     if not speed:
         raise ValueError(
             f'No case of {DTYPE} with batches of {BATCH} has `chips_per_s`: run '
-            'bench_models.py to its end, or leave --speed out.'
+            '`python -m experiments.benchmarks.bench_models` to its end, or leave '
+            '`--speed` out.'
         )
     return speed
 

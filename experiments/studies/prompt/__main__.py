@@ -2,7 +2,7 @@
 
 """Whether the prompt encodes cloud, and SAR is used where there is some.
 
-    python experiments/tables/prompt.py RUNS [--samples DIR] [--out docs/results/prompt.md]
+    python -m experiments.studies.prompt RUNS [--samples DIR] [--out docs/results/prompt.md]
 
 RUNS is a folder of runs of the tables on a synthetic set, whose cloud thickness is known;
 all runs that have a prompt or prompt-guided fusion are measured. DIR holds the real
@@ -12,194 +12,23 @@ and the same models before any training.
 """
 
 import argparse
-import json
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from torchgeo_tdpcr import OSFCR, TDPCRTask
-from torchgeo_tdpcr.models import get_model
-
-from ...tables.cells import write_page
-from ..trained import (
-    Chips,
-    Run,
-    chips_of,
-    data_module,
-    find_runs,
-    load_task,
-    read_chips,
-)
-from .features import PROMPT, collect, has_features, pixels_of
+from ...markdown import write_page
+from ..trained import Chips, TrainedRun, chips_of, find_runs, load_task
+from .features import PROMPT, has_features
 from .figure import draw
-from .interventions import interventions
+from .measuring import Controls, measure, sample_chips
 from .page import page
-from .probing import channel_scores, mean_scores, probe_scores
-
-Scores = dict[str, dict[str, float]]
-
-
-def score_model(model: nn.Module, fit: Chips, held: Chips) -> Scores:
-    """Score a model's prompt and SAR weights.
-
-    Args:
-        model: The model, in evaluation.
-        fit: Chips to choose and fit on.
-        held: Chips to score on.
-
-    Returns:
-        For ``'prompt'`` and each stage (``'1'``…), the scores of
-        :func:`~probing.probe_scores`, and of :func:`~probing.channel_scores` for the
-        prompt or :func:`~probing.mean_scores` for the weights.
-    """
-    before, after = collect(model, fit.batches), collect(model, held.batches)
-    return {
-        name: probe_scores(before[name], pixels)
-        | (
-            channel_scores(before[name], pixels)
-            if name == PROMPT
-            else mean_scores(pixels)
-        )
-        for name, pixels in after.items()
-    }
-
-
-def score_bands(fit: Chips, held: Chips) -> dict[str, float]:
-    """Score the cloudy bands themselves.
-
-    Args:
-        fit: Chips to choose and fit on.
-        held: Chips to score on.
-
-    Returns:
-        The scores of :func:`~probing.probe_scores` and :func:`~probing.channel_scores`.
-    """
-    before, after = (
-        pixels_of([batch['image'] for batch in chips.batches], chips.batches, 0)
-        for chips in (fit, held)
-    )
-    return probe_scores(before, after) | channel_scores(before, after)
-
-
-def untrained(task: TDPCRTask, seed: int) -> nn.Module:
-    """Build the model of a task anew.
-
-    Args:
-        task: The task.
-        seed: Seed of the weights.
-
-    Returns:
-        The model as it is before training, in evaluation, without a head.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = get_model(task.hparams['model'], **_model_arguments(task))
-    return model.to(next(task.model.parameters()).device).eval()
-
-
-def _model_arguments(task: TDPCRTask) -> dict[str, Any]:
-    hparams = task.hparams
-    return {
-        'in_channels': hparams['in_channels'],
-        'sar_channels': hparams['sar_channels'],
-        **(hparams['model_kwargs'] or {}),
-    }
-
-
-class Controls:
-    """What trained models are compared with, worked out once for runs that share it.
-
-    Args:
-        inits: Number of random initialisations.
-    """
-
-    def __init__(self, inits: int) -> None:
-        self.inits = inits
-        self.bands: dict[str, dict[str, float]] = {}
-        self.untrained: dict[str, list[Scores]] = {}
-
-    def scores(self, task: TDPCRTask, fit: Chips, held: Chips) -> dict[str, Any]:
-        """Score the cloudy bands, and the untrained model of a task.
-
-        Args:
-            task: The task.
-            fit: Chips to choose and fit on.
-            held: Chips to score on.
-
-        Returns:
-            ``bands``, and ``untrained`` with an entry for each initialisation.
-        """
-        chips = json.dumps([fit.files, held.files])
-        if chips not in self.bands:
-            self.bands[chips] = score_bands(fit, held)
-        key = json.dumps([task.hparams['model'], _model_arguments(task), chips])
-        if key not in self.untrained:
-            self.untrained[key] = [
-                score_model(untrained(task, seed), fit, held)
-                for seed in range(self.inits)
-            ]
-        return {'bands': self.bands[chips], 'untrained': self.untrained[key]}
-
-
-def measure(task: TDPCRTask, fit: Chips, held: Chips, controls: Controls) -> Any:
-    """Measure a task on some chips.
-
-    Args:
-        task: The task, in evaluation.
-        fit: Chips to choose and fit on.
-        held: Chips to score on.
-        controls: What it is compared with.
-
-    Returns:
-        ``trained``, ``untrained`` and ``bands`` as :func:`score_model`,
-        :class:`Controls` and :func:`score_bands` give them, ``interventions``, and the
-        numbers of chips.
-
-    Raises:
-        ValueError: If the two share a chip.
-    """
-    if shared := set(fit.files) & set(held.files):
-        raise ValueError(
-            f"'{min(shared)}' is to be fitted to and to be scored on; choose other chips."
-        )
-    return {
-        'fit_chips': len(fit.files),
-        'held_chips': len(held.files),
-        'trained': score_model(task.model, fit, held),
-        'interventions': interventions(task, held.batches),
-    } | controls.scores(task, fit, held)
-
-
-def sample_chips(samples: Path, run: Run) -> tuple[Chips, Chips]:
-    """Read the real pairs with cloud masks.
-
-    Args:
-        samples: Folder of the samples.
-        run: Run whose bands and clip range they are read with.
-
-    Returns:
-        Of the pairs in the order of their cloud cover, every other one to fit on, and
-        those between.
-    """
-    sys.path.append(str(Path(__file__).parents[1] / 'real'))
-    from ...real.lay_out import lay_out_pairs
-
-    module = data_module(run.settings)
-    with tempfile.TemporaryDirectory() as folder:
-        lay_out_pairs(samples, Path(folder))
-        dataset = OSFCR(folder, bands=module.kwargs['bands'], cache=False)
-        order = dataset.index['roi'].to_numpy().argsort(kind='stable')
-        fit, held = (read_chips(module, dataset, order[i::2]) for i in (0, 1))
-    return fit, held
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measure all runs, and write the page, the figures and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog='python -m experiments.studies.prompt',
+        description=(__doc__ or '').splitlines()[0],
+    )
     add = parser.add_argument
     add('root', type=Path, metavar='RUNS', help='folder of runs')
     add(
@@ -218,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     groups: dict[str, dict[str, list[Any]]] = {'test': {}, 'samples': {}}
     controls = Controls(options.inits)
-    pictured: dict[str, tuple[Run, int]] = {}
+    pictured: dict[str, tuple[TrainedRun, int]] = {}
     real: tuple[Chips, Chips] | None = None
     for run in find_runs(options.root, options.runs):
         task = load_task(run, options.device)
@@ -238,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     if not groups['test']:
         raise SystemExit(
             f"'{options.root}' has no run whose model has a prompt or prompt-guided "
-            'fusion. Train tdpcr.'
+            'fusion. Train `tdpcr`.'
         )
     text = f'## Test chips\n\n{page(groups["test"])}\n'
     if groups['samples']:

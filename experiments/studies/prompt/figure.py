@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from torchgeo_tdpcr.files import replacing
 
-from ..trained import Run, chips_of, data_module, load_task
+from ..trained import TrainedRun, chips_of, data_module, load_task
 from .features import PROMPT, collect, feature_maps
 
 #: Bins of equally many cloudy pixels.
@@ -48,7 +48,7 @@ def _rising(values: NDArray[Any], thickness: NDArray[Any]) -> NDArray[Any]:
     return standard if np.cov(standard, thickness)[0, 1] >= 0 else -standard
 
 
-def figure(runs: Sequence[tuple[Run, int]], limit: int, device: str) -> Figure:
+def figure(runs: Sequence[tuple[TrainedRun, int]], limit: int, device: str) -> Figure:
     """Draw a chip, and the curves of all runs.
 
     Args:
@@ -86,7 +86,9 @@ def figure(runs: Sequence[tuple[Run, int]], limit: int, device: str) -> Figure:
     return fig
 
 
-def _draw_chip(axes: Any, run: Run, model: Any, batches: Any, channel: int) -> None:
+def _draw_chip(
+    axes: Any, run: TrainedRun, model: Any, batches: Any, channel: int
+) -> None:
     """Draw the chip whose cloud cover is closest to a half."""
     cover = [
         batch['mask_cloud'].float().mean((1, 2)).sub(0.5).abs() for batch in batches
@@ -112,7 +114,9 @@ def _draw_chip(axes: Any, run: Run, model: Any, batches: Any, channel: int) -> N
         ax.set_axis_off()
 
 
-def draw(runs: Sequence[tuple[Run, int]], limit: int, device: str, out: Path) -> None:
+def draw(
+    runs: Sequence[tuple[TrainedRun, int]], limit: int, device: str, out: Path
+) -> None:
     """Draw :func:`figure`, and write it.
 
     Args:

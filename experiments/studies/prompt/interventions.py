@@ -61,7 +61,7 @@ def sar_of_others(batches: Sequence[Batch]) -> list[Tensor]:
     if len(sar) < 2:
         raise ValueError('One chip has no other to take SAR from; give two or more.')
     sizes = [len(batch['image_sar']) for batch in batches]
-    return list(sar.roll(len(sar) // 2, 0).split(sizes))
+    return list(torch.split(sar.roll(len(sar) // 2, 0), sizes))
 
 
 def interventions(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...tables.cells import cell, table
+from ...markdown import cell, table
 from .features import PROMPT
 from .interventions import CASES
 
@@ -48,7 +48,7 @@ def page(groups: dict[str, list[Any]]) -> str:
     """Write the tables of one data set.
 
     Args:
-        groups: What :func:`~prompt.measure` has returned for each seed, by run.
+        groups: What :func:`~.measuring.measure` has returned for each seed, by run.
 
     Returns:
         Markdown.

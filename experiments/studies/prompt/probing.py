@@ -41,7 +41,8 @@ def ranks(values: Array) -> Array:
     Returns:
         N×C, float64.
     """
-    return pd.DataFrame(values).rank().to_numpy()
+    found: Array = pd.DataFrame(values).rank().to_numpy()
+    return found
 
 
 def rank_correlations(ranked: Array, target: Array) -> Array:

@@ -5,34 +5,24 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
-BENCHMARKS = Path(__file__).parents[2] / 'experiments' / 'benchmarks'
+from experiments.benchmarks import bench_models as bench
+from experiments.benchmarks import model_case
+from experiments.benchmarks.model_case import Case
+
 NAMES = ['tdpcr', 'tdpcr_small']
 #: More chips than any address space has room for.
 FAR_TOO_MANY = 10**12
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return import_module('bench_models')
-
-
-@pytest.fixture
-def case(bench: ModuleType) -> ModuleType:
-    return import_module('model_case')
-
-
-@pytest.fixture
-def counted(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Cases that are measured from here on, of which each takes two seconds."""
     seen: list[Any] = []
 
@@ -56,7 +46,7 @@ def slow(case: Any, sender: Connection) -> None:
     time.sleep(60)
 
 
-def test_measures_in_children(bench: ModuleType, tmp_path: Path) -> None:
+def test_measures_in_children(tmp_path: Path) -> None:
     out = tmp_path / 'speed.md'
     bench.main(command(out))
     results = json.loads(out.with_suffix('.json').read_text())
@@ -75,7 +65,7 @@ def test_measures_in_children(bench: ModuleType, tmp_path: Path) -> None:
     ]
 
 
-def test_goes_on(bench: ModuleType, counted: list[Any], tmp_path: Path) -> None:
+def test_goes_on(counted: list[Any], tmp_path: Path) -> None:
     out = tmp_path / 'speed.md'
     bench.main(command(out))
     # The model that the ratios are taken to is measured first
@@ -99,7 +89,7 @@ def test_goes_on(bench: ModuleType, counted: list[Any], tmp_path: Path) -> None:
 
 
 def test_stopped_run_leaves_what_it_has(
-    bench: ModuleType, counted: list[Any], tmp_path: Path, monkeypatch: Any
+    counted: list[Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
     measure = bench.measure_apart
 
@@ -116,7 +106,7 @@ def test_stopped_run_leaves_what_it_has(
     assert len(json.loads(out.with_suffix('.json').read_text())['cases']) == 3
 
 
-def test_other_machine(bench: ModuleType, counted: list[Any], tmp_path: Path) -> None:
+def test_other_machine(counted: list[Any], tmp_path: Path) -> None:
     out = tmp_path / 'speed.md'
     bench.main(command(out))
     path = out.with_suffix('.json')
@@ -124,7 +114,7 @@ def test_other_machine(bench: ModuleType, counted: list[Any], tmp_path: Path) ->
     results['settings']['machine'] = 'Another'
     path.write_text(json.dumps(results))
     with pytest.raises(
-        SystemExit, match=r"speed\.json holds .* machine 'Another', now"
+        SystemExit, match=r"speed\.json' holds .* `machine='Another'`, now"
     ):
         bench.main(command(out))
     counted.clear()
@@ -136,23 +126,21 @@ def test_other_machine(bench: ModuleType, counted: list[Any], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize('wrong', [['--models', 'no_such'], ['--out', 'speed.json']])
-def test_refuses(bench: ModuleType, wrong: list[str]) -> None:
+def test_refuses(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         bench.main(wrong)
 
 
-def test_failing_case_is_told(bench: ModuleType, tmp_path: Path) -> None:
+def test_failing_case_is_told(tmp_path: Path) -> None:
     out = tmp_path / 'speed.md'
-    results = bench.load(
-        out.with_suffix('.json'), bench.settings(arguments(bench)), False
-    )
+    results = bench.load(out.with_suffix('.json'), bench.settings(arguments()), False)
     bench.run(results, ['tdpcr_small'], (FAR_TOO_MANY,), out)
     kept = json.loads(out.with_suffix('.json').read_text())
     assert all('allocate memory' in found['cause'] for found in kept['cases'])
     assert out.read_text().count("can't allocate memory") == 2
 
 
-def arguments(bench: ModuleType) -> Any:
+def arguments() -> Any:
     return bench.arguments(command(Path('unused.md')))
 
 
@@ -164,20 +152,20 @@ def arguments(bench: ModuleType) -> Any:
     ],
 )
 def test_child_that_sends_nothing(
-    case: ModuleType, target: Callable, deadline: float, cause: str
+    target: Callable, deadline: float, cause: str
 ) -> None:
-    found = case.measure_apart(case.Case('tdpcr', 'fp32', 1), deadline, target)
+    found = model_case.measure_apart(Case('tdpcr', 'fp32', 1), deadline, target)
     assert cause in found['cause']
 
 
-def test_ended(case: ModuleType) -> None:
-    assert case.ended(3) == 'the process ended with status 3'
-    assert case.ended(-signal.SIGSEGV) == 'the process was ended by SIGSEGV'
+def test_ended() -> None:
+    assert model_case.ended(3) == 'the process ended with status 3'
+    assert model_case.ended(-signal.SIGSEGV) == 'the process was ended by SIGSEGV'
 
 
-def test_passes_that_take_too_long(bench: ModuleType, counted: list[Any]) -> None:
+def test_passes_that_take_too_long(counted: list[Any]) -> None:
     one = {'model': 'emrdm', 'dtype': 'fp32', 'batch': 1, 'seconds': 20.0}
-    made = bench.Case('emrdm', 'fp32', 8)
+    made = Case('emrdm', 'fp32', 8)
     found = bench.measure({'cases': [one]}, made)
     assert found == {'cause': 'not measured: a pass would take about 160 s'}
     assert not counted
@@ -188,7 +176,7 @@ def test_passes_that_take_too_long(bench: ModuleType, counted: list[Any]) -> Non
     assert len(counted) == 2
 
 
-def test_table(bench: ModuleType) -> None:
+def test_table() -> None:
     common = {'dtype': 'fp32', 'batch': 1, 'passes': 3, 'level': 2**20}
     cases = [
         {'model': 'a', **common, 'chips_per_s': 0.25, 'peak': 2**20 * 6, 'passes': 1},
@@ -210,13 +198,13 @@ def test_table(bench: ModuleType) -> None:
     assert 'may use TF32' in text
 
 
-def test_peak_of_memory(case: ModuleType) -> None:
-    if case.status('VmHWM') is None:
+def test_peak_of_memory() -> None:
+    if model_case.status('VmHWM') is None:
         pytest.skip('this system does not tell the peak of memory')
     device = torch.device('cpu')
     torch.ones(2**26).sum()
-    level = case.begin_peak(device)
+    level = model_case.begin_peak(device)
     torch.ones(2**24).sum()
-    grown = case.end_peak(device) - level
+    grown = model_case.end_peak(device) - level
     assert grown >= 2**26 * 0.9
-    assert case.status('VmNothing') is None
+    assert model_case.status('VmNothing') is None

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from table_runs import write_run
 from torch import Tensor
 
-from table_runs import write_run  # isort: skip
-import as_is
-
+from experiments.studies import as_is
 from experiments.studies.as_is import blur, components, matched, put_right
 
 
@@ -62,7 +61,7 @@ def test_command(
     write_run(runs, 'cr-tdpcr', 0, synthetic_root, **arguments)
     command = [str(runs), '--runs', 'cr-tdpcr', '--out', str(tmp_path / 'as_is.md')]
     with pytest.raises(
-        FileNotFoundError, match=r'run\.py 2 --rows lcs-clear --seeds 0'
+        FileNotFoundError, match=r'experiments\.tables 2 --rows lcs-clear --seeds 0'
     ):
         as_is.main(command)
     write_run(

@@ -2,9 +2,7 @@
 
 import itertools
 import json
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,13 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Annotation
 
-TABLES = Path(__file__).parents[2] / 'experiments' / 'tables'
-
-
-@pytest.fixture
-def plots(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(TABLES)
-    return import_module('fidelity_cost')
+from experiments.studies.fidelity_cost.__main__ import main
+from experiments.studies.fidelity_cost.figure import draw
 
 
 def row(
@@ -85,8 +78,8 @@ def heading(figure: Figure) -> str:
     return figure.get_suptitle()
 
 
-def test_means_and_spreads(plots: ModuleType, table: dict[str, Any]) -> None:
-    figure = plots.draw(table)
+def test_means_and_spreads(table: dict[str, Any]) -> None:
+    figure = draw(table)
     left, right = figure.axes
     assert left.get_xscale() == right.get_xscale() == 'log'
     found = points(left)
@@ -97,31 +90,29 @@ def test_means_and_spreads(plots: ModuleType, table: dict[str, Any]) -> None:
     assert 'HPN-CR (2 of 3 seeds)' in notes(left)
 
 
-def test_tdpcr_is_marked(plots: ModuleType, table: dict[str, Any]) -> None:
-    (left, _) = plots.draw(table).axes
+def test_tdpcr_is_marked(table: dict[str, Any]) -> None:
+    (left, _) = draw(table).axes
     marked = [c.lines[0] for c in left.containers if c.lines[0].get_marker() == '*']
     assert [float(line.get_xdata()[0]) for line in marked] == [19.0]
     assert notes(left)['TDP-CR'].get_fontweight() == 'bold'
     assert notes(left)['DSen2-CR'].get_fontweight() == 'normal'
 
 
-def test_reference_is_a_line(plots: ModuleType, table: dict[str, Any]) -> None:
-    figure = plots.draw(table)
+def test_reference_is_a_line(table: dict[str, Any]) -> None:
+    figure = draw(table)
     for ax in figure.axes:
         dashed = [line for line in ax.lines if line.get_linestyle() == '--']
         assert [line.get_ydata()[0] for line in dashed] == [27.5]
         assert 'Cloudy input: 27.5 dB' in notes(ax)
     # Far away it would press the points together
     table['rows'][0]['metrics']['psnr'] = [15.0] * 3
-    figure = plots.draw(table)
+    figure = draw(table)
     assert figure.axes[0].get_ylim()[0] > 27
     assert 'Off the axes: Cloudy input, 15.0 dB.' in heading(figure)
 
 
-def test_speed(
-    plots: ModuleType, table: dict[str, Any], speeds: dict[str, Any]
-) -> None:
-    figure = plots.draw(table, speeds)
+def test_speed(table: dict[str, Any], speeds: dict[str, Any]) -> None:
+    figure = draw(table, speeds)
     # The reference names a model, too, but has no speed
     assert {x for x, _ in points(figure.axes[2])} == {3.0, 4.0}
     text = ' '.join(heading(figure).split())
@@ -129,16 +120,16 @@ def test_speed(
     assert 'Without a measured speed: DSen2-CR.' in text
 
 
-def test_one_seed(plots: ModuleType, table: dict[str, Any]) -> None:
+def test_one_seed(table: dict[str, Any]) -> None:
     table['seeds'] = [4]
     for entry in table['rows']:
         entry['metrics']['psnr'] = entry['metrics']['psnr'][:1]
-    figure = plots.draw(table)
+    figure = draw(table)
     assert 'seed 4\nOne seed: no spread.' in heading(figure)
     assert set(points(figure.axes[0]).values()) == {0.0}
 
 
-def test_labels_do_not_overlap(plots: ModuleType, table: dict[str, Any]) -> None:
+def test_labels_do_not_overlap(table: dict[str, Any]) -> None:
     random = np.random.default_rng(0)
     # Two pairs of points lie on each other, and two rows have the same name
     costs = [*np.geomspace(5, 60, 10), 20, 20, 1035, 1241]
@@ -146,7 +137,7 @@ def test_labels_do_not_overlap(plots: ModuleType, table: dict[str, Any]) -> None
         psnr = 28.8 + random.uniform(-0.1, 0.1, 3) * (i not in (10, 11))
         name = 'A model' if i < 2 else f'Model with name {i}'
         table['rows'].append(row(name, f'm{i}', cost, cost / 4, *psnr))
-    figure = plots.draw(table)
+    figure = draw(table)
     figure.draw_without_rendering()
     for ax in figure.axes:
         texts = [t for t in ax.texts if isinstance(t, Annotation)]
@@ -161,19 +152,17 @@ def test_labels_do_not_overlap(plots: ModuleType, table: dict[str, Any]) -> None
                 assert not box.contains(*ax.transData.transform(place))
 
 
-def test_command(
-    plots: ModuleType, table: dict[str, Any], speeds: dict[str, Any], tmp_path: Path
-) -> None:
+def test_command(table: dict[str, Any], speeds: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / 'table.json').write_text(json.dumps(table))
     (tmp_path / 'speed.json').write_text(json.dumps(speeds))
     out = tmp_path / 'made' / 'figure.png'
     command = [str(tmp_path / 'table.json'), '--out', str(out)]
-    plots.main([*command, '--speed', str(tmp_path / 'speed.json')])
+    main([*command, '--speed', str(tmp_path / 'speed.json')])
     assert [path.name for path in out.parent.iterdir()] == ['figure.png']
     image = imread(out)
     assert image.shape[1] > 2 * image.shape[0]
-    with pytest.raises(SystemExit, match=r'table\.json: .* no room for the label'):
-        plots.main([*command, '--inches', '1.2'])
+    with pytest.raises(SystemExit, match=r"table\.json': .* no room for the label `"):
+        main([*command, '--inches', '1.2'])
 
 
 @pytest.mark.parametrize(
@@ -181,23 +170,21 @@ def test_command(
     [
         ({'rows': []}, 'No row has `metrics.psnr`'),
         ({'rows': [row('Cloudy', 'tdpcr', 0, 0, 20.0)]}, 'nothing to compare'),
-        ({'rows': None}, "cannot be read as JSON with 'rows'"),
+        ({'rows': None}, 'cannot be read as JSON with `rows`'),
     ],
 )
 def test_tables_without_figures(
-    plots: ModuleType, table: dict[str, Any], change: dict, message: str, tmp_path: Path
+    table: dict[str, Any], change: dict, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / 'table.json'
     content = {k: v for k, v in (table | change).items() if v is not None}
     path.write_text(json.dumps(content))
     with pytest.raises(SystemExit, match=message) as error:
-        plots.main([str(path), '--out', str(tmp_path / 'figure.png')])
+        main([str(path), '--out', str(tmp_path / 'figure.png')])
     assert str(path) in str(error.value)
 
 
-def test_speeds_without_figures(
-    plots: ModuleType, table: dict[str, Any], speeds: dict[str, Any]
-) -> None:
+def test_speeds_without_figures(table: dict[str, Any], speeds: dict[str, Any]) -> None:
     speeds['cases'] = speeds['cases'][-1:]
     with pytest.raises(ValueError, match='No case of fp32 with batches of 1'):
-        plots.draw(table, speeds)
+        draw(table, speeds)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from table_runs import write_run
 from torch import Tensor, nn
 
-from table_runs import write_run  # isort: skip
-import cells
-import registration
-
+from experiments import markdown
+from experiments.studies import registration
 from experiments.studies.registration import DIRECTIONS, middle, shifted
 
 
@@ -34,7 +33,7 @@ def test_content_moves_in_the_direction(direction: str) -> None:
 
 
 def test_shifts_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match='A margin of 2 pixels does not go with'):
+    with pytest.raises(ValueError, match='`margin=2` does not go with `dy=3`, `dx=0`'):
         middle(scene(), 2, 3)
     with pytest.raises(ValueError, match='images of 24×24'):
         middle(scene(), 12)
@@ -111,7 +110,9 @@ def test_scores_of_a_copy() -> None:
     assert 'miou' not in registration.score(plain, batches, 2, 3, every)
 
 
-def test_command(tmp_path: Path, synthetic_root: Path) -> None:
+def test_command(
+    tmp_path: Path, synthetic_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for seed in (0, 1):
         write_run(tmp_path / 'runs', 'cr-tdpcr', seed, synthetic_root)
     write_run(tmp_path / 'runs', 'joint-tdpcr', 0, synthetic_root, training='joint')
@@ -134,7 +135,7 @@ def test_command(tmp_path: Path, synthetic_root: Path) -> None:
     assert lines[0] == '4 test chips without the outer 4 pixels; seeds a run: 1 or 2.'
     rows = [line for line in lines if line.startswith('| cr-tdpcr |')]
     assert len(rows) == 3
-    cell = cells.cell([first['1']['psnr'], second['1']['psnr']])
+    cell = markdown.cell([first['1']['psnr'], second['1']['psnr']])
     assert rows[0].split('|')[3].strip() == cell
     assert sum(line.startswith('| joint-tdpcr |') for line in lines) == 4
 
@@ -145,3 +146,4 @@ def test_command(tmp_path: Path, synthetic_root: Path) -> None:
     assert list(json.loads(out.with_suffix('.json').read_text())) == ['cr-tdpcr']
     with pytest.raises(SystemExit):
         registration.main([*arguments, '--shifts', '-1'])
+    assert '`--shifts -1`: give 0 or more' in capsys.readouterr().err

@@ -4,22 +4,28 @@
 
 import csv
 import json
-import os
+import shlex
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
+from time import monotonic, sleep
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 from processes import forkserver
-from tables_command import Tables, load
 
+from experiments.tables import __main__ as tables
+from experiments.tables.plan import HERE
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.tasks.land_cover import LandCoverInput
+from torchgeo_tdpcr.tasks.tdpcr import _load_restorer
 
 #: One row of every kind of run, those that share runs among them.
 ROWS = [
@@ -34,45 +40,37 @@ ROWS = [
     'lcs-tdpcr',
 ]
 RUNS = {*ROWS, 'clear-tdpcr'}
-CHEAP = ['--rows', 'cr-tdpcr', '--jobs', '0']
-
-
-@pytest.fixture(scope='module')
-def tables() -> Iterator[Tables]:
-    with load() as loaded:
-        yield loaded
 
 
 @pytest.fixture(scope='module')
 def out(
-    tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path, tables: Tables
+    tmp_path_factory: pytest.TempPathFactory,
+    synthetic_root: Path,
+    torchgeo_command: Path,
 ) -> Path:
     """All tables with all kinds of runs."""
     folder = tmp_path_factory.mktemp('tables')
-    scale = yaml.safe_load((tables.folder / 'scales' / 'tiny.yaml').read_text())
-    scale |= {'epochs': dict.fromkeys(scale['epochs'], 1)}
+    scale = yaml.safe_load((HERE / 'scales' / 'tiny.yaml').read_text())
+    scale |= {'epochs': dict.fromkeys(scale['epochs'], 2)}
     scale |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 5, 'chip_size': 64}}
-    scale['settings']['trainer'] |= {'limit_train_batches': 2}
+    scale['settings']['trainer'] |= {'limit_train_batches': 1}
     scale['settings']['data']['init_args'] |= {'batch_size': 4, 'patch_size': 32}
     (folder / 'test.yaml').write_text(yaml.safe_dump(scale))
-    assert command(tables, folder, synthetic_root)('all', '--rows', *ROWS) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, 'TORCHGEO', str(torchgeo_command))
+        assert command(folder, synthetic_root)('all', '--rows', *ROWS) == 0
     return folder
 
 
 @pytest.fixture
-def run(out: Path, synthetic_root: Path, tables: Tables) -> Callable[..., int]:
-    return command(tables, out, synthetic_root)
+def run(out: Path, synthetic_root: Path, quick_torchgeo: None) -> Callable[..., int]:
+    return command(out, synthetic_root)
 
 
-def command(tables: Tables, folder: Path, root: Path) -> Callable[..., int]:
+def command(folder: Path, root: Path) -> Callable[..., int]:
     fixed = ['--scale', str(folder / 'test.yaml'), '--root', str(root)]
-    fixed += ['--out', str(folder), '--jobs', '0']
-
-    def run(*arguments: str) -> int:
-        status: int = tables.main([*arguments, *fixed])
-        return status
-
-    return run
+    fixed += ['--out', str(folder), '--jobs', '2']
+    return lambda *arguments: tables.main([*arguments, *fixed])
 
 
 def result(out: Path, run: str, seed: int = 0) -> dict[str, Any]:
@@ -99,7 +97,8 @@ def test_each_run_is_trained_once(out: Path) -> None:
     for name in RUNS:
         folder = out / 'synthetic-test' / name / 'seed0'
         assert (folder / 'fit0').is_dir() == (name != 'clear-tdpcr')
-        assert not (folder / 'error.txt').exists()
+        assert not (folder / 'fit1').exists()
+        assert 'Test metric' in (folder / 'log.txt').read_text()
 
 
 def test_figures_are_those_of_the_runs(out: Path) -> None:
@@ -123,7 +122,7 @@ def test_land_cover_as_is(out: Path, synthetic_root: Path) -> None:
     (trained,) = (folder / 'lcs-clear').rglob('last.ckpt')
     (restorer,) = (folder / 'cr-tdpcr').rglob('last.ckpt')
     task = TDPCRTask.load_from_checkpoint(trained, map_location='cpu').eval()
-    task.lcs_input = LandCoverInput(restorer)
+    task.lcs_input = LandCoverInput(restorer, _load_restorer)
     settings = folder / 'clear-tdpcr' / 'seed0' / 'settings.yaml'
     module = OSFCRDataModule(
         **yaml.safe_load(settings.read_text())['data']['init_args']
@@ -191,16 +190,20 @@ def test_files(out: Path) -> None:
 
 
 def test_what_is_done_is_not_run_again(
-    run: Callable[..., int], tables: Tables, monkeypatch: pytest.MonkeyPatch
+    out: Path,
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def never(arguments: list[str]) -> None:
-        raise AssertionError(arguments)
-
-    monkeypatch.setattr(tables.execute, 'torchgeo', never)
+    monkeypatch.setattr(tables, 'TORCHGEO', 'false')
     assert run('all', '--rows', *ROWS) == 0
+    # Neither by Snakemake, when what a run builds on is newer
+    (out / 'synthetic-test' / 'cr-tdpcr/seed0/checkpoints/epoch=1.ckpt').touch()
+    assert run('all', '--rows', *ROWS, '--plan') == 0
+    assert 'Nothing to be done' in capfd.readouterr().out
 
 
-def test_seeds(out: Path, run: Callable[..., int], tables: Tables) -> None:
+def test_seeds(out: Path, run: Callable[..., int]) -> None:
     assert run('1', '--rows', 'cr-tdpcr', '--seeds', '0', '1') == 0
     values = row(table(out, 1), 'TDP-CR (CR-only)')['metrics']['psnr']
     assert values == [result(out, 'cr-tdpcr', s)['metrics']['psnr'] for s in (0, 1)]
@@ -215,116 +218,144 @@ def test_other_settings_do_not_mix(
 ) -> None:
     before = result(out, 'cr-tdpcr')
     assert run('1', '--set', 'model.init_args.lr=0.5', '--rows', 'cr-tdpcr') == 2
-    assert (
-        'cr-tdpcr/seed0/result.json is of a run with other' in capsys.readouterr().err
-    )
+    assert "cr-tdpcr/seed0' is of a run with other" in capsys.readouterr().err
     assert result(out, 'cr-tdpcr') == before
-
-
-def test_a_run_that_fails_and_goes_on(
-    out: Path,
-    run: Callable[..., int],
-    tables: Tables,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    real, calls = tables.execute.torchgeo, []
-
-    def broken(arguments: list[str]) -> None:
-        calls.append(arguments)
-        if arguments[0] == 'test' and len(calls) == 2:
-            raise RuntimeError('the power failed')
-        real(arguments)
-
-    folder = out / 'synthetic-test' / 'cr-tdpcr-local' / 'seed0'
-    monkeypatch.setattr(tables.execute, 'torchgeo', broken)
-    rows = ['3', '--rows', 'peft-tdpcr-local', 'fpft-tdpcr']
-    assert run(*rows) == 1
-    printed = capsys.readouterr().out
-    assert 'cr-tdpcr-local, seed 0: failed: RuntimeError: the power failed' in printed
-    assert 'peft-tdpcr-local, seed 0: needs cr-tdpcr-local, seed 0' in printed
-    assert 'the power failed' in (folder / 'error.txt').read_text()
-    # What is there makes a table all the same
-    assert 'CR pretrain + FPFT' in printed
-    assert run(*rows) == 0
-    assert calls[2][-2:] == ['--ckpt_path', str(folder / 'checkpoints' / 'last.ckpt')]
-    assert (folder / 'fit0').is_dir()
-    assert (folder / 'fit1').is_dir()
-    assert not (folder / 'error.txt').exists()
 
 
 def test_what_builds_on_another_checkpoint_is_told(
     out: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = out / 'synthetic-test' / 'peft-tdpcr' / 'seed0' / 'result.json'
+    path = out / 'synthetic-test' / 'peft-tdpcr' / 'seed0' / 'started.json'
     kept = path.read_text()
-    path.write_text(kept.replace(json.loads(kept)['fingerprint'], '0' * 12))
+    path.write_text(json.dumps({'fingerprint': '0' * 12}))
     assert run('3', '--rows', 'peft-tdpcr') == 2
-    assert 'peft-tdpcr/seed0/result.json' in capsys.readouterr().err
+    assert "peft-tdpcr/seed0' is of a run with other" in capsys.readouterr().err
     path.write_text(kept)
 
 
-@pytest.fixture
-def quick_start(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pools of processes that need not import TorchGeo."""
-    monkeypatch.setattr(
-        tables.schedule.multiprocessing, 'get_context', lambda method: forkserver()
+#: A torchgeo command that a cluster ends: one fit early and in peace, another by force.
+ENDED = """#!/bin/sh
+case "$*" in
+    fit*cr-tdpcr-local*) exec {torchgeo} "$@" --trainer.max_epochs=1 ;;
+    fit*cr-tdpcr-global*) kill -KILL $$ ;;
+    *) exec {torchgeo} "$@" ;;
+esac
+"""
+
+
+def test_runs_that_end_early_and_go_on(
+    out: Path,
+    run: Callable[..., int],
+    torchgeo_command: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    ended = tmp_path / 'ended'
+    ended.write_text(ENDED.format(torchgeo=shlex.quote(str(torchgeo_command))))
+    ended.chmod(0o755)
+    runs = out / 'synthetic-test'
+    rows = ['3', '--rows', 'peft-tdpcr-local', 'peft-tdpcr-global', 'joint-tdpcr']
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, 'TORCHGEO', str(ended))
+        assert run(*rows, '--seeds', '5') == 1
+    output, errors = capfd.readouterr()
+    for name in 'cr-tdpcr-local', 'cr-tdpcr-global':
+        assert f'{name}/seed5/log.txt (check log file' in errors
+        assert f"{name}, seed 5: failed, see '{runs / name / 'seed5' / 'log.txt'}'" in (
+            output
+        )
+        assert f'peft-{name[3:]}, seed 5: not run, for it needs {name}' in output
+        assert not (runs / f'peft-{name[3:]}' / 'seed5').exists()
+        assert not (runs / name / 'seed5' / 'result.json').exists()
+    assert "log.txt': The fit ended before its last epoch." in output
+    # What is there makes a table all the same
+    (line,) = (line for line in output.splitlines() if line.startswith('| (B)'))
+    assert f'{result(out, "joint-tdpcr", 5)["metrics"]["psnr"]:.2f}' in line
+    assert run(*rows, '--seeds', '5') == 0
+    folder = runs / 'cr-tdpcr-local' / 'seed5'
+    second = yaml.safe_load((folder / 'fit1' / 'config.yaml').read_text())
+    assert second['ckpt_path'] == str(folder / 'checkpoints' / 'last.ckpt')
+    logged = pd.read_csv(folder / 'fit1' / 'metrics.csv')
+    assert set(logged['epoch']) == {1}
+    # What can be given to the torchgeo command again begins anew
+    settings = yaml.safe_load((folder / 'settings.yaml').read_text())
+    assert settings['ckpt_path'] is None
+    assert settings['trainer']['max_epochs'] == 1
+    assert (runs / 'peft-tdpcr-global' / 'seed5' / 'result.json').exists()
+
+
+SLEEPS = """#!/bin/sh
+echo $$ > {pid}
+exec sleep 600
+"""
+
+
+def test_the_end_of_the_command_is_that_of_its_runs(
+    out: Path, synthetic_root: Path, tmp_path: Path
+) -> None:
+    pid = tmp_path / 'pid'
+    sleeps = tmp_path / 'sleeps'
+    sleeps.write_text(SLEEPS.format(pid=pid))
+    sleeps.chmod(0o755)
+    arguments = ['1', '--rows', 'cr-tdpcr', '--out', str(tmp_path)]
+    process = forkserver().Process(
+        target=main_with,
+        args=(str(sleeps), [*arguments, '--scale', str(out / 'test.yaml')]),
+        kwargs={'root': str(synthetic_root)},
     )
+    process.start()
+    wait_until(lambda: pid.exists() and pid.read_text().strip() != '')
+    # A second one is refused, and leaves the first alone
+    fixed = ['--scale', str(out / 'test.yaml'), '--root', str(synthetic_root)]
+    assert tables.main([*arguments, *fixed]) == 2
+    assert process.pid is not None
+    assert process.is_alive()
+    process.terminate()
+    process.join(60)
+    assert process.exitcode not in (None, 0)
+    stat = Path('/proc', pid.read_text().strip(), 'stat')
+    wait_until(lambda: not stat.exists() or stat.read_text().split()[2] == 'Z')
 
 
-def kill_itself(job: Any) -> None:
-    if job.name == 'killed':
-        os.kill(os.getpid(), signal.SIGKILL)
+def main_with(torchgeo: str, arguments: list[str], root: str) -> None:
+    tables.TORCHGEO = torchgeo
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise SystemExit(tables.main([*arguments, '--root', root]))
 
 
-@pytest.mark.usefixtures('quick_start')
-def test_a_process_that_is_killed(
-    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As by the system when memory runs out: the others go on."""
-    monkeypatch.setattr(tables.schedule, 'execute_logged', kill_itself)
-    jobs = [
-        tables.execute.Job(name, 0, tmp_path / name, {}, '')
-        for name in ('killed', 'builds on it', 'other')
+def wait_until(condition: Callable[[], bool], patience: float = 60) -> None:
+    end = monotonic() + patience
+    while not condition():
+        assert monotonic() < end
+        sleep(0.05)
+
+
+def test_snakemake_writes_the_same_table(out: Path, synthetic_root: Path) -> None:
+    """Without the command, as on a cluster; all its runs are done."""
+    path = out / 'synthetic-test' / 'table3-synthetic-test-some.md'
+    path.unlink()
+    config = ['tables=3', 'rows=fpft-tdpcr,peft-tdpcr', f'out={out}']
+    config += [f'scale={out}/test.yaml', f'root={synthetic_root}']
+    snakemake = [sys.executable, '-m', 'snakemake', '-s', str(HERE / 'Snakefile')]
+    subprocess.run([*snakemake, '--cores', '1', '--config', *config], check=True)
+    rows = [
+        line for line in path.read_text().splitlines() if '(B) Training | CR' in line
     ]
-    needs = {('builds on it', 0): [('killed', 0)]}
-    failed = tables.schedule.execute_all(jobs, needs, 1)
-    assert failed[('builds on it', 0)] == 'needs killed, seed 0, which failed'
-    assert 'BrokenProcessPool' in failed[('killed', 0)]
-    assert len(failed) == 2
-    assert 'BrokenProcessPool' in (tmp_path / 'killed' / 'error.txt').read_text()
+    assert len(rows) == 2
+    for line, name in zip(rows, ('fpft-tdpcr', 'peft-tdpcr'), strict=True):
+        psnr = result(out, name)['metrics']['psnr']
+        assert f'| {psnr:.2f} |' in line.replace('**', '')
 
 
-@pytest.mark.usefixtures('quick_start')
-def test_in_processes(
-    out: Path, synthetic_root: Path, tables: Tables, tmp_path: Path
-) -> None:
-    """A run of a process is that of this process, and what it prints lies in a file."""
-    arguments = ['1', '--scale', str(out / 'test.yaml'), '--root', str(synthetic_root)]
-    arguments += ['--rows', 'cr-tdpcr', '--jobs', '1', '--out', str(tmp_path)]
-    assert tables.main(arguments) == 0
-    folder = tmp_path / 'synthetic-test' / 'cr-tdpcr' / 'seed0'
-    assert 'Trainer.fit' in (folder / 'log.txt').read_text()
-    apart = result(tmp_path, 'cr-tdpcr')['metrics']
-    assert apart == pytest.approx(result(out, 'cr-tdpcr')['metrics'], rel=1e-4)
-
-
-def test_real_data(
-    tables: Tables, out: Path, synthetic_root: Path, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures('quick_torchgeo')
+def test_real_data(out: Path, synthetic_root: Path, tmp_path: Path) -> None:
     """The layout is that of LuojiaSET-OSFCR."""
-    arguments = [
-        '--data',
-        'osfcr',
-        '--root',
-        str(synthetic_root),
-        '--out',
-        str(tmp_path),
-    ]
-    scale = ['--scale', str(out / 'test.yaml')]
+    arguments = ['--data', 'osfcr', '--root', str(synthetic_root)]
+    arguments += ['--out', str(tmp_path), '--scale', str(out / 'test.yaml')]
     # The published split wants more chips
     other = ['--set', 'data.init_args.split_by=component']
-    assert tables.main(['1', *CHEAP, *arguments, *scale, *other]) == 0
+    assert tables.main(['1', '--rows', 'cr-tdpcr', *arguments, *other]) == 0
     folder = tmp_path / 'osfcr-test'
     assert (folder / 'table1-osfcr-test-some.md').is_file()
     settings = folder / 'cr-tdpcr' / 'seed0' / 'settings.yaml'
@@ -332,17 +363,25 @@ def test_real_data(
     assert (data['split_by'], data['paths']) == ('component', str(synthetic_root))
 
 
+@pytest.mark.usefixtures('quick_torchgeo')
 def test_makes_synthetic_data(
-    tables: Tables, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     scale = yaml.safe_load((out / 'test.yaml').read_text())
     scale['synthetic'] |= {'num_rois': 3, 'chips_per_roi': 2, 'chip_size': 32}
     (tmp_path / 'less.yaml').write_text(yaml.safe_dump(scale))
-    arguments = ['--scale', str(tmp_path / 'less.yaml'), '--out', str(tmp_path)]
-    assert tables.main(['1', *CHEAP, *arguments, '--plan']) == 0
-    assert 'cr-tdpcr, seed 0' in capsys.readouterr().out
+    arguments = ['1', '--rows', 'cr-tdpcr', '--out', str(tmp_path)]
+    arguments += ['--scale', str(tmp_path / 'less.yaml')]
+    assert tables.main([*arguments, '--plan']) == 0
+    planned = capfd.readouterr().out
+    assert 'the synthetic data set' in planned
+    assert 'cr-tdpcr, seed 0: fit' in planned
     assert not (tmp_path / 'synthetic-less').exists()
     fewer = ['--set', 'data.init_args.batch_size=1', 'data.init_args.patch_size=16']
-    assert tables.main(['1', *CHEAP, *arguments, *fewer]) == 0
+    assert tables.main([*arguments, *fewer]) == 0
     assert len(list(tmp_path.rglob('s2_cloudy/*.tif'))) == 6
+    # Another scale is not trained on it
+    (tmp_path / 'less.yaml').write_text((out / 'test.yaml').read_text())
+    assert tables.main([*arguments, *fewer]) == 2
+    assert "'num_rois': 3}, not {'chip_size': 64" in capfd.readouterr().err
     shutil.rmtree(tmp_path / 'synthetic-less')

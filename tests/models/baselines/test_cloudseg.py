@@ -7,44 +7,49 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from baseline_tests import BaselineTests
 from model_checks import (
-    check_autocast,
-    check_compiles,
-    check_each_chip_alone,
-    check_exports,
     check_gradients,
-    check_outputs,
-    check_refuses,
     cross_entropy,
     fit,
     keep_one_block,
-    pair,
-    wrong_inputs,
 )
 
 from torchgeo_tdpcr.models.baselines.cloudseg import (
     RECIPE,
     CloudSeg,
+    CloudSegFusion,
     CloudSegLosses,
     charbonnier,
     distillation,
 )
-from torchgeo_tdpcr.models.baselines.cloudseg_blocks import CloudSegFusion
-from torchgeo_tdpcr.models.baselines.segformer_blocks import MixTransformer
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-
-TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
 
 
-def build(**kwargs: Any) -> CloudSeg:
-    torch.manual_seed(0)
-    return CloudSeg(**{**TINY, **kwargs})
+class TestCloudSeg(BaselineTests):
+    name = 'cloudseg'
+    arguments = {'encoder': 'mit_b0'}
+    bands, classes = 4, 3
+    outputs = {'reconstruction': 4, 'logits': 3, 'features': 16}
+    optimizer = torch.optim.Adam, {'lr': 1e-4}
+    wrong_arguments = (
+        ({'num_classes': None}, 'num_classes'),
+        ({'num_classes': 0}, 'num_classes'),
+        ({'encoder': 'resnet18'}, 'mit_b0'),
+    )
+    traced_size = (64, 64)
+    autocast_error = 0.1
+    tolerance = {'atol': 1e-4, 'rtol': 1e-3}
+
+    @classmethod
+    def build_traced(cls) -> CloudSeg:
+        model: CloudSeg = cls.build()
+        keep_one_block(model.optical, model.sar, model.cross)
+        return model
 
 
-def shallow() -> CloudSeg:
-    model = build().eval()
-    keep_one_block(model.optical, model.sar, model.cross)
-    return model
+def build() -> CloudSeg:
+    """In training mode."""
+    return TestCloudSeg.build().train()
 
 
 def make_batch(size: tuple[int, int] = (64, 64), chips: int = 2) -> dict[str, Any]:
@@ -81,12 +86,6 @@ def test_parameters() -> None:
     assert abs((full - less) / 203.216e6 - 1) < 0.005
 
 
-@pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 64)])
-def test_any_size(height: int, width: int) -> None:
-    out = build().eval()(*pair(2, height, width, bands=4))
-    check_outputs(out, 2, height, width, reconstruction=4, logits=3, features=16)
-
-
 def test_every_parameter_learns() -> None:
     model = build()
     RECIPE.losses(model, make_batch())['loss'].backward()
@@ -96,7 +95,6 @@ def test_every_parameter_learns() -> None:
 def test_overfits() -> None:
     model, batch = build(), make_batch()
     optimizer = RECIPE.optimizer(model.parameters())
-    assert optimizer.defaults['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 1e-3
     values = fit(model, RECIPE.losses, batch, optimizer, 8)
     assert values[-1] < 0.8 * values[0]
@@ -202,61 +200,7 @@ def test_losses_without_masks_and_without_teacher() -> None:
         RECIPE.losses(model, batch)
 
 
-def test_autocast_and_batch_of_one() -> None:
-    model, batch = build().eval(), make_batch()
-    images = batch['image'], batch['image_sar']
-    check_each_chip_alone(model, images, atol=1e-4, rtol=1e-3)
-    check_autocast(model, images, 0.1)
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(shallow(), pair(1, 45, 70, bands=4))
-
-
-def test_exports_with_dynamic_batch() -> None:
-    example, *others = (pair(chips, 64, 64, bands=4) for chips in (2, 1, 3))
-    check_exports(shallow(), example, others, atol=1e-4, rtol=1e-3)
-
-
-def test_registered_with_its_recipe() -> None:
-    assert isinstance(get_model('cloudseg', **TINY), CloudSeg)
-    assert get_recipe('cloudseg') is RECIPE
-
-
 def test_building_gives_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         build()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'named'),
-    [
-        ({'num_classes': None}, 'num_classes'),
-        ({'num_classes': 0}, 'num_classes'),
-        ({'encoder': 'resnet18'}, 'mit_b0'),
-    ],
-)
-def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        build(**arguments)
-
-
-@wrong_inputs(4, 5, 32)
-def test_wrong_inputs(image: tuple[int, ...], sar: tuple[int, ...], named: str) -> None:
-    check_refuses(build(), image, sar, named)
-
-
-def test_stages_are_those_of_the_library() -> None:
-    """Run one by one they give what the library's encoder gives."""
-    import segmentation_models_pytorch as smp
-
-    torch.manual_seed(0)
-    encoder = MixTransformer('mit_b0', 3).eval()
-    torch.manual_seed(0)
-    library = smp.encoders.get_encoder('mit_b0', 3, 5, None).eval()
-    x = torch.rand(1, 3, 64, 64)
-    expected = library(x)[2:]
-    for i, wanted in enumerate(expected):
-        x = encoder.refine(i, encoder.embed(i, x))
-        torch.testing.assert_close(x, wanted)

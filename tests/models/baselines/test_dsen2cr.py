@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from baseline_tests import BaselineTests
 from model_checks import (
-    ANY_SIZE,
     batch_of,
-    check_compiles,
-    check_exports,
     check_gradients,
-    check_outputs,
-    check_refuses,
     fit,
     on_meta,
     pair,
@@ -22,27 +18,24 @@ from torchgeo_tdpcr.models.baselines.dsen2cr import (
     ResidualBlock,
     cloud_adaptive_loss,
 )
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-
-SMALL = {'channels': 8, 'num_blocks': 2}
 
 
-def small(**kwargs: object) -> DSen2CR:
-    torch.manual_seed(0)
-    return DSen2CR(**{**SMALL, **kwargs})  # type: ignore[arg-type]
+class TestDSen2CR(BaselineTests):
+    name = 'dsen2cr'
+    arguments = {'channels': 8, 'num_blocks': 2}
+    optimizer = torch.optim.NAdam, {'lr': 7e-5}
+    wrong_arguments = (({'num_classes': 7}, 'does not segment'),)
+    exports_any_size = True
+    autocast_error = 0.02
+
+
+small = TestDSen2CR.build
 
 
 def test_parameters_and_multiply_adds() -> None:
     _, parameters, counter = on_meta(DSen2CR)
     assert parameters == 18_947_341
     assert round(counter.get_total_flops() / 2e9, 1) == 1241.2
-
-
-@pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70)])
-def test_any_size(height: int, width: int) -> None:
-    out = small()(*pair(2, height, width))
-    check_outputs(out, 2, height, width, reconstruction=13)
-    assert out['reconstruction'].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_predicts_a_correction_in_the_scale_of_the_paper() -> None:
@@ -65,6 +58,11 @@ def test_residual_block_adds_a_tenth() -> None:
     first, _, second = block.body
     expected = x + 0.1 * second(first(x).clamp(min=0))
     torch.testing.assert_close(block(x), expected)
+
+
+def test_output_is_channels_last() -> None:
+    out = small()(*pair(2, 45, 70))['reconstruction']
+    assert out.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_every_parameter_learns() -> None:
@@ -114,45 +112,12 @@ def test_loss_is_computed_in_full_precision() -> None:
 def test_losses_need_a_mask_of_the_right_shape_and_values() -> None:
     batch = batch_of()
     mask = batch.pop('mask_cloud')
-    with pytest.raises(KeyError, match=r"no 'mask_cloud' among .*cloud masks"):
+    with pytest.raises(KeyError, match='loss of DSen2-CR needs `mask_cloud`'):
         RECIPE.losses(small(), batch)
     for wrong, error, named in (
-        (mask[:1], ValueError, 'mask_cloud: shape'),
-        (mask + 1, ValueError, 'mask_cloud: holds'),
-        (mask.float(), TypeError, 'mask_cloud: expected'),
+        (mask[:1], ValueError, '`mask_cloud` has shape'),
+        (mask + 1, ValueError, '`mask_cloud` holds'),
+        (mask.float(), TypeError, '`mask_cloud` is .*, neither integer'),
     ):
         with pytest.raises(error, match=named):
             RECIPE.losses(small(), {**batch, 'mask_cloud': wrong})
-
-
-def test_recipe() -> None:
-    assert get_recipe('dsen2cr') is RECIPE
-    assert (RECIPE.crop, RECIPE.batch_size) == (128, 16)
-    optimizer = RECIPE.optimizer(small().parameters())
-    assert isinstance(optimizer, torch.optim.NAdam)
-    assert optimizer.defaults['lr'] == 7e-5
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(small(), pair(1, 15, 18))
-
-
-def test_exports_with_any_batch_height_and_width() -> None:
-    example, *others = (pair(*size) for size in ((2, 16, 20), (1, 9, 33), (3, 16, 20)))
-    check_exports(small().eval(), example, others, ANY_SIZE)
-
-
-@pytest.mark.parametrize('count', [1, 8])
-def test_autocast(count: int) -> None:
-    model, batch = small(), batch_of(count)
-    exact = model(batch['image'], batch['image_sar'])['reconstruction']
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        out = model(batch['image'], batch['image_sar'])['reconstruction']
-    torch.testing.assert_close(out.float(), exact, atol=0.02, rtol=0.02)
-
-
-def test_wrong_arguments_and_inputs() -> None:
-    with pytest.raises(ValueError, match='does not segment'):
-        get_model('dsen2cr', num_classes=7)
-    check_refuses(small(), (1, 13, 8, 8), (1, 3, 8, 8), '`image_sar`')
-    check_refuses(small(), (1, 13, 8, 8), (1, 2, 8, 9), 'one grid')

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchgeo_tdpcr.models import emrdm_attention as attention
+from torchgeo_tdpcr.models.baselines.emrdm import attention
 from torchgeo_tdpcr.models.baselines.emrdm.blocks import RotaryPosition, rotate
 
 

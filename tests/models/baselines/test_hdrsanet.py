@@ -1,52 +1,47 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from baseline_tests import BaselineTests
 from model_checks import (
-    check_autocast,
-    check_compiles,
     check_corrects_the_image,
-    check_exports,
     check_learns_from_sar,
-    check_outputs,
     check_reconstruction_trains,
-    check_refuses,
     check_sar_of_each_chip,
     on_meta,
     pair,
-    wrong_inputs,
 )
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from torchgeo_tdpcr.models.baselines.hdrsanet import RECIPE, HDRSANet
-from torchgeo_tdpcr.models.baselines.hdrsanet_blocks import (
+from torchgeo_tdpcr.models.baselines.hdrsanet import (
+    RECIPE,
+    HDRSANet,
     OmniDynamicConv,
     SparseGlobalAttention,
 )
 from torchgeo_tdpcr.models.inputs import padded
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-
-SMALL: dict[str, Any] = {'channels': 8, 'groups': 2, 'blocks': 1, 'grid': 4}
 
 
-def small() -> HDRSANet:
-    torch.manual_seed(0)
-    return HDRSANet(**SMALL).eval()
+class TestHDRSANet(BaselineTests):
+    name = 'hdrsanet'
+    arguments = {'channels': 8, 'groups': 2, 'blocks': 1, 'grid': 4}
+    optimizer = torch.optim.Adam, {'lr': 1e-4}
+    wrong_arguments = (
+        ({'num_classes': 7}, 'does not segment'),
+        ({'channels': 10}, 'multiple of'),
+    )
+
+
+small = TestHDRSANet.build
 
 
 def test_size() -> None:
     _, count, counter = on_meta(HDRSANet)
     assert count == 8_987_500
     assert round(counter.get_total_flops() / 2e9, 1) == 50.6
-
-
-@pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 9)])
-def test_any_size(height: int, width: int) -> None:
-    check_outputs(small()(*pair(2, height, width)), 2, height, width, reconstruction=13)
 
 
 def test_every_parameter_learns() -> None:
@@ -64,20 +59,6 @@ def test_sar_matters_and_batch_samples_do_not_mix() -> None:
 def test_predicts_a_correction_of_the_cloudy_image() -> None:
     model = small()
     check_corrects_the_image(model, model.output, pair(1, 30, 41))
-
-
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast(dtype: torch.dtype) -> None:
-    check_autocast(small(), pair(), 0.05, dtype)
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(small(), pair(2, 30, 32))
-
-
-def test_export_takes_any_batch() -> None:
-    others = (pair(size, 20, 32) for size in (1, 3))
-    check_exports(small(), pair(2, 20, 32), others)
 
 
 def test_dynamic_convolution_is_its_definition() -> None:
@@ -164,25 +145,3 @@ def test_losses_are_zero_at_the_truth_and_finite_where_it_is_black() -> None:
     assert loss.isfinite()
     assert grads
     assert all(grad.isfinite().all() for grad in grads)
-
-
-def test_registered() -> None:
-    assert isinstance(get_model('hdrsanet', **SMALL), HDRSANet)
-    assert get_recipe('hdrsanet') is RECIPE
-    optimizer = RECIPE.optimizer(small().parameters())
-    assert isinstance(optimizer, torch.optim.Adam)
-    assert optimizer.defaults['lr'] == 1e-4
-
-
-@wrong_inputs()
-def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
-    check_refuses(small(), image, sar, named)
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'named'),
-    [({'num_classes': 7}, 'does not segment'), ({'channels': 10}, 'multiple of')],
-)
-def test_wrong_arguments(arguments: dict, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        HDRSANet(**{**SMALL, **arguments})

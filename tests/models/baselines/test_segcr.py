@@ -5,42 +5,55 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from baseline_tests import BaselineTests
 from model_checks import (
-    check_autocast,
-    check_compiles,
-    check_each_chip_alone,
-    check_exports,
     check_gradients,
-    check_outputs,
-    check_refuses,
     cross_entropy,
     fit,
     keep_one_block,
     on_meta,
     pair,
-    wrong_inputs,
 )
 
-from torchgeo_tdpcr.models.baselines.segcr import RECIPE, SegCR
-from torchgeo_tdpcr.models.baselines.segcr_blocks import (
+from torchgeo_tdpcr.models.baselines.segcr import (
+    RECIPE,
     CloudImpact,
+    SegCR,
     TargetedFusion,
     frequency_split,
 )
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-
-TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
 
 
-def build(**kwargs: Any) -> SegCR:
-    torch.manual_seed(0)
-    return SegCR(**{**TINY, **kwargs})
+class TestSegCR(BaselineTests):
+    name = 'segcr'
+    arguments = {'encoder': 'mit_b0'}
+    bands, classes = 4, 3
+    outputs = {'reconstruction': 4, 'logits': 3, 'translation': 4, 'cloud_impact': 1}
+    optimizer = torch.optim.AdamW, {'lr': 1e-4}
+    wrong_arguments = (
+        ({'num_classes': None}, 'num_classes'),
+        ({'encoder': 'vgg16'}, 'mit_b0'),
+    )
+    traced_size = (64, 64)
+    autocast_error = 0.1
+    tolerance = {'atol': 1e-4, 'rtol': 1e-3}
+
+    @classmethod
+    def build_traced(cls) -> SegCR:
+        model: SegCR = cls.build()
+        keep_one_block(model.optical, model.sar)
+        return model
 
 
-def shallow() -> SegCR:
-    model = build().eval()
-    keep_one_block(model.optical, model.sar)
-    return model
+def build() -> SegCR:
+    """In training mode."""
+    return TestSegCR.build().train()
+
+
+def test_impact_lies_within_0_and_1() -> None:
+    impact = build().eval()(*pair(2, 45, 70, bands=4))['cloud_impact']
+    assert impact.min() >= 0
+    assert impact.max() <= 1
 
 
 def make_batch() -> dict[str, Any]:
@@ -62,19 +75,9 @@ def test_figures_of_the_docstring() -> None:
     assert round(counter.get_total_flops() / 2e9, 2) == 11.93
 
 
-@pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70), (32, 64)])
-def test_any_size(height: int, width: int) -> None:
-    out = build().eval()(*pair(2, height, width, bands=4))
-    channels = {'reconstruction': 4, 'logits': 3, 'translation': 4, 'cloud_impact': 1}
-    check_outputs(out, 2, height, width, **channels)
-    assert out['cloud_impact'].min() >= 0
-    assert out['cloud_impact'].max() <= 1
-
-
 def test_every_parameter_learns_and_overfits() -> None:
     model, batch = build(), make_batch()
     optimizer = RECIPE.optimizer(model.parameters())
-    assert optimizer.defaults['lr'] == 1e-4
     optimizer.param_groups[0]['lr'] = 1e-3
     values = fit(model, RECIPE.losses, batch, optimizer, 12)
     check_gradients(model, nonzero=False)
@@ -162,38 +165,3 @@ def test_fusion_fills_where_the_map_says_so(score: float, cloudy: bool) -> None:
     fused, simulated, impact = fuse(optical, sar)
     torch.testing.assert_close(fused, simulated if cloudy else optical)
     assert impact.round().unique().tolist() == [float(cloudy)]
-
-
-def test_autocast_and_batch_of_one() -> None:
-    model, batch = build().eval(), make_batch()
-    images = batch['image'], batch['image_sar']
-    check_each_chip_alone(model, images, atol=1e-4, rtol=1e-3)
-    check_autocast(model, images, 0.1)
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(shallow(), pair(1, 45, 70, bands=4))
-
-
-def test_exports_with_dynamic_batch() -> None:
-    example, *others = (pair(chips, 64, 64, bands=4) for chips in (2, 1, 3))
-    check_exports(shallow(), example, others, atol=1e-4, rtol=1e-3)
-
-
-def test_registered_with_its_recipe() -> None:
-    assert isinstance(get_model('segcr', **TINY), SegCR)
-    assert get_recipe('segcr') is RECIPE
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'named'),
-    [({'num_classes': None}, 'num_classes'), ({'encoder': 'vgg16'}, 'mit_b0')],
-)
-def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        build(**arguments)
-
-
-@wrong_inputs(4, 5, 32)
-def test_wrong_inputs(image: tuple[int, ...], sar: tuple[int, ...], named: str) -> None:
-    check_refuses(build(), image, sar, named)

@@ -5,32 +5,46 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from baseline_tests import BaselineTests
 from model_checks import (
     Pair,
-    check_autocast,
-    check_compiles,
-    check_each_chip_alone,
-    check_exports,
     check_gradients,
     check_outputs,
-    check_refuses,
     cross_entropy,
     fit,
     on_meta,
     pair,
-    wrong_inputs,
 )
 
 from torchgeo_tdpcr.models.baselines.segformer import RECIPE, SegFormer
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
-TINY: dict[str, Any] = {'in_channels': 4, 'num_classes': 3, 'encoder': 'mit_b0'}
-INPUTS = ('image', 'image_sar', 'both')
+
+class TestSegFormer(BaselineTests):
+    name = 'segformer'
+    arguments = {'encoder': 'mit_b0'}
+    bands, classes = 4, 3
+    outputs = {'logits': 3}
+    optimizer = torch.optim.AdamW, {'lr': 6e-5, 'weight_decay': 0.01}
+    wrong_arguments = (
+        ({'num_classes': None}, 'num_classes'),
+        ({'encoder': 'mit_b9'}, 'mit_b0'),
+        ({'inputs': 'sar'}, 'image_sar'),
+    )
+    traced_size = (64, 64)
+    autocast_error = 0.1
+    tolerance = {'atol': 1e-4, 'rtol': 1e-3}
+
+    @classmethod
+    def build_traced(cls) -> SegFormer:
+        return cls.build(inputs='both')
 
 
 def build(**kwargs: Any) -> SegFormer:
-    torch.manual_seed(0)
-    return SegFormer(**{**TINY, **kwargs})
+    """In training mode."""
+    return TestSegFormer.build(**kwargs).train()
+
+
+INPUTS = ('image', 'image_sar', 'both')
 
 
 def chips(count: int = 2, height: int = 64, width: int = 64) -> Pair:
@@ -43,9 +57,9 @@ def test_figures_of_the_docstring() -> None:
     assert round(counter.get_total_flops() / 2e9, 2) == 5.67
 
 
-@pytest.mark.parametrize('inputs', INPUTS)
+@pytest.mark.parametrize('inputs', ['image_sar', 'both'])
 @pytest.mark.parametrize(('height', 'width'), [(1, 1), (45, 70)])
-def test_any_size(inputs: str, height: int, width: int) -> None:
+def test_any_size_of_other_inputs(inputs: str, height: int, width: int) -> None:
     out = build(inputs=inputs).eval()(*chips(2, height, width))
     check_outputs(out, 2, height, width, logits=3)
 
@@ -74,8 +88,6 @@ def test_every_parameter_learns_and_overfits() -> None:
         .repeat_interleave(16, 2),
     }
     optimizer = RECIPE.optimizer(model.parameters())
-    assert optimizer.defaults['lr'] == 6e-5
-    assert optimizer.defaults['weight_decay'] == 0.01
     optimizer.param_groups[0]['lr'] = 1e-3
     values = fit(model, RECIPE.losses, batch, optimizer, 30)
     check_gradients(model, nonzero=False)
@@ -93,43 +105,5 @@ def test_loss_is_the_mean_over_labelled_pixels() -> None:
     assert losses['loss'].item() == pytest.approx(expected, rel=1e-4)
     assert losses['loss'] == losses['loss_seg']
     del batch['mask']
-    with pytest.raises(KeyError, match="SegFormer needs 'mask'"):
+    with pytest.raises(KeyError, match='SegFormer needs `mask`'):
         RECIPE.losses(model, batch)
-
-
-def test_autocast_and_batch_of_one() -> None:
-    model = build().eval()
-    check_each_chip_alone(model, chips(), atol=1e-4, rtol=1e-3)
-    check_autocast(model, chips(), 0.1)
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(build().eval(), chips(1, 45, 70))
-
-
-def test_exports_with_dynamic_batch() -> None:
-    model = build(inputs='both').eval()
-    check_exports(model, chips(), map(chips, (1, 3)), atol=1e-4, rtol=1e-3)
-
-
-def test_registered_with_its_recipe() -> None:
-    assert isinstance(get_model('segformer', **TINY), SegFormer)
-    assert get_recipe('segformer') is RECIPE
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'named'),
-    [
-        ({'num_classes': None}, 'num_classes'),
-        ({'encoder': 'mit_b9'}, 'mit_b0'),
-        ({'inputs': 'sar'}, 'image_sar'),
-    ],
-)
-def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        build(**arguments)
-
-
-@wrong_inputs(4, 5, 32)
-def test_wrong_inputs(image: tuple[int, ...], sar: tuple[int, ...], named: str) -> None:
-    check_refuses(build(), image, sar, named)

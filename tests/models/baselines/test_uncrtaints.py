@@ -1,17 +1,15 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from baseline_tests import BaselineTests
 from model_checks import (
-    ANY_SIZE,
     batch_of,
-    check_autocast,
-    check_compiles,
-    check_exports,
     check_gradients,
     check_outputs,
-    check_refuses,
     fit,
     on_meta,
     pair,
@@ -20,14 +18,30 @@ from torch import nn
 
 from torchgeo_tdpcr.models.baselines.dsen2cr import DSen2CR
 from torchgeo_tdpcr.models.baselines.uncrtaints import RECIPE, MBConv, UnCRtainTS
-from torchgeo_tdpcr.models.registry import get_model, get_recipe
-
-SMALL = {'channels': 8, 'decoder_blocks': 2}
 
 
-def small(**kwargs: object) -> UnCRtainTS:
-    torch.manual_seed(0)
-    return UnCRtainTS(**{**SMALL, **kwargs})  # type: ignore[arg-type]
+class TestUnCRtainTS(BaselineTests):
+    name = 'uncrtaints'
+    arguments = {'channels': 8, 'decoder_blocks': 2}
+    outputs = {'reconstruction': 13, 'variance': 13}
+    optimizer = torch.optim.Adam, {'lr': 1e-3}
+    wrong_arguments = (
+        ({'num_classes': 7}, 'does not segment'),
+        ({'groups': 3}, '`groups=3`'),
+    )
+    exports_any_size = True
+    autocast_error = 0.02
+
+
+def small(**kwargs: Any) -> UnCRtainTS:
+    """In training mode."""
+    return TestUnCRtainTS.build(**kwargs).train()
+
+
+@pytest.mark.parametrize(('height', 'width'), [(1, 2), (45, 70)])
+def test_any_size_in_training(height: int, width: int) -> None:
+    out = small()(*pair(2, height, width))
+    check_outputs(out, 2, height, width, reconstruction=13, variance=13)
 
 
 def count_like_the_measurement(model: nn.Module, pixels: int) -> float:
@@ -50,13 +64,6 @@ def test_parameters_and_multiply_adds() -> None:
     assert round(convolutions / 1e9, 2) == 27.02
     others = count_like_the_measurement(model, 256 * 256)
     assert round((convolutions + others) / 1e9, 2) == 27.88
-
-
-@pytest.mark.parametrize('train', [True, False])
-@pytest.mark.parametrize(('height', 'width'), [(1, 2), (45, 70)])
-def test_any_size(height: int, width: int, train: bool) -> None:
-    out = small().train(train)(*pair(2, height, width))
-    check_outputs(out, 2, height, width, reconstruction=13, variance=13)
 
 
 def test_mean_is_in_range_and_variance_is_positive() -> None:
@@ -140,50 +147,11 @@ def test_variance_is_bounded_below_in_the_loss() -> None:
 
 def test_losses_need_a_variance_and_a_truth_of_the_same_shape() -> None:
     batch = batch_of()
-    with pytest.raises(KeyError, match=r"no 'variance' among .*uncrtaints"):
+    with pytest.raises(KeyError, match=r'no `variance`, only .*uncrtaints'):
         RECIPE.losses(DSen2CR(channels=4, num_blocks=1), batch)
     batch['image_clear'] = batch['image_clear'][:, :12]
-    with pytest.raises(ValueError, match='differs from target'):
+    with pytest.raises(ValueError, match='but `target`'):
         RECIPE.losses(small(), batch)
-
-
-def test_recipe() -> None:
-    assert get_recipe('uncrtaints') is RECIPE
-    optimizer = RECIPE.optimizer(small().parameters())
-    assert isinstance(optimizer, torch.optim.Adam)
-    assert optimizer.defaults['lr'] == 1e-3
-
-
-def test_compiles_without_graph_breaks() -> None:
-    check_compiles(small().eval(), pair(1, 15, 18))
-
-
-def test_exports_with_any_batch_height_and_width() -> None:
-    example, *others = (pair(*size) for size in ((2, 16, 20), (1, 9, 33), (3, 16, 20)))
-    check_exports(small().eval(), example, others, ANY_SIZE)
-
-
-@pytest.mark.parametrize('count', [1, 8])
-def test_autocast(count: int) -> None:
-    model, batch = small(), batch_of(count)
-    check_autocast(model, (batch['image'], batch['image_sar']), 0.02)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = RECIPE.losses(model, batch)['loss']
-    assert loss.dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'named'),
-    [({'num_classes': 7}, 'does not segment'), ({'groups': 3}, '`groups=3`')],
-)
-def test_wrong_arguments(arguments: dict, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
-        get_model('uncrtaints', **arguments)
-
-
-def test_wrong_inputs() -> None:
-    check_refuses(small(), (1, 12, 8, 8), (1, 2, 8, 8), '`image`')
-    check_refuses(small(), (1, 13, 8, 8), (1, 2, 8, 9), 'one grid')
 
 
 def test_border_is_no_feature() -> None:
@@ -193,3 +161,10 @@ def test_border_is_no_feature() -> None:
     inputs = (x.expand(-1, -1, 20, 24).double() for x in (image, sar))
     for value in model(*inputs).values():
         torch.testing.assert_close(value, value[..., 9:10, 9:10].expand_as(value))
+
+
+@pytest.mark.parametrize('count', [1, 8])
+def test_loss_is_in_full_precision(count: int) -> None:
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = RECIPE.losses(small(), batch_of(count))['loss']
+    assert loss.dtype == torch.float32

@@ -2,8 +2,6 @@
 
 """Predictions as Cloud-Optimised GeoTIFFs."""
 
-from .source import SceneSource
-from .summary import ScenesFailed
-from .writer import SceneWriter
-
-__all__ = ('SceneSource', 'SceneWriter', 'ScenesFailed')
+from .source import SceneSource as SceneSource
+from .summary import ScenesFailed as ScenesFailed
+from .writer import SceneWriter as SceneWriter

@@ -2,6 +2,4 @@
 
 """Synthetic data in the layout of LuojiaSET-OSFCR."""
 
-from .dataset import SyntheticOSFCR
-
-__all__ = ('SyntheticOSFCR',)
+from .dataset import SyntheticOSFCR as SyntheticOSFCR

@@ -2,24 +2,12 @@
 
 """The metrics as pure functions of tensors."""
 
-from .boundary import boundary_f1_scores, boundary_iou_scores
-from .restoration import restoration_scores, spectral_angle
-from .segmentation import (
-    class_iou,
-    confusion_matrices,
-    majority_scores,
-    segmentation_scores,
-)
-from .ssim import ssim_map
-
-__all__ = (
-    'boundary_f1_scores',
-    'boundary_iou_scores',
-    'class_iou',
-    'confusion_matrices',
-    'majority_scores',
-    'restoration_scores',
-    'segmentation_scores',
-    'spectral_angle',
-    'ssim_map',
-)
+from .boundary import boundary_f1_scores as boundary_f1_scores
+from .boundary import boundary_iou_scores as boundary_iou_scores
+from .restoration import restoration_scores as restoration_scores
+from .restoration import spectral_angle as spectral_angle
+from .segmentation import class_iou as class_iou
+from .segmentation import confusion_matrices as confusion_matrices
+from .segmentation import majority_scores as majority_scores
+from .segmentation import segmentation_scores as segmentation_scores
+from .ssim import ssim_map as ssim_map

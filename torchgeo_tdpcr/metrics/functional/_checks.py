@@ -23,19 +23,19 @@ def check_images(prediction: Tensor, target: Tensor) -> None:
     for name, image in (('prediction', prediction), ('target', target)):
         if not image.is_floating_point():
             raise TypeError(
-                f'{name}: expected floating point, got {image.dtype}; normalise the '
-                'digital numbers first (Sentinel2Normalize).'
+                f'`{name}` is {image.dtype}, not floating point. Normalise the digital '
+                'numbers first (Sentinel2Normalize).'
             )
         if image.ndim != 4 or image.numel() == 0:
             raise ValueError(
-                f'{name}: expected a non-empty B×C×H×W tensor, got shape '
-                f'{tuple(image.shape)}; add the missing dimension (a single sample '
-                'needs a batch dimension of one).'
+                f'`{name}` has shape {tuple(image.shape)}, not a non-empty B×C×H×W. Add '
+                'the missing dimension (a single sample needs a batch dimension of '
+                'one).'
             )
     if prediction.shape != target.shape:
         raise ValueError(
-            f'prediction: shape {tuple(prediction.shape)} differs from target '
-            f'{tuple(target.shape)}; give both the same images, bands and size.'
+            f'`prediction` has shape {tuple(prediction.shape)}, but `target` '
+            f'{tuple(target.shape)}. Give both the same images, bands and size.'
         )
 
 
@@ -52,21 +52,21 @@ def check_mask_cloud(mask_cloud: Tensor, shape: tuple[int, int, int]) -> None:
     """
     if mask_cloud.is_floating_point() or mask_cloud.is_complex():
         raise TypeError(
-            f'mask_cloud: expected an integer or boolean tensor, got '
-            f'{mask_cloud.dtype}; threshold probabilities first.'
+            f'`mask_cloud` is {mask_cloud.dtype}, neither integer nor boolean. Threshold '
+            'probabilities first.'
         )
     if tuple(mask_cloud.shape) != shape:
         raise ValueError(
-            f'mask_cloud: shape {tuple(mask_cloud.shape)}, expected B×H×W {shape}; '
-            'crop it together with the images and drop a band dimension of one.'
+            f'`mask_cloud` has shape {tuple(mask_cloud.shape)}, not B×H×W {shape}. Crop '
+            'it together with the images and drop a band dimension of one.'
         )
     if mask_cloud.dtype != torch.bool:
         low, high = (int(value) for value in mask_cloud.aminmax())
         if low < 0 or high > 1:
             raise ValueError(
-                f'mask_cloud: holds values from {low} to {high}, expected 0 (clear) '
-                'and 1 (cloud or shadow); map the classes of the cloud product to '
-                'these two.'
+                f'`mask_cloud` holds values from {low} to {high}, not just 0 (clear) and '
+                '1 (cloud or shadow). Map the classes of the cloud product to these '
+                'two.'
             )
 
 
@@ -102,8 +102,8 @@ def check_labels(
     """
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
-            f'{name}: expected integer class indices, got {labels.dtype}; convert '
-            f'with {name}.long().'
+            f'`{name}` is {labels.dtype}, not integer class indices. Convert it with '
+            f'`{name}.long()`.'
         )
     wrong = (labels < 0) | (labels >= num_classes)
     allowed = f'0 to {num_classes - 1}'
@@ -112,8 +112,8 @@ def check_labels(
         allowed += f' or {ignore_index} (ignored)'
     if wrong.any():
         raise ValueError(
-            f'{name}: holds the label {int(labels[wrong][0])}, expected {allowed}; map '
-            'the labels or set num_classes.'
+            f'`{name}` holds the label {int(labels[wrong][0])}, not just {allowed}. Map '
+            'the labels or set `num_classes`.'
         )
 
 
@@ -131,7 +131,7 @@ def check_data_range(data_range: float) -> float:
     """
     if not (math.isfinite(data_range) and data_range > 0):
         raise ValueError(
-            f'data_range: expected a positive number, got {data_range}; it is 1 for '
-            'images in [0, 1].'
+            f'`data_range={data_range}` must be a positive number; it is 1 for images in '
+            '[0, 1].'
         )
     return float(data_range)

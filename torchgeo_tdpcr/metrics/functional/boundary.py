@@ -156,7 +156,7 @@ def boundary_iou_scores(
         tensor([1.])
     """
     if width < 1:
-        raise ValueError(f'width: expected a number of pixels, 1 or more, got {width}.')
+        raise ValueError(f'`width={width}` must be a number of pixels, 1 or more.')
     prediction, mask = to_labels(prediction, mask, num_classes, ignore_index)
     valid = mask != ignore_index
     found = near_another(prediction, valid, num_classes, width)

@@ -49,7 +49,7 @@ def spectral_angle(prediction: Tensor, target: Tensor) -> Tensor:
     """
     if prediction.shape[1] < 2:
         raise ValueError(
-            'prediction: one band has no spectral angle; give at least two bands.'
+            '`prediction` has one band, which has no spectral angle. Give at least two.'
         )
     # norms over the bands take a tenth of the time where the bands of a pixel adjoin
     prediction, target = (

@@ -29,15 +29,16 @@ def to_labels(
     """
     if mask.ndim != 3 or mask.numel() == 0:
         raise ValueError(
-            f'mask: expected a non-empty B×H×W tensor, got shape {tuple(mask.shape)}.'
+            f'`mask` has shape {tuple(mask.shape)}, not a non-empty B×H×W. Drop a band '
+            'dimension of one.'
         )
     check_labels('mask', mask, num_classes, ignore_index)
     batch, height, width = mask.shape
     if prediction.ndim == 4:
         if not prediction.is_floating_point():
             raise TypeError(
-                f'prediction: expected floating-point logits, got {prediction.dtype}; '
-                'class indices have the shape B×H×W.'
+                f'`prediction` is {prediction.dtype}, but logits are floating point. Class '
+                'indices have the shape B×H×W.'
             )
         expected: tuple[int, ...] = (batch, num_classes, height, width)
     else:
@@ -45,8 +46,8 @@ def to_labels(
         expected = (batch, height, width)
     if tuple(prediction.shape) != expected:
         raise ValueError(
-            f'prediction: shape {tuple(prediction.shape)}, expected {expected} to go '
-            f'with the mask and num_classes={num_classes}.'
+            f'`prediction` has shape {tuple(prediction.shape)}, but the mask and '
+            f'`num_classes={num_classes}` go with {expected}.'
         )
     labels = prediction.argmax(1) if prediction.ndim == 4 else prediction
     return labels.long(), mask.long()

@@ -49,9 +49,9 @@ def ssim_map(prediction: Tensor, target: Tensor, data_range: float = 1.0) -> Ten
     height, width = prediction.shape[-2:]
     if height < SMALLEST or width < SMALLEST:
         raise ValueError(
-            f'prediction: images of {height}×{width} pixels are too small for SSIM, '
-            f'whose {WINDOW}×{WINDOW} window needs at least {SMALLEST} each way; use '
-            'larger patches or lambda_ssim=0.'
+            f'`prediction`: images of {height}×{width} pixels are too small for SSIM, '
+            f'whose {WINDOW}×{WINDOW} window needs at least {SMALLEST} each way. Use '
+            'larger patches or `lambda_ssim=0`.'
         )
     prediction, target = to_full_precision(prediction, target)
     # kornia's default eps would make identical dark images differ

@@ -7,26 +7,97 @@ Framework for Robust Land Cover Mapping under Cloudy Conditions*, ISPRS Journal 
 Photogrammetry and Remote Sensing 214, 2024, 21–32.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from timm.layers.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
-from ..inputs import prepared
-from ..recipes import Recipe
+from ..inputs import OpticalSARModel
+from ..recipes import Recipe, cross_entropy, entry
 from ..registry import register_model
-from .cloudseg_blocks import CloudSegFusion
-from .segformer_blocks import (
-    STRIDE,
-    MixTransformer,
-    UNetDecoder,
-    check_arguments,
-    cross_entropy,
-    entry,
-)
+from .mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
+
+
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel: int, dilation: int = 1
+) -> nn.Sequential:
+    """Convolution, batch normalisation and ReLU, at the same resolution.
+
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        kernel: Size of the kernel, odd.
+        dilation: Distance of its taps.
+
+    Returns:
+        The three modules.
+    """
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            padding=kernel // 2 * dilation,
+            dilation=dilation,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class CloudSegFusion(nn.Module):
+    """Fuse optical and SAR features, and hand the result back to both.
+
+    Four steps: convolutions at three scales over both streams; a gate on every pixel;
+    squeeze-and-excitation on the channels; and for either stream a gate that says how
+    much of the fused feature is distributed to it.
+
+    Args:
+        channels: Number of channels C of each stream.
+
+    Example:
+        >>> fuse = CloudSegFusion(16)
+        >>> [tuple(x.shape) for x in fuse(torch.rand(2, 16, 8, 8), torch.rand(2, 16, 8, 8))]
+        [(2, 16, 8, 8), (2, 16, 8, 8), (2, 16, 8, 8)]
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = conv_bn_relu(2 * channels, channels, 1)
+        self.scales = nn.ModuleList(
+            conv_bn_relu(channels, channels, kernel, dilation)
+            for kernel, dilation in ((1, 1), (3, 1), (3, 2))
+        )
+        self.merge = conv_bn_relu(3 * channels, channels, 1)
+        self.spatial_gate = nn.Conv2d(2, 1, 7, padding=3)
+        self.excite = SqueezeExcite(channels, rd_ratio=1 / 16, rd_divisor=1)
+        self.optical_gate = nn.Conv2d(2 * channels, channels, 1)
+        self.sar_gate = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fuse one stage.
+
+        Args:
+            optical: Optical feature, B×C×H×W.
+            sar: SAR feature, B×C×H×W.
+
+        Returns:
+            The fused feature, and the optical and the SAR feature with their shares of
+            it; all B×C×H×W.
+        """
+        x = self.squeeze(torch.cat([optical, sar], 1))
+        x = self.merge(torch.cat([scale(x) for scale in self.scales], 1))
+        statistics = [x.mean(1, keepdim=True), x.amax(1, keepdim=True)]
+        x = x * self.spatial_gate(torch.cat(statistics, 1)).sigmoid()
+        x = self.excite(x)
+        to_optical = self.optical_gate(torch.cat([x, optical], 1)).sigmoid()
+        to_sar = self.sar_gate(torch.cat([x, sar], 1)).sigmoid()
+        return x, optical + to_optical * x, sar + to_sar * x
 
 
 def charbonnier(
@@ -144,23 +215,11 @@ class CloudSegLosses:
         return losses
 
 
-def cloudseg_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Adam with a learning rate of 1e-4.
-
-    Args:
-        parameters: What to train.
-
-    Returns:
-        The optimizer.
-    """
-    return Adam(parameters, lr=1e-4)
-
-
-RECIPE = Recipe(losses=CloudSegLosses(), optimizer=cloudseg_optimizer)
+RECIPE = Recipe(losses=CloudSegLosses(), optimizer=partial(Adam, lr=1e-4))
 
 
 @register_model('cloudseg', recipe=RECIPE)
-class CloudSeg(nn.Module):
+class CloudSeg(OpticalSARModel):
     """Three U-Nets with Mix Transformers: optical, SAR, and one across the two.
 
     With the defaults, 13 bands and 7 classes it has 203,248,784 parameters (a build of
@@ -187,7 +246,6 @@ class CloudSeg(nn.Module):
         - *Losses*: ε of 1e-3, weights of 1, mean squared error for distillation, no
           label smoothing. The teacher is a CloudSeg whose input is the clear image.
         - *Weights*: none; the encoders start at random.
-        - *Crops and batches*: those of this package.
 
     In training, the batch normalisation at 1/32 of the resolution needs more than one
     value a channel: a batch of one has to be larger than 32×32 pixels.
@@ -208,6 +266,8 @@ class CloudSeg(nn.Module):
         {'reconstruction': (13, 50, 70), 'logits': (7, 50, 70), 'features': (16, 50, 70)}
     """
 
+    stride = STRIDE
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -215,13 +275,8 @@ class CloudSeg(nn.Module):
         num_classes: int | None = None,
         encoder: str = 'mit_b4',
     ) -> None:
-        super().__init__()
         classes = check_arguments('CloudSeg', encoder, num_classes)
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = classes
-        #: Height and width are padded to a multiple of this inside.
-        self.stride = STRIDE
+        super().__init__(in_channels, sar_channels, classes)
         self.optical = MixTransformer(encoder, in_channels)
         self.sar = MixTransformer(encoder, sar_channels)
         self.cross = MixTransformer(encoder, None)
@@ -237,26 +292,16 @@ class CloudSeg(nn.Module):
         self.segment = nn.Conv2d(16, classes, 3, padding=1)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds and map its land cover.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image and map its land cover.
 
         Returns:
             ``reconstruction`` (B×C×H×W, not clipped), ``logits`` (B×K×H×W) and
             ``features`` (B×16×H×W).
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        optical, sar, (height, width) = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
-        size = (optical.shape[2], optical.shape[3])
+        size = (image.shape[2], image.shape[3])
 
+        optical, sar = image, image_sar
         cross: Tensor | None = None
         stages: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, fuse in enumerate(self.fusions):
@@ -280,4 +325,4 @@ class CloudSeg(nn.Module):
             'logits': self.segment(features),
             'features': features,
         }
-        return {key: value[..., :height, :width] for key, value in outputs.items()}
+        return outputs

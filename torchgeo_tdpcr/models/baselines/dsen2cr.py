@@ -8,21 +8,21 @@ Photogrammetry and Remote Sensing 166, 2020.
 https://doi.org/10.1016/j.isprsjprs.2020.05.013
 """
 
-from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import NAdam, Optimizer
+from torch.optim import NAdam
 
 from ...metrics.functional._checks import (
     check_images,
     check_mask_cloud,
     to_full_precision,
 )
-from ..inputs import prepared, refuse_classes
-from ..recipes import Recipe
+from ..inputs import OpticalSARModel, refuse_classes
+from ..recipes import Recipe, entry
 from ..registry import register_model
 
 #: From [0, 1] to the paper's optical scale, digital numbers / 2000.
@@ -134,39 +134,23 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     Raises:
         KeyError: If the batch has no ``mask_cloud``.
     """
-    if 'mask_cloud' not in batch:
-        raise KeyError(
-            f"batch: no 'mask_cloud' among {sorted(batch)}; the loss of DSen2-CR treats "
-            'cloudy and clear pixels differently. Use a data set with cloud masks, add '
-            'one in a transform, or train with another loss.'
-        )
+    # The loss treats cloudy and clear pixels differently
+    mask_cloud = entry(batch, 'mask_cloud', 'The loss of DSen2-CR')
     outputs = model(batch['image'], batch['image_sar'])
     return cloud_adaptive_loss(
         outputs['reconstruction'],
         batch['image'],
         batch['image_clear'],
-        batch['mask_cloud'],
+        mask_cloud,
     )
 
 
-def optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Adam with Nesterov momentum at a learning rate of 7e-5.
-
-    Args:
-        parameters: What to train.
-
-    Returns:
-        The optimizer.
-    """
-    return NAdam(parameters, lr=7e-5)
-
-
-#: How the paper trains DSen2-CR.
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+#: How the paper trains DSen2-CR, with crops of 128 pixels in batches of 16.
+RECIPE = Recipe(losses=losses, optimizer=partial(NAdam, lr=7e-5))
 
 
 @register_model('dsen2cr', recipe=RECIPE)
-class DSen2CR(nn.Module):
+class DSen2CR(OpticalSARModel):
     """Predict a correction to the cloudy image with a plain residual network.
 
     Optical and SAR bands are concatenated; a 3×3 convolution with ReLU, residual blocks
@@ -212,11 +196,8 @@ class DSen2CR(nn.Module):
         num_blocks: int = 16,
         residual_scale: float = 0.1,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'DSen2-CR')
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = None
         self.body = nn.Sequential(
             nn.Conv2d(in_channels + sar_channels, channels, 3, padding=1),
             nn.ReLU(),
@@ -225,22 +206,11 @@ class DSen2CR(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image.
 
         Returns:
             ``reconstruction``, B×C×H×W, not clipped.
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, _ = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, 1
-        )
         x = torch.cat([OPTICAL_SCALE * image, SAR_SCALE * image_sar], 1)
         return {'reconstruction': image + self.body(x) / OPTICAL_SCALE}

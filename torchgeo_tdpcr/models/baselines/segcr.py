@@ -7,26 +7,170 @@ Semantic Segmentation and Cloud Removal*, IEEE Transactions on Geoscience and Re
 Sensing 63, 2025, article 5640014.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
-from ..inputs import prepared
-from ..recipes import Recipe
+from ..inputs import OpticalSARModel
+from ..nafblock import NAFBlock, naf_stage
+from ..recipes import Recipe, cross_entropy, entry
 from ..registry import register_model
-from .segcr_blocks import TargetedFusion, TranslationHead
-from .segformer_blocks import (
-    STRIDE,
-    MixTransformer,
-    UNetDecoder,
-    check_arguments,
-    cross_entropy,
-    entry,
-)
+from .mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
+
+
+def frequency_split(x: Tensor, kernel: int = 3) -> tuple[Tensor, Tensor]:
+    """Split a map into what is smooth and what is not.
+
+    Args:
+        x: Feature map, B×C×H×W.
+        kernel: Size of the window of the local mean, odd.
+
+    Returns:
+        The local mean and the rest; they add up to the map.
+
+    Example:
+        >>> low, high = frequency_split(torch.ones(1, 1, 4, 4))
+        >>> bool((low == 1).all()), bool((high == 0).all())
+        (True, True)
+    """
+    low = F.avg_pool2d(
+        x, kernel, stride=1, padding=kernel // 2, count_include_pad=False
+    )
+    return low, x - low
+
+
+class CloudImpact(nn.Module):
+    """How much cloud disturbs each pixel, from optical and SAR frequencies.
+
+    Cloud adds smooth brightness to the optical features and takes detail away; SAR sees
+    through it. So both streams are brought to common channels and split by frequency,
+    and the map is a function of the differences.
+
+    Args:
+        channels: Number of channels C of each stream.
+
+    Example:
+        >>> impact = CloudImpact(16)
+        >>> impact(torch.rand(2, 16, 8, 8), torch.rand(2, 16, 8, 8)).shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        width = max(channels // 4, 8)
+        self.optical = nn.Conv2d(channels, width, 1)
+        self.sar = nn.Conv2d(channels, width, 1)
+        self.score = nn.Sequential(
+            nn.Conv2d(2 * width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, 1, 1),
+        )
+
+    def forward(self, optical: Tensor, sar: Tensor) -> Tensor:
+        """Estimate the map.
+
+        Args:
+            optical: Optical feature, B×C×H×W.
+            sar: SAR feature, B×C×H×W.
+
+        Returns:
+            Cloud-impact map, B×1×H×W, from 0 (clear) to 1 (nothing to be seen).
+        """
+        optical_low, optical_high = frequency_split(self.optical(optical))
+        sar_low, sar_high = frequency_split(self.sar(sar))
+        difference = torch.cat(
+            [optical_low - sar_low, optical_high.abs() - sar_high.abs()], 1
+        )
+        impact: Tensor = self.score(difference).sigmoid()
+        return impact
+
+
+class TargetedFusion(nn.Module):
+    """Fill optical features where cloud is, with those simulated from SAR.
+
+    Args:
+        channels: Number of channels C of each stream.
+
+    Example:
+        >>> fuse = TargetedFusion(16)
+        >>> x = torch.rand(2, 16, 8, 8)
+        >>> [tuple(y.shape) for y in fuse(x, x)]
+        [(2, 16, 8, 8), (2, 16, 8, 8), (2, 1, 8, 8)]
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.impact = CloudImpact(channels)
+        self.translate = nn.Sequential(
+            naf_stage(channels, 2), nn.Conv2d(channels, channels, 1)
+        )
+        self.complement = nn.Sequential(
+            nn.Conv2d(2 * channels, channels, 1), NAFBlock(channels)
+        )
+
+    def forward(self, optical: Tensor, sar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fuse one stage.
+
+        Args:
+            optical: Optical feature, B×C×H×W.
+            sar: SAR feature, B×C×H×W.
+
+        Returns:
+            The fused feature and the simulated optical feature, both B×C×H×W, and the
+            cloud-impact map, B×1×H×W.
+        """
+        impact = self.impact(optical, sar)
+        simulated = self.translate(sar)
+        filled = torch.lerp(
+            optical, simulated.to(optical.dtype), impact.to(optical.dtype)
+        )
+        fused = filled + self.complement(torch.cat([filled, sar], 1))
+        return fused, simulated, impact
+
+
+class TranslationHead(nn.Module):
+    """Make an optical image of the features simulated from SAR.
+
+    Args:
+        dims: Width of each stage, finest first.
+        out_channels: Number of optical bands C.
+        width: Width that all stages are brought to.
+
+    Example:
+        >>> head = TranslationHead((8, 16), 3)
+        >>> head([torch.rand(1, 8, 8, 8), torch.rand(1, 16, 4, 4)]).shape
+        torch.Size([1, 3, 32, 32])
+    """
+
+    def __init__(self, dims: Sequence[int], out_channels: int, width: int = 64) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(dim, width, 1) for dim in dims)
+        self.up = nn.Sequential(
+            nn.GELU(),
+            nn.Conv2d(width, 16 * out_channels, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+
+    def forward(self, simulated: Sequence[Tensor]) -> Tensor:
+        """Decode the simulated features.
+
+        Args:
+            simulated: Feature maps, finest first, the first at 1/4 of the resolution.
+
+        Returns:
+            Optical image, B×C×H×W.
+        """
+        maps = [lateral(x) for lateral, x in zip(self.laterals, simulated, strict=True)]
+        total = maps[0]
+        for x in maps[1:]:
+            total = total + F.interpolate(x, total.shape[-2:], mode='bilinear')
+        image: Tensor = self.up(total)
+        return image
 
 
 def segcr_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -57,23 +201,11 @@ def segcr_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def segcr_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """AdamW with a learning rate of 1e-4.
-
-    Args:
-        parameters: What to train.
-
-    Returns:
-        The optimizer.
-    """
-    return AdamW(parameters, lr=1e-4)
-
-
-RECIPE = Recipe(losses=segcr_losses, optimizer=segcr_optimizer)
+RECIPE = Recipe(losses=segcr_losses, optimizer=partial(AdamW, lr=1e-4))
 
 
 @register_model('segcr', recipe=RECIPE)
-class SegCR(nn.Module):
+class SegCR(OpticalSARModel):
     """Fill cloud-affected optical features from SAR; map land cover and restore.
 
     This follows the abstract of the paper, the only description that was at hand. It
@@ -107,7 +239,7 @@ class SegCR(nn.Module):
           cloudy image: that would have to take off the brightness of the cloud, which
           the layer norms of the encoders remove from what the head sees.
         - *Training*: cross-entropy without smoothing, mean absolute error of both
-          images, weights of 1; AdamW, 1e-4; crops and batches of this package.
+          images, weights of 1; AdamW, 1e-4.
 
     Args:
         in_channels: Number of optical bands C.
@@ -129,6 +261,8 @@ class SegCR(nn.Module):
         cloud_impact (1, 1, 50, 70)
     """
 
+    stride = STRIDE
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -136,13 +270,8 @@ class SegCR(nn.Module):
         num_classes: int | None = None,
         encoder: str = 'mit_b1',
     ) -> None:
-        super().__init__()
         classes = check_arguments('SegCR', encoder, num_classes)
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = classes
-        #: Height and width are padded to a multiple of this inside.
-        self.stride = STRIDE
+        super().__init__(in_channels, sar_channels, classes)
         self.optical = MixTransformer(encoder, in_channels)
         self.sar = MixTransformer(encoder, sar_channels)
         self.fusions = nn.ModuleList(map(TargetedFusion, self.optical.channels))
@@ -152,25 +281,14 @@ class SegCR(nn.Module):
         self.segment = _head(32, classes)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds and map its land cover.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image and map its land cover.
 
         Returns:
             ``reconstruction`` (B×C×H×W, not clipped), ``logits`` (B×K×H×W),
             ``translation`` (B×C×H×W, what SAR alone gives, not clipped) and
             ``cloud_impact`` (B×1×H×W in [0, 1], of the finest stage, resized).
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, (height, width) = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
         size = (image.shape[2], image.shape[3])
 
         optical, sar = image, image_sar
@@ -188,7 +306,7 @@ class SegCR(nn.Module):
             'translation': self.translation(simulated),
             'cloud_impact': F.interpolate(impacts[0], size, mode='bilinear'),
         }
-        return {key: value[..., :height, :width] for key, value in outputs.items()}
+        return outputs
 
 
 def _head(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -7,24 +7,18 @@ Efficient Design for Semantic Segmentation with Transformers*, NeurIPS 2021.
 https://arxiv.org/abs/2105.15203
 """
 
-from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal
 
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
-from ..inputs import check_inputs, padded
-from ..recipes import Recipe
+from ..inputs import OpticalSARModel
+from ..recipes import Recipe, cross_entropy, entry
 from ..registry import register_model
-from .segformer_blocks import (
-    STRIDE,
-    LinspaceOnCPU,
-    check_arguments,
-    cross_entropy,
-    entry,
-)
+from .mix_transformer import STRIDE, LinspaceOnCPU, check_arguments
 
 
 def segformer_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -46,23 +40,13 @@ def segformer_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tenso
     return {'loss': loss, 'loss_seg': loss}
 
 
-def segformer_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """AdamW as the paper trains with it, without its schedule.
-
-    Args:
-        parameters: What to train.
-
-    Returns:
-        The optimizer.
-    """
-    return AdamW(parameters, lr=6e-5, weight_decay=0.01)
-
-
-RECIPE = Recipe(losses=segformer_losses, optimizer=segformer_optimizer)
+RECIPE = Recipe(
+    losses=segformer_losses, optimizer=partial(AdamW, lr=6e-5, weight_decay=0.01)
+)
 
 
 @register_model('segformer', recipe=RECIPE)
-class SegFormer(nn.Module):
+class SegFormer(OpticalSARModel):
     """Map land cover; no cloud removal.
 
     It serves the rows *Direct* (trained and tested on cloudy or on clear images) and
@@ -75,15 +59,14 @@ class SegFormer(nn.Module):
         The paper of TDP-CR names SegFormer without its size or its inputs. The encoder
         is MiT-B2, the middle of the family; the decoder has the library's 256 channels
         (the SegFormer paper has 768 from B2 on); the optical image alone is the
-        default. The recipe has that paper's AdamW, 6e-5 and 0.01, and the crops and
-        batches of this package.
+        default. The recipe has that paper's AdamW, 6e-5 and 0.01, without its schedule.
 
     Args:
         in_channels: Number of optical bands C.
         sar_channels: Number of SAR bands S.
         num_classes: Number of land-cover classes K.
         inputs: What the model looks at: the optical ``'image'``, ``'image_sar'``, or
-            ``'both'``, stacked.
+            ``'both'``, stacked. Both are checked all the same.
         encoder: ``'mit_b0'`` to ``'mit_b5'``.
 
     Raises:
@@ -96,6 +79,8 @@ class SegFormer(nn.Module):
         {'logits': (1, 7, 50, 70)}
     """
 
+    stride = STRIDE
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -104,8 +89,8 @@ class SegFormer(nn.Module):
         inputs: Literal['image', 'image_sar', 'both'] = 'image',
         encoder: str = 'mit_b2',
     ) -> None:
-        super().__init__()
         classes = check_arguments('SegFormer', encoder, num_classes)
+        super().__init__(in_channels, sar_channels, classes)
         widths = {
             'image': in_channels,
             'image_sar': sar_channels,
@@ -113,12 +98,7 @@ class SegFormer(nn.Module):
         }
         if inputs not in widths:
             raise ValueError(f'`inputs={inputs!r}`: choose one of {list(widths)}.')
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = classes
         self.inputs = inputs
-        #: Height and width are padded to a multiple of this inside.
-        self.stride = STRIDE
         with LinspaceOnCPU():
             self.model = smp.Segformer(
                 encoder,
@@ -128,26 +108,14 @@ class SegFormer(nn.Module):
             )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Map land cover.
-
-        Args:
-            image: Optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
-                Both are checked, also the one that the model does not look at.
 
         Returns:
             ``logits`` (B×K×H×W).
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        height, width = image.shape[-2:]
         if self.inputs == 'both':
             x = torch.cat([image, image_sar], 1)
         else:
             x = image if self.inputs == 'image' else image_sar
-        logits = self.model(padded(x, self.stride))
-        return {'logits': logits[..., :height, :width]}
+        return {'logits': self.model(x)}

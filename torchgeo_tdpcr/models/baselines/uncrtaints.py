@@ -7,18 +7,18 @@ Uncertainty Quantification for Cloud Removal in Optical Satellite Time Series*, 
 Workshops 2023. https://arxiv.org/abs/2304.05464
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from timm.layers import SqueezeExcite
+from timm.layers.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from ...metrics.functional._checks import check_images, to_full_precision
-from ..inputs import prepared, refuse_classes
+from ..inputs import OpticalSARModel, refuse_classes
 from ..recipes import Recipe
 from ..registry import register_model
 
@@ -110,8 +110,8 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     outputs = model(batch['image'], batch['image_sar'])
     if 'variance' not in outputs:
         raise KeyError(
-            f"outputs: no 'variance' among {sorted(outputs)}; this loss is for models "
-            'that predict one, such as uncrtaints. Train this model with another loss.'
+            f'The outputs have no `variance`, only {sorted(outputs)}. This loss is for '
+            'models that predict one, such as uncrtaints; train with another.'
         )
     check_images(outputs['reconstruction'], batch['image_clear'])
     mean, clear = to_full_precision(outputs['reconstruction'], batch['image_clear'])
@@ -119,24 +119,12 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     return {'loss': F.gaussian_nll_loss(mean, clear, variance, eps=1e-6)}
 
 
-def optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Adam at a learning rate of 1e-3.
-
-    Args:
-        parameters: What to train.
-
-    Returns:
-        The optimizer.
-    """
-    return Adam(parameters, lr=1e-3)
-
-
-#: The loss of the paper. Optimizer, crop and batch are choices, see :class:`UnCRtainTS`.
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+#: The loss of the paper. The optimizer is a choice, see :class:`UnCRtainTS`.
+RECIPE = Recipe(losses=losses, optimizer=partial(Adam, lr=1e-3))
 
 
 @register_model('uncrtaints', recipe=RECIPE)
-class UnCRtainTS(nn.Module):
+class UnCRtainTS(OpticalSARModel):
     """Predict mean and variance of every band of every pixel, at full resolution.
 
     Optical and SAR bands are concatenated; a 1×1 convolution, MBConv blocks with group
@@ -196,16 +184,13 @@ class UnCRtainTS(nn.Module):
         expansion: int = 2,
         groups: int = 4,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'UnCRtainTS')
         if groups < 1 or channels % groups:
             raise ValueError(
                 f'`groups={groups}` does not divide `channels={channels}`. Choose '
                 'another number of either.'
             )
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = None
         self.body = nn.Sequential(
             nn.Conv2d(in_channels + sar_channels, channels, 1),
             *(
@@ -220,24 +205,13 @@ class UnCRtainTS(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Predict mean and variance.
 
         Returns:
             ``reconstruction``, B×C×H×W, from 0 to 1, and ``variance``, B×C×H×W, 0 or
             more.
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, _ = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, 1
-        )
         x = torch.cat([image, image_sar], 1)
         mean, variance = self.body(x).chunk(2, dim=1)
         return {'reconstruction': mean.sigmoid(), 'variance': F.softplus(variance)}

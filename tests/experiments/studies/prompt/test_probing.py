@@ -8,9 +8,7 @@ import torch
 from torchmetrics.functional import spearman_corrcoef
 from torchmetrics.functional.classification import binary_auroc
 
-import table_runs  # noqa: F401  isort: skip
-import probing
-
+from experiments.studies.prompt import probing
 from experiments.studies.prompt.probing import Pixels
 
 RNG = np.random.default_rng(0)

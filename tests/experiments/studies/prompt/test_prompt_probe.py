@@ -11,15 +11,13 @@ import pandas as pd
 import pytest
 import rasterio
 import torch
+from table_runs import tiny_task, write_run
 from torch import Tensor, nn
 
-from table_runs import tiny_task, write_run  # isort: skip
-import cells
-import features
-import interventions
-import probing
-import prompt
-import trained
+from experiments import markdown
+from experiments.studies import trained
+from experiments.studies.prompt import features, interventions, measuring, probing
+from experiments.studies.prompt.__main__ import main
 
 RNG = np.random.default_rng(0)
 
@@ -154,14 +152,6 @@ def test_interventions() -> None:
         )
 
 
-def test_cells() -> None:
-    assert cells.cell([1.0, 2.0, 3.0]) == '2.00 ± 1.00'
-    assert cells.cell([1.26, None], 1) == '1.3'
-    assert cells.cell([None]) == '–'
-    text = cells.table(['run', 'PSNR'], [['a', '1']])
-    assert text.splitlines() == ['| run | PSNR |', '| --- | ---: |', '| a | 1 |']
-
-
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path) -> Path:
     """Two seeds of one run; one that has no prompt, no fusion, no cloud removal each."""
@@ -200,7 +190,7 @@ def write_pairs(folder: Path) -> None:
 def test_command(runs: Path, tmp_path: Path) -> None:
     write_pairs(tmp_path / 'samples')
     out, picture = tmp_path / 'results' / 'prompt.md', tmp_path / 'picture.jpg'
-    prompt.main([
+    main([
         str(runs), '--out', str(out), '--figure', str(picture), '--chips', '4',
         '--inits', '2', '--samples', str(tmp_path / 'samples'),
     ])  # fmt: skip
@@ -229,7 +219,7 @@ def test_command(runs: Path, tmp_path: Path) -> None:
     lines = out.read_text().splitlines()
     rhos = [r['trained']['prompt']['rho'] for r in (first, second)]
     row = next(x for x in lines if x.startswith('| cr-tdpcr | prompt, trained |'))
-    assert row.split('|')[3].strip() == cells.cell(rhos)
+    assert row.split('|')[3].strip() == markdown.cell(rhos)
     assert sum('cloudy bands' in line for line in lines) == 2
     assert '## Real pairs' in lines
     assert picture.read_bytes()[:2] == b'\xff\xd8'
@@ -240,7 +230,7 @@ def test_command(runs: Path, tmp_path: Path) -> None:
 def test_bands_against_pandas(runs: Path) -> None:
     run = trained.find_runs(runs, ['cr-tdpcr'])[0]
     fit, held = (trained.chips_of(run, split, 4) for split in ('train', 'test'))
-    scores = prompt.score_bands(fit, held)
+    scores = measuring.score_bands(fit, held)
     frames = []
     for chips in (fit, held):
         images = torch.cat([batch['image'] for batch in chips.batches])
@@ -262,16 +252,16 @@ def test_bands_against_pandas(runs: Path) -> None:
 def test_same_chips_are_refused(runs: Path) -> None:
     run = trained.find_runs(runs)[0]
     chips = trained.chips_of(run, 'test', 2)
-    controls = prompt.Controls(1)
+    controls = measuring.Controls(1)
     with pytest.raises(ValueError, match='is to be fitted to and to be scored on'):
-        prompt.measure(trained.load_task(run), chips, chips, controls)
+        measuring.measure(trained.load_task(run), chips, chips, controls)
 
 
 def test_nothing_to_measure(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match='no run whose model has a prompt'):
-        prompt.main([str(runs), '--runs', 'cr-tdpcr-concat'])
+        main([str(runs), '--runs', 'cr-tdpcr-concat'])
     with pytest.raises(FileNotFoundError, match=r'has no .*last\.ckpt'):
-        prompt.main([str(tmp_path)])
+        main([str(tmp_path)])
 
 
 def test_finding_runs(runs: Path, synthetic_root: Path, tmp_path: Path) -> None:
@@ -281,7 +271,7 @@ def test_finding_runs(runs: Path, synthetic_root: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     chosen = trained.find_runs(runs, ['cr-tdpcr-global', 'cr-tdpcr'])
     assert [run.name for run in chosen] == ['cr-tdpcr-global', *['cr-tdpcr'] * 2]
-    with pytest.raises(ValueError, match=r"no runs \['lcs-tdpcr'\] that remove clouds"):
+    with pytest.raises(ValueError, match='no runs `lcs-tdpcr` that remove clouds'):
         trained.find_runs(runs, ['lcs-tdpcr'])
     folder = write_run(tmp_path, 'cr-tdpcr', 0, synthetic_root)
     (folder / 'settings.yaml').unlink()

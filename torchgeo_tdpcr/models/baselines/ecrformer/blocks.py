@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from timm.layers import LayerNorm2d
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from ...inputs import padded
@@ -48,7 +48,8 @@ class TransposedAttention(nn.Module):
         # In half precision the sum of squares over an image may overflow.
         q, k = (F.normalize(x.float(), dim=-1).to(v.dtype) for x in (q, k))
         weights = (q @ k.transpose(-2, -1) * self.temperature).softmax(-1)
-        return (weights.to(v.dtype) @ v).flatten(1, 2).unflatten(2, size)
+        mixed: Tensor = (weights.to(v.dtype) @ v).flatten(1, 2).unflatten(2, size)
+        return mixed
 
 
 class DilatedWindowAttention(nn.Module):
@@ -100,7 +101,8 @@ class DilatedWindowAttention(nn.Module):
         x = x.unflatten(0, (-1, rows, dilation, columns, dilation))
         x = x.permute(0, 5, 8, 1, 6, 2, 3, 7, 4)
         x = x.flatten(7, 8).flatten(6, 7).flatten(3, 4).flatten(3, 4).flatten(1, 2)
-        return x[..., :height, :width]
+        mixed: Tensor = x[..., :height, :width]
+        return mixed
 
     def _windows(self, x: Tensor) -> Tensor:
         """Sort pixels by window: B×C×H×W to (windows of all images)×heads×w²×dim."""

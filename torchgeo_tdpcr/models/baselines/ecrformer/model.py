@@ -5,37 +5,26 @@
 ECRformer and ECRformer-Light, ISPRS Journal of Photogrammetry and Remote Sensing, 2026.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
 
-from ...inputs import prepared, refuse_classes
+from ...inputs import OpticalSARModel, refuse_classes
 from ...recipes import Recipe, l1_losses
 from ...registry import register_model
 from .blocks import ECRBlock, ResidualConvs
 
-
-def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW with a learning rate of 3e-4 and a weight decay of 1e-4.
-
-    Args:
-        parameters: What to optimise.
-
-    Returns:
-        The optimizer.
-    """
-    return torch.optim.AdamW(parameters, lr=3e-4, weight_decay=1e-4)
-
-
 #: A recipe of ours, after Restormer's: that of ECRformer's authors is not known here.
-RECIPE = Recipe(losses=l1_losses, optimizer=optimizer, crop=128, batch_size=16)
+RECIPE = Recipe(losses=l1_losses, optimizer=partial(AdamW, lr=3e-4, weight_decay=1e-4))
 
 
 @register_model('ecrformer', recipe=RECIPE)
-class ECRformer(nn.Module):
+class ECRformer(OpticalSARModel):
     """Remove clouds with attention over channels and over windows of several dilations.
 
     A stem for each sensor, merged; three levels of encoder blocks, a bottleneck at an
@@ -66,7 +55,7 @@ class ECRformer(nn.Module):
     - Each stem is a 3×3 convolution and two residual blocks of two such; the two are
       concatenated and merged by a 3×3 convolution.
     - Heads are 1, 2, 4, 8 by level, in each group of channels.
-    - The recipe (mean absolute error, AdamW 3e-4, crop 128, batch 16) is ours.
+    - The recipe (mean absolute error, AdamW 3e-4) is ours.
 
     It takes any height and width: images are continued by their border pixels up to
     :attr:`stride`, feature maps up to whole windows. Exported with
@@ -113,7 +102,7 @@ class ECRformer(nn.Module):
         expansion: float = 2.5,
         stem_blocks: int = 2,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'ECRformer')
         if not depths or len(heads) != len(depths) + 1:
             raise ValueError(
@@ -121,10 +110,6 @@ class ECRformer(nn.Module):
                 f'`depths={list(depths)}`, which has at least one: one for each level '
                 'and one for the bottleneck.'
             )
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = num_classes
-        #: Height and width are padded to a multiple of this inside.
         self.stride = 2 ** len(depths)
 
         def blocks(channels: int, level: int, depth: int) -> nn.Sequential:
@@ -171,24 +156,12 @@ class ECRformer(nn.Module):
         self.output = nn.Conv2d(2 * dim, in_channels, 3, padding=1)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image.
 
         Returns:
             ``reconstruction``, B×C×H×W, not clipped.
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, (height, width) = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
-
         stems = self.optical_stem(image), self.sar_stem(image_sar)
         x = self.merge_stems(torch.cat(stems, 1))
         skips: list[Tensor] = []
@@ -200,7 +173,7 @@ class ECRformer(nn.Module):
         for up, merge, decode in zip(self.ups, self.merges, self.decoders, strict=True):
             x = decode(merge(torch.cat([up(x), skips.pop()], 1)))
         reconstruction = image + self.output(self.refinement(x))
-        return {'reconstruction': reconstruction[..., :height, :width]}
+        return {'reconstruction': reconstruction}
 
 
 @register_model('ecrformer_light', recipe=RECIPE)

@@ -56,7 +56,9 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     height, width = query.shape[1:3]
     query, key, value = (x.flatten(1, 2).transpose(1, 2) for x in (query, key, value))
     mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-    return mixed.transpose(1, 2).unflatten(1, (height, width))
+    mixed = mixed.transpose(1, 2)
+    back: Tensor = mixed.unflatten(1, (height, width))
+    return back
 
 
 def neighbourhood_attention(

@@ -77,7 +77,7 @@ class AdaptiveNorm(nn.Module):
         Returns:
             Normalised map of the same shape and type.
         """
-        gain = 1 + self.gain(condition).float()[:, None, None]
+        gain: Tensor = 1 + self.gain(condition).float()[:, None, None]
         return (rms_norm(x) * gain).to(x.dtype)
 
 

@@ -7,14 +7,15 @@ Images by an Improved Mean-Reverting Denoising Model with Elucidated Design Spac
 CVPR 2025. https://arxiv.org/abs/2503.23717
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
-from ...inputs import padded, prepared, refuse_classes
+from ...inputs import OpticalSARModel, padded, refuse_classes
 from ...recipes import Recipe
 from ...registry import register_model
 from .denoiser import HourglassDenoiser
@@ -35,29 +36,20 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     return {'loss': objective(batch['image'], batch['image_sar'], batch['image_clear'])}
 
 
-def optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """AdamW as hourglass diffusion transformers are trained, at a fifth of the rate.
-
-    Args:
-        parameters: Parameters to train.
-
-    Returns:
-        The optimizer.
-    """
-    return AdamW(parameters, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.01)
-
-
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+#: AdamW as hourglass diffusion transformers are trained, at a fifth of the rate.
+RECIPE = Recipe(
+    losses=losses,
+    optimizer=partial(AdamW, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.01),
+)
 
 
 @register_model('emrdm', recipe=RECIPE)
-class EMRDM(nn.Module):
+class EMRDM(OpticalSARModel):
     """Sample the clear image, starting from noise around the cloudy one.
 
     A diffusion process leads from the clear image to the cloudy one plus noise
-    (:class:`~torchgeo_tdpcr.models.baselines.emrdm.process.MeanReverting`); an hourglass diffusion
-    transformer that sees the cloudy and the SAR image learns to undo it
-    (:class:`~torchgeo_tdpcr.models.baselines.emrdm.denoiser.HourglassDenoiser`). The forward pass
+    (:class:`.MeanReverting`); an hourglass diffusion transformer that sees the cloudy
+    and the SAR image learns to undo it (:class:`.HourglassDenoiser`). The forward pass
     runs the deterministic sampler, five Euler steps by default, in training mode too;
     training uses :meth:`training_loss`, which calls the network once.
 
@@ -88,7 +80,7 @@ class EMRDM(nn.Module):
       exponent 7, as in EDM.
     * Training: times uniform between 0 and 1, so that each step of the sampler gets its
       share; squared error weighted by 1/c_out², as in EDM.
-    * Optimizer: AdamW at 1e-4; crops of 128 pixels in batches of 16.
+    * Optimizer: AdamW at 1e-4.
     * The moving average of the weights is left to the training loop.
 
     Args:
@@ -140,12 +132,10 @@ class EMRDM(nn.Module):
         seed: int = 0,
         process: MeanReverting | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'EMRDM')
         if steps < 1:
             raise ValueError(f'`steps={steps}` must be at least 1.')
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
         self.steps = steps
         self.seed = seed
         self.process = MeanReverting() if process is None else process
@@ -162,28 +152,35 @@ class EMRDM(nn.Module):
             mapping_hidden,
             mapping_depth,
         )
-        #: Height and width are padded to a multiple of this inside.
         self.stride = self.denoiser.stride
         self.to(memory_format=torch.channels_last)
 
     def forward(
         self, image: Tensor, image_sar: Tensor, seed: int | None = None
     ) -> dict[str, Tensor]:
-        """Sample the scene beneath the clouds.
+        """Sample the scene beneath the clouds, as any :class:`.OpticalSARModel` does.
 
         Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+            image: Cloudy optical image.
+            image_sar: SAR image.
             seed: Seed of the noise, the model's own by default.
 
         Returns:
             ``reconstruction`` (B×C×H×W, not clipped).
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        cloudy, sar = self._prepared(image, image_sar)
+        height, width = image.shape[-2:]
+        outputs = self.compute(*self.prepared(image, image_sar), seed)
+        return {key: value[..., :height, :width] for key, value in outputs.items()}
+
+    def compute(
+        self, image: Tensor, image_sar: Tensor, seed: int | None = None
+    ) -> dict[str, Tensor]:
+        """Run the sampler.
+
+        Returns:
+            ``reconstruction`` (B×C×H×W, not clipped).
+        """
+        cloudy, sar = _in_model_units(image, image_sar)
         seed = self.seed if seed is None else seed
         noise = seeded_noise(cloudy.shape[1:], seed, image.device)
         sigmas = self.process.steps(self.steps, image.device)[:, None, None, None, None]
@@ -192,9 +189,7 @@ class EMRDM(nn.Module):
         for i in range(self.steps):
             clear = self.denoise(x, cloudy, sar, sigmas[i])
             x = self.process.euler_step(x, clear, cloudy, sigmas[i], sigmas[i + 1])
-        reconstruction = (x + 1) / 5
-        height, width = image.shape[-2:]
-        return {'reconstruction': reconstruction[..., :height, :width]}
+        return {'reconstruction': (x + 1) / 5}
 
     def denoise(self, x: Tensor, cloudy: Tensor, sar: Tensor, sigma: Tensor) -> Tensor:
         """Estimate the clear image, by the preconditioned network.
@@ -210,7 +205,7 @@ class EMRDM(nn.Module):
         """
         factors = self.process.precondition(sigma)
         inputs = torch.cat([factors.into * x, cloudy, sar], 1)
-        output = self.denoiser(inputs, factors.level.flatten())
+        output: Tensor = self.denoiser(inputs, factors.level.flatten())
         return factors.skip * x + factors.out * output.to(x.dtype)
 
     def training_loss(
@@ -238,7 +233,7 @@ class EMRDM(nn.Module):
                 for, or differ in height or width; if *image_clear* differs in shape from
                 *image*.
         """
-        cloudy, sar = self._prepared(image, image_sar)
+        cloudy, sar = _in_model_units(*self.prepared(image, image_sar))
         if image_clear.shape != image.shape:
             raise ValueError(
                 f'`image_clear` has shape {tuple(image_clear.shape)}, but `image` '
@@ -255,9 +250,7 @@ class EMRDM(nn.Module):
         ]
         return (error / self.process.precondition(sigma).out).square().mean()
 
-    def _prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
-        """Check and pad the inputs, and bring them to the units of the model."""
-        cloudy, sar, _ = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
-        return 5 * cloudy - 1, 2 * sar - 1
+
+def _in_model_units(image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring the images to the units of the model."""
+    return 5 * image - 1, 2 * image_sar - 1

@@ -105,7 +105,8 @@ class MeanReverting:
             σ of the same shape.
         """
         low, high = (s ** (1 / self.rho) for s in (self.sigma_min, self.sigma_max))
-        return (low + time * (high - low)) ** self.rho
+        sigma: Tensor = (low + time * (high - low)) ** self.rho
+        return sigma
 
     def steps(self, count: int, device: torch.device | None = None) -> Tensor:
         """Noise levels at which a sampler calls the network, and 0 to end on.

@@ -305,4 +305,5 @@ class SqueezeExcitation(nn.Module):
         Returns:
             Reweighted feature map of the same shape.
         """
-        return x * self.excite(x.mean((2, 3), keepdim=True))
+        scale: Tensor = self.excite(x.mean((2, 3), keepdim=True))
+        return x * scale

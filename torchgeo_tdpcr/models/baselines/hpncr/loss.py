@@ -68,8 +68,8 @@ def multiscale_ssim(
     )
     if not count:
         raise ValueError(
-            f'prediction: {tuple(prediction.shape[-2:])} pixels, expected at least '
-            f'{SSIM_WINDOW} in height and width; take larger crops.'
+            f'`prediction` has {tuple(prediction.shape[-2:])} pixels, but needs at least '
+            f'{SSIM_WINDOW} in height and width. Take larger crops.'
         )
     share = sum(SCALES) / sum(SCALES[:count])
     with torch.autocast(prediction.device.type, enabled=False):
@@ -109,7 +109,7 @@ def spectral_angle_loss(prediction: Tensor, target: Tensor) -> Tensor:
     check_images(prediction, target)
     if prediction.shape[1] < 2:
         raise ValueError(
-            'prediction: one band has no spectral angle; give at least two bands.'
+            '`prediction` has one band, which has no spectral angle. Give at least two.'
         )
     with torch.autocast(prediction.device.type, enabled=False):
         prediction, target = to_full_precision(prediction, target)

@@ -7,13 +7,15 @@ for SAR-Optical Data Fusion Cloud Removal*, IEEE Transactions on Geoscience and 
 Sensing, 2025.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
 
-from ...inputs import prepared, refuse_classes
+from ...inputs import OpticalSARModel, refuse_classes
 from ...recipes import Recipe
 from ...registry import register_model
 from .blocks import (
@@ -26,7 +28,7 @@ from .loss import HPNCRLoss
 
 
 def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """The terms of :class:`~torchgeo_tdpcr.models.baselines.hpncr.loss.HPNCRLoss` and their sum.
+    """The terms of :class:`.HPNCRLoss` and their sum.
 
     Args:
         model: The model.
@@ -39,24 +41,12 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     return HPNCRLoss().terms(prediction, batch['image_clear'])
 
 
-def optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW with a learning rate of 1e-4.
-
-    Args:
-        parameters: What to optimise.
-
-    Returns:
-        The optimizer.
-    """
-    return torch.optim.AdamW(parameters, lr=1e-4)
-
-
-#: How HPN-CR is trained. Crop and batch are those of the other baselines here.
-RECIPE = Recipe(losses=losses, optimizer=optimizer, crop=128, batch_size=16)
+#: How HPN-CR is trained.
+RECIPE = Recipe(losses=losses, optimizer=partial(AdamW, lr=1e-4))
 
 
 @register_model('hpncr', recipe=RECIPE)
-class HPNCR(nn.Module):
+class HPNCR(OpticalSARModel):
     """Remove clouds with two encoders of different kinds that meet at 1/8 resolution.
 
     Optical stages of window attention and depth-wise convolution lie at 1/2, 1/4 and
@@ -83,7 +73,6 @@ class HPNCR(nn.Module):
     - Squeeze and excitation halves the 360 channels inside; a 3×3 convolution with
       PixelShuffle goes from them to the first decoder stage, and from each stage on.
       The halving and the MLPs' width are what meets the parameter count.
-    - Crop 128 and batch 16 of the recipe are those of the other baselines.
 
     It takes any height and width: images are continued by their border pixels up to
     :attr:`stride`, and maps within attention up to the windows. The norm, the
@@ -117,6 +106,8 @@ class HPNCR(nn.Module):
         torch.Size([1, 13, 45, 70])
     """
 
+    stride = 8
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -132,7 +123,7 @@ class HPNCR(nn.Module):
         mlp_ratio: float = 4.0,
         reduction: int = 2,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'HPN-CR')
         for name, values in (
             ('dims', dims),
@@ -163,11 +154,6 @@ class HPNCR(nn.Module):
                 )
         if kernel_size % 2 == 0:
             raise ValueError(f'`kernel_size={kernel_size}` must be odd.')
-        self.in_channels = in_channels
-        self.sar_channels = sar_channels
-        self.num_classes = num_classes
-        #: Height and width are padded to a multiple of this inside.
-        self.stride = 8
 
         stages = [
             decloud_stage(*stage, kernel_size=kernel_size, mlp_ratio=mlp_ratio)
@@ -191,34 +177,24 @@ class HPNCR(nn.Module):
         self.skips = nn.ModuleList(map(SelectiveFusion, dims[3:]))
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
-        """Reconstruct the scene beneath the clouds.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+    def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Restore the image.
 
         Returns:
             ``reconstruction``, B×C×H×W, between 0 and 1.
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width.
         """
-        image, image_sar, (height, width) = prepared(
-            image, image_sar, self.in_channels, self.sar_channels, self.stride
-        )
-
         x, skips = image, []
         for down, stage in zip(self.downs, self.encoder, strict=True):
             x = stage(down(x))
             skips.append(x)
         sar = self.sar_encoder(image_sar)
         x = self.reweight(torch.cat([skips.pop(), sar], 1))
-        for up, fuse, stage in zip(self.ups, self.skips, self.decoder, strict=False):
+        for up, fuse, stage in zip(
+            self.ups[:-1], self.skips, self.decoder, strict=True
+        ):
             x = stage(fuse(up(x), skips.pop()))
         reconstruction = torch.sigmoid(self.ups[-1](x) + image)
-        return {'reconstruction': reconstruction[..., :height, :width]}
+        return {'reconstruction': reconstruction}
 
 
 def _up(in_channels: int, out_channels: int) -> nn.Sequential:

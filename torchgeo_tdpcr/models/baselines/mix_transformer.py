@@ -10,7 +10,7 @@ The library's encoder is NVIDIA's, under the NVIDIA Source Code License: read th
 before any use that is not research.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -20,14 +20,10 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ...losses import JointLoss
-
 #: Height and width of the last stage are those of the input divided by this.
 STRIDE = 32
 
 ENCODERS = tuple(f'mit_b{i}' for i in range(6))
-
-_CROSS_ENTROPY = JointLoss(label_smoothing=0.0, ignore_index=255)
 
 
 class LinspaceOnCPU(TorchFunctionMode):
@@ -65,7 +61,7 @@ def check_arguments(model: str, encoder: str, num_classes: int | None) -> int:
     if num_classes is None or num_classes < 1:
         raise ValueError(
             f'`num_classes={num_classes}`: {model} maps land cover and needs the number '
-            'of classes, for example num_classes=7.'
+            'of classes, for example `num_classes=7`.'
         )
     return num_classes
 
@@ -169,42 +165,3 @@ class UNetDecoder(nn.Module):
         half = stages[0].new_empty(batch, 0, size[0] // 2, size[1] // 2)
         decoded: Tensor = self.decoder([full, half, *stages])
         return decoded
-
-
-def entry(batch: Mapping[str, Any], name: str, user: str) -> Tensor:
-    """Get a tensor of a batch, or say who needs it.
-
-    Args:
-        batch: The batch.
-        name: Its key.
-        user: What needs it, for the message.
-
-    Returns:
-        The tensor.
-
-    Raises:
-        KeyError: If the batch has none of that name.
-    """
-    if name not in batch:
-        raise KeyError(
-            f'{user} needs {name!r}, but the batch has {sorted(batch)}. Use data that '
-            'have it, or a loss that does without.'
-        )
-    value: Tensor = batch[name]
-    return value
-
-
-def cross_entropy(outputs: Mapping[str, Tensor], batch: Mapping[str, Any]) -> Tensor:
-    """Cross-entropy over the labelled pixels, without label smoothing.
-
-    Args:
-        outputs: What the model returned, with ``logits``, B×K×H×W.
-        batch: The batch; ``mask``, B×H×W, 255 where a pixel has no label.
-
-    Returns:
-        A scalar; 0 without a mask, or where no pixel has a label.
-    """
-    logits = outputs['logits']
-    if 'mask' not in batch:
-        return logits.new_zeros((), dtype=torch.float32)
-    return _CROSS_ENTROPY.segmentation(logits, batch['mask'])

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Tables in Markdown, of means and standard deviations over seeds; whole files."""
+"""Tables in Markdown, their cells, and pages of them."""
 
 import json
 import statistics
