@@ -26,6 +26,7 @@ def map_by(name: str, scene: ScenePaths, output_dir: Path) -> None:
             '--data', 'SceneDataModule', '--data.s2', str(scene.s2),
             '--data.s1', str(scene.s1), '--data.patch_size', '128',
             '--trainer.accelerator', 'cpu', '--trainer.logger', 'false',
+            '--trainer.default_root_dir', str(output_dir.parent),
             '--trainer.callbacks', name,
             '--trainer.callbacks.output_dir', str(output_dir),
             '--trainer.callbacks.layers', '[image]',
