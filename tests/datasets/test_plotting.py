@@ -7,7 +7,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from torchgeo_tdpcr.callbacks.geotiff.layers import ClassesLayer
+from torchgeo_tdpcr.callbacks.geotiff.layers.kinds import ClassesLayer
 from torchgeo_tdpcr.datasets.plotting import (
     CLASS_COLOURS,
     class_colour,

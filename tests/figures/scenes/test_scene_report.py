@@ -21,8 +21,8 @@ from rasterio.transform import from_origin
 from torchgeo_tdpcr.commands import report as command
 from torchgeo_tdpcr.datasets.grids import Grid
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
-from torchgeo_tdpcr.datasets.scenes.products import find_optical
+from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
+from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.figures import plot_scene, write_report
 from torchgeo_tdpcr.figures.scenes.files import open_map, overview_shape, read_overview
 from torchgeo_tdpcr.figures.scenes.numbers import (

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...datasets.scenes.common import SceneInfo
 from .canvas import Canvas
 from .folder import SavedProgress, SceneFolder, write_json
-from .layers import MapLayer, Rows
+from .layers.kinds import MapLayer, Rows
 from .raster import RawRaster, write_cog
 from .stac import stac_item
 

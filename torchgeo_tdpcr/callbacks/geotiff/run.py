@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneError
-from .choosing import choose_layers, outputs_by_name
 from .fingerprint import fingerprint, weights_hash
 from .folder import SavedProgress, SceneFolder
 from .job import SceneJob
-from .keep_clear import cloud_weight
-from .layers import Rows
+from .layers.choosing import choose_layers, outputs_by_name
+from .layers.keep_clear import cloud_weight
+from .layers.kinds import Rows
 from .source import Frame, Placed
 from .summary import Summary, join_processes
 

@@ -11,7 +11,7 @@ from rasterio.warp import transform_bounds, transform_geom
 
 from ...datasets.scenes.common import SceneInfo
 from ...transforms.bands import SENTINEL2_BANDS
-from .layers import MapLayer
+from .layers.kinds import MapLayer
 from .raster import Band
 
 _EXTENSIONS = {

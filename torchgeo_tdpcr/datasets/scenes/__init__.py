@@ -4,6 +4,6 @@
 
 from .common import SceneError as SceneError
 from .dataset import SceneDataset as SceneDataset
-from .pair_table import read_pairs as read_pairs
-from .pairing import pair_scenes as pair_scenes
-from .pairs import ScenePair as ScenePair
+from .pairing.pairs import ScenePair as ScenePair
+from .pairing.search import pair_scenes as pair_scenes
+from .pairing.table import read_pairs as read_pairs

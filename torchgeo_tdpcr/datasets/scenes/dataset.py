@@ -24,7 +24,7 @@ from ..grids import PixelBox
 from ..plotting import plot_sample
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
-from .pairs import ScenePair
+from .pairing.pairs import ScenePair
 from .progress import Progress
 from .samples import read_run, read_window
 

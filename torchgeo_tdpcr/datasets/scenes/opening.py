@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from .clouds import CloudReader
 from .common import SceneError, SceneInfo
-from .optical import OpticalReader
-from .pairs import ScenePair
-from .radar import RadarReader
-from .rasters import RasterFiles
+from .formats.rasters import RasterFiles
+from .pairing.pairs import ScenePair
+from .windows.clouds import CloudReader
+from .windows.optical import OpticalReader
+from .windows.radar import RadarReader
 
 
 class SceneFiles(NamedTuple):

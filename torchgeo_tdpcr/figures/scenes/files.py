@@ -19,7 +19,7 @@ from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneError
-from ...datasets.scenes.rasters import reading
+from ...datasets.scenes.formats.rasters import reading
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
-from ...datasets.scenes.optical import OpticalReader
-from ...datasets.scenes.rasters import reading
+from ...datasets.scenes.formats.rasters import reading
+from ...datasets.scenes.windows.optical import OpticalReader
 from ...metrics.functional import restoration_scores
 from ...transforms import Sentinel2Normalize
 from .files import LandCoverClass, MappedScene

@@ -14,7 +14,7 @@ from rasterio.transform import xy
 from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import PixelBox
 from ...datasets.plotting import add_legend, panel_figure
-from ...datasets.scenes.optical import OpticalReader
+from ...datasets.scenes.windows.optical import OpticalReader
 from ...files import write_text
 from . import page as html
 from .files import MappedScene, image_detail, read_detail, read_overview

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.plotting import heat_picture, land_cover_picture, rgb_picture, stretch
 from ...datasets.scenes.common import SceneError
-from ...datasets.scenes.products import find_optical
+from ...datasets.scenes.formats.products import find_optical
 from .files import (
     MappedScene,
     image_overview,

@@ -19,9 +19,9 @@ from scene_files import (
 )
 
 from torchgeo_tdpcr.datasets.grids import Grid, PixelBox
-from torchgeo_tdpcr.datasets.scenes.clouds import CloudReader
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.products import BandFile, CloudMask
+from torchgeo_tdpcr.datasets.scenes.formats.products import BandFile, CloudMask
+from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader
 
 GML = """<?xml version="1.0" encoding="UTF-8"?>
 <eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0"

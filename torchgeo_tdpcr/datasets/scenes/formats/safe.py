@@ -15,8 +15,8 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ...transforms.bands import QUANTIFICATION
-from .common import SceneError
+from ....transforms.bands import QUANTIFICATION
+from ..common import SceneError
 from .naming import band_of_file, classification_among
 
 _METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')

@@ -6,8 +6,8 @@ import csv
 from os import PathLike
 from pathlib import Path
 
-from .common import SceneError
-from .naming import product_name
+from ..common import SceneError
+from ..formats.naming import product_name
 from .pairs import ScenePair, uniquely_named
 
 _REQUIRED = ('s2', 's1')

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...datasets.plotting import class_colour
-from ...datasets.scenes.common import SceneInfo
-from ...transforms.bands import QUANTIFICATION
-from .raster import Band, RawRaster
+from ....datasets.plotting import class_colour
+from ....datasets.scenes.common import SceneInfo
+from ....transforms.bands import QUANTIFICATION
+from ..raster import Band, RawRaster
 
 #: What viewers show the bands as.
 _CHANNELS = {'B4': 'Red', 'B3': 'Green', 'B2': 'Blue'}

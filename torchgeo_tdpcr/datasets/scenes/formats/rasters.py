@@ -16,9 +16,9 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from ..gdal import SCENE_SETTINGS
-from ..grids import Grid
-from .common import SceneError
+from ...gdal import SCENE_SETTINGS
+from ...grids import Grid
+from ..common import SceneError
 
 
 @contextmanager

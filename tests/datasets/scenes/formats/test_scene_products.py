@@ -13,8 +13,8 @@ from optical_files import (
 )
 
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.optical import OpticalReader
-from torchgeo_tdpcr.datasets.scenes.products import BandFile, find_optical
+from torchgeo_tdpcr.datasets.scenes.formats.products import BandFile, find_optical
+from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 
 
 class TestFind:

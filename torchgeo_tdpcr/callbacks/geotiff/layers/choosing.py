@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .layers import (
+from .kinds import (
     ChangeLayer,
     ClassesLayer,
     ConfidenceLayer,

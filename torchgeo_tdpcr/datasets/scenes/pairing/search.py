@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..grids import Grid
-from .common import SceneError
-from .listing import Paths, list_products, optical_in, radar_in
+from ...grids import Grid
+from ..common import SceneError
+from ..formats.listing import Paths, list_products, optical_in, radar_in
+from ..formats.polarisations import RadarProduct, describe_radar
+from ..formats.products import OpticalProduct, find_optical
+from ..formats.rasters import RasterFiles
+from ..windows.radar import RadarReader
+from ..windows.warping import points_of, source_pixels
 from .pairs import ScenePair, uniquely_named
-from .polarisations import RadarProduct, describe_radar
-from .products import OpticalProduct, find_optical
-from .radar import RadarReader
-from .rasters import RasterFiles
-from .warping import points_of, source_pixels
 
 #: Coverages that differ by less are the same.
 _SAME = 0.01

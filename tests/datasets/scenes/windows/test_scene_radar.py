@@ -28,7 +28,7 @@ from scene_files import (
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.radar import RadarReader
+from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
 
 
 class TestSameGrid:

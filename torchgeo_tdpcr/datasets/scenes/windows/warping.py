@@ -9,7 +9,7 @@ from rasterio.warp import transform
 from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as moved
 
-from ..grids import Grid, PixelBox
+from ...grids import Grid, PixelBox
 
 #: Largest error of the place of a pixel, in pixels of the source. GDAL's default is an
 #: eighth, which shows as seams between windows that were warped one by one.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.scenes.common import SceneInfo
-from .layers import MapLayer, Rows
-from .raster import Band, RawRaster
+from ....datasets.scenes.common import SceneInfo
+from ..raster import Band, RawRaster
+from .kinds import MapLayer, Rows
 
 #: Rows that are projected at a time.
 _BLOCK = 256

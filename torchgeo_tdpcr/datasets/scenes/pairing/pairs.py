@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .common import SceneError
-from .polarisations import RadarProduct, describe_radar
-from .products import OpticalProduct, find_optical
-from .rasters import RasterFiles
+from ..common import SceneError
+from ..formats.polarisations import RadarProduct, describe_radar
+from ..formats.products import OpticalProduct, find_optical
+from ..formats.rasters import RasterFiles
 
 
 @dataclass(frozen=True, slots=True)

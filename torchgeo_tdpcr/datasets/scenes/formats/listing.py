@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
-from .common import SceneError
+from ..common import SceneError
 from .naming import RASTERS, band_of_file, polarisation_of
 from .polarisations import pair_beside
 from .safe import is_safe

@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...transforms.bands import check_bands
-from ..chips.reading import detect_offset
-from ..grids import Grid, PixelBox
-from .common import SceneError
-from .products import OpticalProduct
-from .rasters import RasterFiles, reading
+from ....transforms.bands import check_bands
+from ...chips.reading import detect_offset
+from ...grids import Grid, PixelBox
+from ..common import SceneError
+from ..formats.products import OpticalProduct
+from ..formats.rasters import RasterFiles, reading
 
 #: Rows and columns at most of the reduced image that tells what the numbers mean.
 _PREVIEW = 1024
@@ -57,7 +57,7 @@ class OpticalReader:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> import rasterio
-        >>> from torchgeo_tdpcr.datasets.scenes.products import find_optical
+        >>> from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
         >>> profile = {'crs': 'EPSG:32632', 'count': 13, 'dtype': 'uint16'}
         >>> profile |= {'width': 64, 'height': 64}
         >>> profile |= {'transform': rasterio.Affine(10, 0, 6e5, 0, -10, 5e6)}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from ..grids import Grid, PixelBox
-from .common import SceneError
-from .polarisations import RadarProduct, describe_radar
-from .rasters import RasterFiles, reading
+from ...grids import Grid, PixelBox
+from ..common import SceneError
+from ..formats.polarisations import RadarProduct, describe_radar
+from ..formats.rasters import RasterFiles, reading
 from .warping import (
     TOLERANCE,
     fineness,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..grids import Grid
-from .common import SceneError
+from ...grids import Grid
+from ..common import SceneError
 from .naming import RASTERS, date_of, polarisation_of
 from .products import BandFile
 from .rasters import Headers, RasterFiles

@@ -10,8 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
 
-from ...transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
-from .common import SceneError
+from ....transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
+from ..common import SceneError
 from .naming import (
     band_of_file,
     band_of_label,

@@ -15,12 +15,12 @@ from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
-from ..grids import Grid, PixelBox
-from .common import SceneError
-from .naming import classification_among
-from .products import BandFile, CloudMask, MaskKind
-from .rasters import RasterFiles, reading
-from .safe import read_xml
+from ...grids import Grid, PixelBox
+from ..common import SceneError
+from ..formats.naming import classification_among
+from ..formats.products import BandFile, CloudMask, MaskKind
+from ..formats.rasters import RasterFiles, reading
+from ..formats.safe import read_xml
 from .warping import TOLERANCE, same_grid, source_window, transform_of
 
 #: Classes of level 2A's scene classification that are not known to be clear: no data,

@@ -10,8 +10,8 @@ from scene_files import (
 )
 
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.polarisations import find_radar
-from torchgeo_tdpcr.datasets.scenes.products import BandFile
+from torchgeo_tdpcr.datasets.scenes.formats.polarisations import find_radar
+from torchgeo_tdpcr.datasets.scenes.formats.products import BandFile
 
 
 class TestFindRadar:
