@@ -17,7 +17,7 @@ from optical_files import (
 )
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
-from torchgeo_tdpcr.datasets.scenes import rasters
+from torchgeo_tdpcr.datasets.scenes.formats import rasters
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
