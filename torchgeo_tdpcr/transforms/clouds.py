@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .bands import SENTINEL2_BANDS, check_bands
 from .noise import FloatArray, block_mean, fractal_noise, smooth
-from .sky import KINDS, THICKNESS_LIMIT, Kind, Layer, Sky, draw_kinds
+from .sky import KINDS, THICKNESS_LIMIT, CloudLayer, Kind, Sky, draw_kinds
 
 _NAMES = tuple(SENTINEL2_BANDS)
 # Top of a thick cloud, reflectance x 10^4; B9 and B10 depend on its height.
@@ -144,7 +144,7 @@ def _relief(sky: Sky, tau: FloatArray) -> FloatArray:
     return relief
 
 
-def _cloud_top(band: int, layer: Layer) -> float:
+def _cloud_top(band: int, layer: CloudLayer) -> float:
     """Reflectance x 10^4 of a layer that lets nothing through, for one band."""
     value = _CLOUD[band] * (1 + layer.ice * (_ICE[band] - 1))
     if _NAMES[band] == 'B9':  # water vapour above the cloud absorbs

@@ -33,7 +33,7 @@ _MAX_SHIFT = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class CloudLayer:
     """A cloud layer: a field that becomes thickness above a threshold.
 
     Args:
@@ -64,7 +64,7 @@ class Layer:
 
 def _draw_layer(
     rng: np.random.Generator, kind: Kind, shape: tuple[int, int], cover: float
-) -> Layer:
+) -> CloudLayer:
     angle = float(rng.uniform(0, np.pi))
     if kind == 'cumulus':
         size = float(np.exp(rng.uniform(np.log(35), np.log(320))))
@@ -73,24 +73,30 @@ def _draw_layer(
         puffs = -np.abs(fractal_noise(rng, shape, 3.1, size / 2.5, 1.5))
         field = field + np.float32(rng.uniform(0.15, 0.5)) * puffs
         depth = np.exp(rng.normal(0.85, 0.5)) * (1 + 0.6 * cover)
-        return Layer(field, depth, rng.uniform(0.45, 1.7), rng.uniform(0.5, 2.4), 0)
+        return CloudLayer(
+            field, depth, rng.uniform(0.45, 1.7), rng.uniform(0.5, 2.4), 0
+        )
     if kind == 'stratus':
         field = fractal_noise(
             rng, shape, rng.uniform(3.1, 3.9), None, 2, rng.uniform(1, 2.2), angle
         )
         depth = np.exp(rng.normal(0.65, 0.55)) * (1 + 0.8 * cover)
         height = np.exp(rng.uniform(np.log(0.8), np.log(6)))
-        return Layer(field, depth, rng.uniform(0.7, 2), height, max(0, height - 4) / 6)
+        return CloudLayer(
+            field, depth, rng.uniform(0.7, 2), height, max(0, height - 4) / 6
+        )
     if kind == 'veil':
         field = fractal_noise(rng, shape, rng.uniform(3, 3.8), None)
         height = rng.uniform(1, 6)
-        return Layer(field, rng.uniform(0.25, 1), 1.5, height, max(0, height - 4) / 6)
+        return CloudLayer(
+            field, rng.uniform(0.25, 1), 1.5, height, max(0, height - 4) / 6
+        )
     # a smooth veil with fibres along the wind, both bent by large eddies
     field = fractal_noise(rng, shape, 3.6, None, 3, rng.uniform(1.2, 3), angle)
     fibres = fractal_noise(rng, shape, 2.9, 70, 2.5, rng.uniform(3, 8), angle)
     field = field + np.float32(rng.uniform(0.1, 0.4)) * fibres
     field = _bend(rng, field)
-    return Layer(field, rng.uniform(0.06, 0.4), 1.5, rng.uniform(6, 11), 1)
+    return CloudLayer(field, rng.uniform(0.06, 0.4), 1.5, rng.uniform(6, 11), 1)
 
 
 def _bend(rng: np.random.Generator, field: FloatArray) -> FloatArray:
@@ -150,13 +156,13 @@ class Sky:
         self.layers = [_draw_layer(rng, kind, padded, cover) for kind in kinds]
         if height is not None:
             self.layers = [
-                Layer(lay.field, lay.depth, lay.width, height, lay.ice)
+                CloudLayer(lay.field, lay.depth, lay.width, height, lay.ice)
                 for lay in self.layers
             ]
         # cloud in one band is cloud, wherever the others see it
         self.seen = [self._swept(layer) for layer in self.layers]
 
-    def _swept(self, layer: Layer) -> FloatArray:
+    def _swept(self, layer: CloudLayer) -> FloatArray:
         """Highest value of the field that any band sees, not padded."""
         first, last = sorted(self.parallax(layer.height, band)[0] for band in (1, 9))
         top = self.crop(layer.field, (first, 0))

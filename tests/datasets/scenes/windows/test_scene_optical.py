@@ -17,8 +17,8 @@ from optical_files import (
 )
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
-from torchgeo_tdpcr.datasets.scenes.formats import rasters
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.formats import rasters
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
