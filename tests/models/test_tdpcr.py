@@ -144,6 +144,10 @@ def test_exports_with_dynamic_batch_height_and_width() -> None:
         check_same(program, model, pair(*size), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.skipif(
+    torch.__version__.startswith('2.6.'),
+    reason='torch 2.6 cannot decompose addcmul where sizes vary',
+)
 def test_onnx(tmp_path) -> None:  # type: ignore[no-untyped-def]
     runtime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')

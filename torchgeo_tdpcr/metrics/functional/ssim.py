@@ -6,6 +6,7 @@ The formula is kornia's, which filters rows and columns in turn and so takes les
 in training than one with the full window. Its mean equals torchmetrics'.
 """
 
+import torch
 from kornia.metrics import ssim
 from torch import Tensor
 
@@ -54,5 +55,7 @@ def ssim_map(prediction: Tensor, target: Tensor, data_range: float = 1.0) -> Ten
             'larger patches or `lambda_ssim=0`.'
         )
     prediction, target = to_full_precision(prediction, target)
-    # kornia's default eps would make identical dark images differ
-    return ssim(prediction, target, WINDOW, max_val=float(data_range), eps=0.0)
+    # Not every version of kornia leaves autocast by itself
+    with torch.autocast(prediction.device.type, enabled=False):
+        # kornia's default eps would make identical dark images differ
+        return ssim(prediction, target, WINDOW, max_val=float(data_range), eps=0.0)
