@@ -226,7 +226,8 @@ def panel_figure(
     fig, grid = plt.subplots(
         len(rows),
         len(columns),
-        figsize=(3 * len(columns), 3.1 * len(rows) + 0.3),
+        # As high as titles and a legend take, so that the panels are as wide as can be
+        figsize=(3 * len(columns), 3.1 * len(rows) + 0.7),
         squeeze=False,
         layout='constrained',
     )
