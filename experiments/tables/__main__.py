@@ -101,16 +101,13 @@ def snakemake(options: Options, jobs: int, *flags: str) -> int:
     """
     process = subprocess.Popen(
         [
-            *(
-                sys.executable,
-                '-m',
-                'snakemake',
-                '--snakefile',
-                str(HERE / 'Snakefile'),
-            ),
-            *('--cores', str(jobs * options.threads)),
+            *(sys.executable, '-m', 'snakemake', 'runs'),
+            f'--snakefile={HERE / "Snakefile"}',
+            f'--cores={jobs * options.threads}',
             # This process holds a lock that cannot outlive it
-            *('--nolock', 'runs', *flags, '--config', *options.as_config()),
+            '--nolock',
+            *flags,
+            *('--config', *options.as_config()),
         ],
         start_new_session=True,
         # The commands of this environment, also where it is not activated

@@ -2,7 +2,9 @@
 
 """What a tested run leaves: its metrics in one file, and the settings beside them.
 
-python -m experiments.tables.collect FOLDER
+    python -m experiments.tables.collect FOLDER
+
+The rule `test` of the Snakefile ends with it.
 """
 
 import csv

@@ -21,6 +21,16 @@ SETTINGS = 'settings.yaml'
 RESULT = 'result.json'
 
 
+def fitted_file(folder: Path, epochs: int) -> Path:
+    """The checkpoint that a fit leaves once its last epoch has ended.
+
+    Args:
+        folder: Folder of the run.
+        epochs: Epochs that it trains.
+    """
+    return folder / 'checkpoints' / f'epoch={epochs - 1}.ckpt'
+
+
 class RunConflictError(ValueError):
     """A folder holds a run with other settings."""
 
@@ -59,12 +69,11 @@ class Job:
     @property
     def model_kwargs(self) -> Settings:
         """Arguments of its model, besides the numbers of channels and classes."""
-        found: Settings = {}
-        for layer in self.layers:
-            if not isinstance(layer, Path):
-                task = layer.get('model', {}).get('init_args', {})
-                found = task.get('model_kwargs', found)
-        return found
+        # What `compose` implies comes last, and has those of all layers in one
+        implied = self.layers[-1]
+        assert not isinstance(implied, Path)
+        kwargs: Settings = implied['model']['init_args'].get('model_kwargs', {})
+        return kwargs
 
     @property
     def checkpoint(self) -> Path:
@@ -74,7 +83,7 @@ class Job:
     @property
     def fitted(self) -> Path:
         """Checkpoint that there is only once the last epoch has ended."""
-        return self.checkpoint.with_name(f'epoch={self.epochs - 1}.ckpt')
+        return fitted_file(self.folder, self.epochs)
 
     @property
     def result_file(self) -> Path:

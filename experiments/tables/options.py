@@ -120,6 +120,10 @@ class Options:
         """Folder of the runs."""
         return Path(self.out) / self.name
 
+    def run_folder(self, run: str, seed: int | str) -> Path:
+        """The folder of a run with a seed, or with placeholders for them."""
+        return self.folder / run / f'seed{seed}'
+
     @property
     def data_root(self) -> Path:
         """Folder of the data."""

@@ -138,7 +138,7 @@ def _jobs(options: Options, scale: Scale, runs: list[Run]) -> dict[Key, Job]:
             jobs[run.name, seed] = Job(
                 run,
                 seed,
-                options.folder / run.name / f'seed{seed}',
+                options.run_folder(run.name, seed),
                 layers,
                 overrides,
                 _epochs(options, scale, run.task['training']),

@@ -2,7 +2,9 @@
 
 """The torchgeo command that knows models of the user's.
 
-python -m experiments.tables.with_models my_model.py -- fit --config …
+    python -m experiments.tables.with_models my_model.py -- fit --config …
+
+The rules of the Snakefile call it where there are such models.
 """
 
 import sys

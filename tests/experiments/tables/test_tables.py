@@ -49,7 +49,8 @@ def out(
     torchgeo_command: Path,
 ) -> Path:
     """All tables with all kinds of runs."""
-    folder = tmp_path_factory.mktemp('tables')
+    # A space, since the commands of the rules go through a shell
+    folder = tmp_path_factory.mktemp('the tables')
     scale = yaml.safe_load((HERE / 'scales' / 'tiny.yaml').read_text())
     scale |= {'epochs': dict.fromkeys(scale['epochs'], 2)}
     scale |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 5, 'chip_size': 64}}
