@@ -13,11 +13,13 @@ from os import PathLike
 
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ...gdal import SCENE_SETTINGS
 from ...grids import Grid
+from ...plausibility import grid_fault
 from ..common import SceneError
 
 
@@ -58,6 +60,7 @@ class RasterHeader:
         labels: Description of each band, '' where it has none.
         scales: Scale and offset of each band.
         gcps: Whether ground control points tell where it lies.
+        masked: Whether a mask or an alpha band tells which pixels are missing.
     """
 
     grid: Grid
@@ -66,6 +69,7 @@ class RasterHeader:
     labels: tuple[str, ...]
     scales: tuple[tuple[float, float], ...]
     gcps: bool
+    masked: bool = False
 
     @property
     def count(self) -> int:
@@ -85,6 +89,7 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         tuple(label or '' for label in raster.descriptions),
         tuple(zip(raster.scales, raster.offsets, strict=True)),
         bool(raster.gcps[0]),
+        any(MaskFlags.per_dataset in flags for flags in raster.mask_flag_enums),
     )
 
 
@@ -137,11 +142,15 @@ class RasterFiles:
             Its grid.
 
         Raises:
-            SceneError: If it cannot be read, or has no CRS.
+            SceneError: If it cannot be read, has no CRS, or cannot lie on the Earth.
         """
         grid = self.header(path).grid
         if grid.crs is None:
             raise SceneError(path, 'has no coordinate reference system.')
+        if fault := grid_fault(grid):
+            raise SceneError(
+                path, f'{fault}. Give it the CRS and the geotransform that it has.'
+            )
         return grid
 
     def __getitem__(self, path: str) -> DatasetReader:
