@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torchgeo.datasets.utils import Path
 
 from ..datasets import OSFCR, SplitBy, SyntheticOSFCR
+from ..datasets.plausibility import check_offset
 from ..transforms.normalize import SARClip
 from .chips import ChipDataModule
 
@@ -44,8 +45,8 @@ class OSFCRDataModule(ChipDataModule):
                 ``'published'`` as in published figures, which leaks, or ``'roi'`` or
                 ``'component'``, which do not.
             cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
-            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
-                find out per file.
+            offset: What to subtract from Sentinel-2's digital numbers, 0 or 1000, or
+                ``'auto'`` to find out per file.
             class_names: Names of the land-cover classes, for figures.
             sar_clip: Clip range of the SAR bands, see
                 :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
@@ -63,6 +64,7 @@ class OSFCRDataModule(ChipDataModule):
             >>> OSFCRDataModule(bands=['B4', 'B3', 'B2']).val_batch_size
             4
         """
+        check_offset(offset)
         super().__init__(
             OSFCR,
             paths,

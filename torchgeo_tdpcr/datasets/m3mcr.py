@@ -19,7 +19,7 @@ from torchgeo.datasets.utils import Sample
 from .chips.dataset import ChipDataset
 from .chips.footprints import common_crs
 from .chips.layout import CorruptChipError, Folder, Layer, Layout
-from .chips.reading import cloud_fault, finite, labels_of_codes, opened
+from .chips.reading import cloud_fault, labels_of_codes, number_fault, opened
 from .chips.regridding import coverage_fault, regrid
 from .chips.selection import (
     Missing,
@@ -213,7 +213,7 @@ class M3MCR(ChipDataset):
                 array = array[[i - 1 for i in self._indexes]]
                 array = regrid(array, transform, grid, 'average')
             elif layer.key == 'image_sar':
-                array = regrid(finite(path, array).numpy(), transform, grid, 'bilinear')
+                array = regrid(array.astype(np.float32), transform, grid, 'bilinear')
             else:
                 array = regrid(array, transform, grid, 'nearest')
             array = np.ascontiguousarray(
@@ -314,7 +314,10 @@ def _read_raster(path: str, layer: Layer, grid: Grid) -> tuple[NDArray[Any], Aff
         size = source.width, source.height
         if fault := coverage_fault(source.transform, *size, epsg, grid):
             raise CorruptChipError(path, fault)
-        return source.read(), source.transform
+        array, transform = source.read(), source.transform
+    if fault := number_fault(array, layer):
+        raise CorruptChipError(path, fault)
+    return array, transform
 
 
 def _read_cloud_mask(path: str, shape: tuple[int, int]) -> NDArray[Any]:

@@ -31,6 +31,7 @@ from .chips.selection import (
     select_layers,
 )
 from .chips.splits import Rows, Split, component_split, index_of, roi_split
+from .plausibility import check_offset
 
 SplitBy = Literal['published', 'roi', 'component']
 
@@ -131,8 +132,8 @@ class OSFCR(ChipDataset):
                 chip that lacks one is left out. Defaults to all that the data have;
                 ``cloud_thickness`` only if all chips have it.
             cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
-            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
-                find out per file.
+            offset: What to subtract from Sentinel-2's digital numbers, 0 or 1000, or
+                ``'auto'`` to find out per file.
             num_classes: Number of land-cover classes; other labels than 0 to this less
                 one, and 255, are an error.
             class_names: Their names, for figures (defaults to ``'class 0'`` …).
@@ -154,8 +155,7 @@ class OSFCR(ChipDataset):
         check_choices('split_by', [split_by], [*SPLITS])
         check_choices('cover', covers, COVERS)
         check_choices('missing', [missing], get_args(Missing))
-        if isinstance(offset, str) and offset != 'auto':
-            raise ValueError(f"`offset={offset!r}` must be a number or 'auto'.")
+        check_offset(offset)
         if not 1 <= num_classes <= 255:
             raise ValueError(f'`num_classes={num_classes}` must be in 1 to 255.')
         names = tuple(class_names or (f'class {i}' for i in range(num_classes)))

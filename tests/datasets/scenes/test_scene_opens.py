@@ -73,8 +73,9 @@ BANDS = {f'B{name[1:]:0>2}': 1 for name in SENTINEL2_BANDS}
         # Files of a folder once to find out what they are, once for their numbers
         ('bands', {**dict.fromkeys(BANDS, 2), 'sar': 2}),
         # SAR: once to choose it, once to measure it on the pixels of the scene
-        ('safe', {**BANDS, 'xml': 1, 'sar': 2, 'mask': 1}),
-        ('zip', {**BANDS, 'xml': 1, 'sar': 2, 'mask': 1}),
+        # B1: once more to tell where the product lies
+        ('safe', {**BANDS, 'B01': 2, 'xml': 1, 'sar': 2, 'mask': 1}),
+        ('zip', {**BANDS, 'B01': 2, 'xml': 1, 'sar': 2, 'mask': 1}),
     ],
 )
 def test_paired(
