@@ -13,14 +13,14 @@ from rasterio.io import DatasetReader
 _SIDE = 512
 
 #: Blocks a side that are read where there is no overview, and rows and columns of each.
-_BLOCKS, _BLOCK = 6, 256
+_BLOCKS, _BLOCK = 4, 256
 
 
 def sample(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
     """Read pixels that are spread over a raster.
 
     A small raster is read as a whole, and one with overviews from these. Of any other
-    36 blocks are read, whatever its size.
+    16 blocks are read, whatever its size.
 
     Args:
         raster: The raster.

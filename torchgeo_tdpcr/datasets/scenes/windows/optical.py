@@ -15,7 +15,7 @@ from ...plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ..common import SceneError
 from ..formats.evidence import ADVICE, of_numbers, settle
 from ..formats.products import OpticalProduct
-from ..formats.rasters import RasterFiles, reading
+from ..formats.rasters import RasterFiles, read_mask, reading
 from .numbers import BandNumbers, check_numbers, sample_bands
 
 
@@ -26,7 +26,7 @@ class _Source(NamedTuple):
     positions: list[int]
     indexes: list[int]
     factor: int
-    masked: bool
+    mask: int | None = None
 
 
 class OpticalReader:
@@ -122,7 +122,7 @@ class OpticalReader:
                 image = array
             else:
                 image[source.positions] = array
-            if source.masked:
+            if source.mask is not None:
                 there &= self._read(source, window, None)[0] != 0
         return image, there & self._valid(image)
 
@@ -142,7 +142,7 @@ class OpticalReader:
         with reading(source.path):
             raster = self._files[source.path]
             array: NDArray[Any] = (
-                raster.dataset_mask(window=coarse.ranges)[None]
+                read_mask(raster, source.mask or 0, window=coarse.ranges)[None]
                 if indexes is None
                 else raster.read(indexes, window=coarse.ranges)
             )
@@ -187,9 +187,7 @@ class OpticalReader:
         grids = {path: self._files.grid(path) for path in paths}
         grid = min(grids.values(), key=lambda grid: abs(grid.transform.a))
         sources = {
-            path: _Source(
-                path, [], [], _factor(path, own, grid), self._files.header(path).masked
-            )
+            path: _Source(path, [], [], _factor(path, own, grid))
             for path, own in grids.items()
         }
         dtypes = []
@@ -201,7 +199,12 @@ class OpticalReader:
             dtypes.append(np.dtype(header.dtypes[file.index - 1]))
             if dtypes[-1].kind not in 'uif':
                 raise SceneError(file.path, f'holds {dtypes[-1]}; give real numbers.')
-        return grid, list(sources.values()), np.result_type(*dtypes)
+        masks = {
+            path: self._files.header(path).mask(source.indexes)
+            for path, source in sources.items()
+        }
+        found = [source._replace(mask=masks[path]) for path, source in sources.items()]
+        return grid, found, np.result_type(*dtypes)
 
     def _sample(self, undocumented: bool) -> list[BandNumbers]:
         """Numbers of the bands that are read, and of B10 if it is at hand or needed."""

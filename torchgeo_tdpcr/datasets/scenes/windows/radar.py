@@ -16,7 +16,7 @@ from rasterio.warp import reproject
 from ...grids import Grid, PixelBox
 from ..common import SceneError
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.rasters import RasterFiles, reading
+from ..formats.rasters import RasterFiles, read_mask, reading
 from .backscatter import PIXELS, Scale, find_scale
 from .warping import (
     TOLERANCE,
@@ -202,9 +202,12 @@ class RadarReader:
                     window=window.ranges,
                     out_shape=(len(indexes), height, width),
                 )
-                if header.masked:
-                    mask = self._files[path].dataset_mask(
-                        window=window.ranges, out_shape=(height, width)
+                if (mask := header.mask(indexes)) is not None:
+                    there = read_mask(
+                        self._files[path],
+                        mask,
+                        window=window.ranges,
+                        out_shape=(height, width),
                     )
             image[group] = array
             for i, index, values in zip(group, indexes, array, strict=True):
@@ -214,8 +217,8 @@ class RadarReader:
                 nodata = header.nodata[index - 1]
                 if nodata is not None and not np.isnan(nodata):
                     image[i][values == values.dtype.type(nodata)] = np.nan
-                if header.masked:
-                    image[i][mask == 0] = np.nan
+                if mask is not None:
+                    image[i][there == 0] = np.nan
         return image
 
     def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
