@@ -133,6 +133,7 @@ class M3MCR(ChipDataset):
         val_share: float = 0.1,
         seed: int = 42,
         missing: Missing = 'skip',
+        corrupt: Missing = 'error',
         transforms: Callable[[Sample], Sample] | None = None,
         cache: bool | PathLike = True,
         workers: int | None = None,
@@ -153,6 +154,11 @@ class M3MCR(ChipDataset):
             seed: Seed of the choice of these areas.
             missing: What to do about samples that lack a layer or whose header is
                 broken: ``'skip'`` them with a warning, or raise an ``'error'``.
+            corrupt: What to do about samples that cannot be read as they should be, such as
+                those with NaN in radar, cut-off files or labels that are no class: raise
+                an ``'error'`` when one is read, or ``'skip'`` them with a warning that
+                counts them. For that all are read once; the outcome is kept in *cache*,
+                or else in the user's cache folder.
             transforms: Applied to each sample.
             cache: Whether to keep the index beside the data (in the user's cache folder
                 where that cannot be written), or a folder to keep it in.
@@ -165,6 +171,7 @@ class M3MCR(ChipDataset):
         """
         check_choices('split', [split], [None, *get_args(Split)])
         check_choices('missing', [missing], get_args(Missing))
+        check_choices('corrupt', [corrupt], get_args(Missing))
         check_choices('resolution', [resolution], get_args(Resolution))
         layout = M3MCRLayout(resolution)
         chosen = select('layers', layers, layout.layers)
@@ -195,6 +202,7 @@ class M3MCR(ChipDataset):
             num_classes=len(self.class_names),
             transforms=transforms,
         )
+        self._leave_out_corrupt(corrupt, cache, workers)
 
     def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a sample and bring them to its grid."""

@@ -115,6 +115,7 @@ class OSFCR(ChipDataset):
         class_names: Sequence[str] | None = None,
         seed: int = 42,
         missing: Missing = 'skip',
+        corrupt: Missing = 'error',
         transforms: Callable[[Sample], Sample] | None = None,
         cache: bool | PathLike = True,
         workers: int | None = None,
@@ -140,6 +141,11 @@ class OSFCR(ChipDataset):
             seed: Seed of the splits by ROI and by component.
             missing: What to do about chips that lack a layer or whose header is broken:
                 ``'skip'`` them with a warning, or raise an ``'error'``.
+            corrupt: What to do about chips that cannot be read as they should be, such as
+                those with NaN in radar, cut-off files or labels that are no class: raise
+                an ``'error'`` when one is read, or ``'skip'`` them with a warning that
+                counts them. For that all are read once; the outcome is kept in *cache*,
+                or else in the user's cache folder.
             transforms: Applied to each sample.
             cache: Whether to keep the index beside the data (in the user's cache folder
                 where that cannot be written), or a folder to keep it in.
@@ -155,6 +161,7 @@ class OSFCR(ChipDataset):
         check_choices('split_by', [split_by], [*SPLITS])
         check_choices('cover', covers, COVERS)
         check_choices('missing', [missing], get_args(Missing))
+        check_choices('corrupt', [corrupt], get_args(Missing))
         check_offset(offset)
         if not 1 <= num_classes <= 255:
             raise ValueError(f'`num_classes={num_classes}` must be in 1 to 255.')
@@ -208,6 +215,7 @@ class OSFCR(ChipDataset):
             num_classes=num_classes,
             transforms=transforms,
         )
+        self._leave_out_corrupt(corrupt, cache, workers)
 
 
 class OSFCRLayout(Layout):

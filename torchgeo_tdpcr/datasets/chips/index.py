@@ -189,10 +189,16 @@ def cache_places(
 ) -> list[Path]:
     """Where the table of *root* may be kept, in order of preference."""
     key = hashlib.sha256(f'{layout.name}:{root}'.encode()).hexdigest()[:16]
+    own = cache_folder(cache) / f'index_{key}.csv'
+    return [root / CACHE_NAME, own] if isinstance(cache, bool) else [own]
+
+
+def cache_folder(cache: bool | str | os.PathLike[str]) -> Path:
+    """The folder of tables that do not lie beside the data."""
     if not isinstance(cache, bool):
-        return [Path(os.fspath(cache)).expanduser() / f'index_{key}.csv']
+        return Path(os.fspath(cache)).expanduser()
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return [root / CACHE_NAME, home / 'torchgeo_tdpcr' / f'index_{key}.csv']
+    return home / 'torchgeo_tdpcr'
 
 
 def folder_state(layout: Layout, root: Path) -> dict[str, Any]:
