@@ -105,8 +105,8 @@ class OpticalReader:
             Digital numbers as stored, offset included, of shape C×H×W and the product's
             type; and where none is missing, of shape H×W. Missing is what a mask or a
             nodata value other than 0 says in any band, what is no number, and where all
-            bands are 0: before baseline 04.00, and in level 2A without its offset, 0 in
-            some bands is how dark ground looks.
+            bands that are read are 0: before baseline 04.00, and in level 2A without its
+            offset, 0 in some bands is how dark ground looks.
 
         Raises:
             SceneError: If a file cannot be read.
