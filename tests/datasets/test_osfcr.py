@@ -137,8 +137,9 @@ class TestOffset:
     def test_given(self, strip: Path) -> None:
         raw, auto = OSFCR(strip, offset=0)[0], OSFCR(strip)[0]
         assert torch.equal(raw['image'] - 1000, auto['image'])
-        with pytest.raises(ValueError, match='`offset='):
-            OSFCR(strip, offset='always')  # type: ignore[arg-type]
+        for offset in ('always', 500, float('inf'), float('nan')):
+            with pytest.raises(ValueError, match=rf'`offset={offset!r}`'):
+                OSFCR(strip, offset=offset)  # type: ignore[arg-type]
 
 
 class TestQueries:

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument(
         '--offset',
         type=float,
-        help='what digital numbers carry on top, 0 or 1000 (default: found out)',
+        choices=(0, 1000),
+        help='what digital numbers carry on top (default: found out)',
     )
     scenes.add_argument(
         '--sar-scale',

@@ -9,6 +9,7 @@ from torch import nn
 from torchgeo.datasets.utils import Path
 
 from ..datasets import M3MCR
+from ..datasets.chips.selection import Missing
 from ..datasets.m3mcr import Resolution
 from ..transforms import Sentinel1Denormalize, Sentinel1Normalize
 from ..transforms.bands import QUANTIFICATION
@@ -36,6 +37,7 @@ class M3MCRDataModule(ChipDataModule):
         bands: Sequence[str] | None = None,
         sar_clip: SARClip = 'joint',
         val_share: float = 0.1,
+        corrupt: Missing = 'error',
         **kwargs: Any,
     ) -> None:
         """Initialize a new M3MCRDataModule instance.
@@ -53,6 +55,8 @@ class M3MCRDataModule(ChipDataModule):
                 :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
             val_share: Share of the training areas that validate; 0 to train with all,
                 with ``trainer.limit_val_batches=0``.
+            corrupt: Whether chips that cannot be read as they should be, such as those with
+                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
             **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.M3MCR`.
 
         Raises:
@@ -74,6 +78,7 @@ class M3MCRDataModule(ChipDataModule):
             sar_clip,
             resolution=resolution,
             val_share=val_share,
+            corrupt=corrupt,
             **kwargs,
         )
 

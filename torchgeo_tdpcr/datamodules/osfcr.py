@@ -8,6 +8,8 @@ from typing import Any, Literal
 from torchgeo.datasets.utils import Path
 
 from ..datasets import OSFCR, SplitBy, SyntheticOSFCR
+from ..datasets.chips.selection import Missing
+from ..datasets.plausibility import check_offset
 from ..transforms.normalize import SARClip
 from .chips import ChipDataModule
 
@@ -26,6 +28,7 @@ class OSFCRDataModule(ChipDataModule):
         cover: str | Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
         class_names: Sequence[str] | None = None,
+        corrupt: Missing = 'error',
         sar_clip: SARClip = 'joint',
         synthetic: bool = False,
         synthetic_args: dict[str, Any] | None = None,
@@ -44,11 +47,13 @@ class OSFCRDataModule(ChipDataModule):
                 ``'published'`` as in published figures, which leaks, or ``'roi'`` or
                 ``'component'``, which do not.
             cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
-            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
-                find out per file.
+            offset: What to subtract from Sentinel-2's digital numbers, 0 or 1000, or
+                ``'auto'`` to find out per file.
             class_names: Names of the land-cover classes, for figures.
             sar_clip: Clip range of the SAR bands, see
                 :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+            corrupt: Whether chips that cannot be read as they should be, such as those with
+                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
             synthetic: Whether to write a synthetic data set to *paths* first, unless it
                 is there already.
             synthetic_args: Arguments of
@@ -63,6 +68,7 @@ class OSFCRDataModule(ChipDataModule):
             >>> OSFCRDataModule(bands=['B4', 'B3', 'B2']).val_batch_size
             4
         """
+        check_offset(offset)
         super().__init__(
             OSFCR,
             paths,
@@ -75,6 +81,7 @@ class OSFCRDataModule(ChipDataModule):
             cover=cover,
             offset=offset,
             class_names=class_names,
+            corrupt=corrupt,
             **kwargs,
         )
         if synthetic and not isinstance(paths, str) and isinstance(paths, Sequence):
@@ -89,4 +96,7 @@ class OSFCRDataModule(ChipDataModule):
         """Write the synthetic data set, if asked to, and the index of the chips."""
         if self.synthetic:
             SyntheticOSFCR(self.kwargs['paths'], **self.synthetic_args).generate()
-        self._dataset(layers=self.predict_layers)
+        self._dataset(layers=self.predict_layers, corrupt='error')
+        if self.kwargs['corrupt'] == 'skip':
+            # Before other processes would all read everything
+            self._dataset()

@@ -16,6 +16,7 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets.grids import PixelBox
+from ..datasets.plausibility import check_offset
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
 from ..datasets.scenes.common import SceneInfo
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
@@ -99,7 +100,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 and ``s1``, and optionally ``cloud_mask`` and ``name``.
             max_days: Most days between the two of a pair.
             bands: Names of the Sentinel-2 bands that the model takes, or None for all.
-            offset: What the digital numbers carry on top, or ``'auto'`` to find out.
+            offset: What the digital numbers carry on top, 0 or 1000, or ``'auto'`` to
+                find out. A number decides where a product contradicts itself.
             sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
                 ``'auto'`` to find out.
             sar_clip: Clip range of the SAR bands that the model was trained with, see
@@ -125,6 +127,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 'Give `s2` and `s1`, or a table as `pairs`, and not both: '
                 f'`s2={s2!r}`, `s1={s1!r}`, `pairs={pairs!r}`.'
             )
+        check_offset(offset)
         bands = check_bands(bands)
         super().__init__(
             cast(Any, SceneDataset),

@@ -8,6 +8,7 @@ from typing import Any
 from torchgeo.datasets.utils import Path
 
 from ..datasets import SEN12MSCR
+from ..datasets.chips.selection import Missing
 from ..transforms.normalize import SARClip
 from .chips import ChipDataModule
 
@@ -23,6 +24,7 @@ class SEN12MSCRDataModule(ChipDataModule):
         num_workers: int = 0,
         bands: Sequence[str] | None = None,
         sar_clip: SARClip = 'joint',
+        corrupt: Missing = 'error',
         **kwargs: Any,
     ) -> None:
         """Initialize a new SEN12MSCRDataModule instance.
@@ -36,6 +38,8 @@ class SEN12MSCRDataModule(ChipDataModule):
             bands: Names of the Sentinel-2 bands to read, or None for all 13.
             sar_clip: Clip range of the SAR bands, see
                 :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+            corrupt: Whether chips that cannot be read as they should be, such as those with
+                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
             **kwargs: Further arguments of
                 :class:`~torchgeo_tdpcr.datasets.SEN12MSCR`.
 
@@ -50,5 +54,6 @@ class SEN12MSCRDataModule(ChipDataModule):
             num_workers,
             bands,
             sar_clip,
+            corrupt=corrupt,
             **kwargs,
         )

@@ -19,7 +19,7 @@ from torchgeo.datasets.utils import Sample
 from .chips.dataset import ChipDataset
 from .chips.footprints import common_crs
 from .chips.layout import CorruptChipError, Folder, Layer, Layout
-from .chips.reading import cloud_fault, finite, labels_of_codes, opened
+from .chips.reading import cloud_fault, labels_of_codes, number_fault, opened
 from .chips.regridding import coverage_fault, regrid
 from .chips.selection import (
     Missing,
@@ -133,6 +133,7 @@ class M3MCR(ChipDataset):
         val_share: float = 0.1,
         seed: int = 42,
         missing: Missing = 'skip',
+        corrupt: Missing = 'error',
         transforms: Callable[[Sample], Sample] | None = None,
         cache: bool | PathLike = True,
         workers: int | None = None,
@@ -153,6 +154,11 @@ class M3MCR(ChipDataset):
             seed: Seed of the choice of these areas.
             missing: What to do about samples that lack a layer or whose header is
                 broken: ``'skip'`` them with a warning, or raise an ``'error'``.
+            corrupt: What to do about samples that cannot be read as they should be, such as
+                those with NaN in radar, cut-off files or labels that are no class: raise
+                an ``'error'`` when one is read, or ``'skip'`` them with a warning that
+                counts them. For that all are read once; the outcome is kept in *cache*,
+                or else in the user's cache folder.
             transforms: Applied to each sample.
             cache: Whether to keep the index beside the data (in the user's cache folder
                 where that cannot be written), or a folder to keep it in.
@@ -165,6 +171,7 @@ class M3MCR(ChipDataset):
         """
         check_choices('split', [split], [None, *get_args(Split)])
         check_choices('missing', [missing], get_args(Missing))
+        check_choices('corrupt', [corrupt], get_args(Missing))
         check_choices('resolution', [resolution], get_args(Resolution))
         layout = M3MCRLayout(resolution)
         chosen = select('layers', layers, layout.layers)
@@ -195,6 +202,7 @@ class M3MCR(ChipDataset):
             num_classes=len(self.class_names),
             transforms=transforms,
         )
+        self._leave_out_corrupt(corrupt, cache, workers)
 
     def _read_layers(self, row: int, grid: Grid, window: PixelBox) -> Sample:
         """Read the layers of a sample and bring them to its grid."""
@@ -213,7 +221,7 @@ class M3MCR(ChipDataset):
                 array = array[[i - 1 for i in self._indexes]]
                 array = regrid(array, transform, grid, 'average')
             elif layer.key == 'image_sar':
-                array = regrid(finite(path, array).numpy(), transform, grid, 'bilinear')
+                array = regrid(array.astype(np.float32), transform, grid, 'bilinear')
             else:
                 array = regrid(array, transform, grid, 'nearest')
             array = np.ascontiguousarray(
@@ -314,7 +322,10 @@ def _read_raster(path: str, layer: Layer, grid: Grid) -> tuple[NDArray[Any], Aff
         size = source.width, source.height
         if fault := coverage_fault(source.transform, *size, epsg, grid):
             raise CorruptChipError(path, fault)
-        return source.read(), source.transform
+        array, transform = source.read(), source.transform
+    if fault := number_fault(array, layer):
+        raise CorruptChipError(path, fault)
+    return array, transform
 
 
 def _read_cloud_mask(path: str, shape: tuple[int, int]) -> NDArray[Any]:

@@ -31,6 +31,7 @@ from .chips.selection import (
     select_layers,
 )
 from .chips.splits import Rows, Split, component_split, index_of, roi_split
+from .plausibility import check_offset
 
 SplitBy = Literal['published', 'roi', 'component']
 
@@ -114,6 +115,7 @@ class OSFCR(ChipDataset):
         class_names: Sequence[str] | None = None,
         seed: int = 42,
         missing: Missing = 'skip',
+        corrupt: Missing = 'error',
         transforms: Callable[[Sample], Sample] | None = None,
         cache: bool | PathLike = True,
         workers: int | None = None,
@@ -131,14 +133,19 @@ class OSFCR(ChipDataset):
                 chip that lacks one is left out. Defaults to all that the data have;
                 ``cloud_thickness`` only if all chips have it.
             cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
-            offset: What to subtract from Sentinel-2's digital numbers, or ``'auto'`` to
-                find out per file.
+            offset: What to subtract from Sentinel-2's digital numbers, 0 or 1000, or
+                ``'auto'`` to find out per file.
             num_classes: Number of land-cover classes; other labels than 0 to this less
                 one, and 255, are an error.
             class_names: Their names, for figures (defaults to ``'class 0'`` …).
             seed: Seed of the splits by ROI and by component.
             missing: What to do about chips that lack a layer or whose header is broken:
                 ``'skip'`` them with a warning, or raise an ``'error'``.
+            corrupt: What to do about chips that cannot be read as they should be, such as
+                those with NaN in radar, cut-off files or labels that are no class: raise
+                an ``'error'`` when one is read, or ``'skip'`` them with a warning that
+                counts them. For that all are read once; the outcome is kept in *cache*,
+                or else in the user's cache folder.
             transforms: Applied to each sample.
             cache: Whether to keep the index beside the data (in the user's cache folder
                 where that cannot be written), or a folder to keep it in.
@@ -154,8 +161,8 @@ class OSFCR(ChipDataset):
         check_choices('split_by', [split_by], [*SPLITS])
         check_choices('cover', covers, COVERS)
         check_choices('missing', [missing], get_args(Missing))
-        if isinstance(offset, str) and offset != 'auto':
-            raise ValueError(f"`offset={offset!r}` must be a number or 'auto'.")
+        check_choices('corrupt', [corrupt], get_args(Missing))
+        check_offset(offset)
         if not 1 <= num_classes <= 255:
             raise ValueError(f'`num_classes={num_classes}` must be in 1 to 255.')
         names = tuple(class_names or (f'class {i}' for i in range(num_classes)))
@@ -208,6 +215,7 @@ class OSFCR(ChipDataset):
             num_classes=num_classes,
             transforms=transforms,
         )
+        self._leave_out_corrupt(corrupt, cache, workers)
 
 
 class OSFCRLayout(Layout):

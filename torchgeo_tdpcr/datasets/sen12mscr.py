@@ -94,6 +94,7 @@ class SEN12MSCR(ChipDataset):
         layers: Sequence[str] | None = None,
         season: str | Sequence[str] | None = None,
         missing: Missing = 'skip',
+        corrupt: Missing = 'error',
         transforms: Callable[[Sample], Sample] | None = None,
         cache: bool | PathLike = True,
         workers: int | None = None,
@@ -110,6 +111,11 @@ class SEN12MSCR(ChipDataset):
             season: Seasons to read, such as ``'ROIs1158_spring'`` (defaults to all).
             missing: What to do about chips that lack a layer or whose header is broken:
                 ``'skip'`` them with a warning, or raise an ``'error'``.
+            corrupt: What to do about chips that cannot be read as they should be, such as
+                those with NaN in radar, cut-off files or labels that are no class: raise
+                an ``'error'`` when one is read, or ``'skip'`` them with a warning that
+                counts them. For that all are read once; the outcome is kept in *cache*,
+                or else in the user's cache folder.
             transforms: Applied to each sample.
             cache: Whether to keep the index beside the data (in the user's cache folder
                 where that cannot be written), or a folder to keep it in.
@@ -122,6 +128,7 @@ class SEN12MSCR(ChipDataset):
         """
         check_choices('split', [split], [None, *get_args(Split)])
         check_choices('missing', [missing], get_args(Missing))
+        check_choices('corrupt', [corrupt], get_args(Missing))
         self.paths = paths
         self.split = split
         selected = check_bands(bands)
@@ -158,6 +165,7 @@ class SEN12MSCR(ChipDataset):
             num_classes=1,
             transforms=transforms,
         )
+        self._leave_out_corrupt(corrupt, cache, workers)
 
 
 def official_part(season: str, roi: int) -> Split:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from osfcr_files import X, Y, arrays, write_chip, write_strip, write_tif
+from torchgeo.datasets import DatasetNotFoundError
 
 from torchgeo_tdpcr.datasets import OSFCR, CorruptChipError
 from torchgeo_tdpcr.datasets.chips.verify import verify
@@ -42,6 +43,8 @@ NAN, INF, LABEL = DATA['s1'].copy(), DATA['s1'].copy(), DATA['land_cover_maps'].
 NAN[1, 3, 4], INF[0, 0, 0], LABEL[0, 5, 5] = np.nan, -np.inf, 9
 NEGATIVE = DATA['land_cover_maps'].astype('int16')
 NEGATIVE[0, 0, 0] = -1
+HUGE, FILL = DATA['s1'].copy(), DATA['s1'].copy()
+HUGE[0, 2, 2], FILL[:, :9] = 1e30, -9999
 CLOUD = DATA['cloud_detection_results'] * 255
 
 ON_READING = {
@@ -59,6 +62,14 @@ ON_READING = {
     ),
     'NaN': (replaced('s1', NAN), 'values', '1 NaN or infinite'),
     'infinite': (replaced('s1', INF), 'values', '1 NaN or infinite'),
+    'huge backscatter': (replaced('s1', HUGE), 'values', r'1 values such as 1e\+30'),
+    'fills': (replaced('s1', FILL), 'values', r'such as -9999; .* within -100 to 60'),
+    'power': (replaced('s1', 10 ** (DATA['s1'] / 10)), 'values', 'perhaps power'),
+    'huge numbers': (
+        replaced('s2', DATA['s2'].astype('int32') * 10**5),
+        'values',
+        r'a digital number is within -2000 to 65535',
+    ),
     'labels': (replaced('land_cover_maps', LABEL), 'values', r'labels \[9\]'),
     'negative label': (replaced('land_cover_maps', NEGATIVE), 'values', r'\[-1\]'),
     'cloud values': (replaced('cloud_detection_results', CLOUD), 'values', r'\[255'),
@@ -126,6 +137,75 @@ def test_sound_data_have_no_faults(world: Path) -> None:
     assert verify(world) == []
 
 
+def test_a_place_beyond_its_zone_is_told(root: Path) -> None:
+    write_chip(root)
+    lost = write_chip(root, patch=2, x=9e7, epsg=32633)['s2_cloudy']
+    with pytest.warns(UserWarning, match=rf"1 of 2 chips are left out.*'{lost}'"):
+        assert OSFCR(root).index['patch'].tolist() == [1]
+
+
+class TestCorrupt:
+    def broken(self, root: Path) -> list[Paths]:
+        chips = write_strip(root, 5)
+        replaced('s1', NAN, x=X + 160)(chips[1])
+        truncated('land_cover_maps')(chips[3])
+        return chips
+
+    def test_skipped_and_counted(self, root: Path, tmp_path: Path) -> None:
+        chips = self.broken(root)
+        assert len(OSFCR(root)) == 5
+        with pytest.warns(UserWarning, match='2 of 5 chips are left out') as warned:
+            dataset = OSFCR(root, corrupt='skip', cache=tmp_path)
+        (message,) = (str(warning.message) for warning in warned)
+        assert f"'{chips[1]['s1']}' holds 1 NaN" in message
+        assert f"'{chips[3]['land_cover_maps']}' cannot be read" in message
+        assert dataset.index['patch'].tolist() == [0, 2, 4]
+        assert all(dataset[i]['image_sar'].isfinite().all() for i in range(3))
+
+    def test_layers_that_are_not_asked_for_do_not_count(
+        self, root: Path, tmp_path: Path
+    ) -> None:
+        self.broken(root)
+        with pytest.warns(UserWarning, match='1 of 5 chips'):
+            dataset = OSFCR(
+                root, layers=['s2_cloudy', 's1'], corrupt='skip', cache=tmp_path
+            )
+        assert dataset.index['patch'].tolist() == [0, 2, 3, 4]
+
+    def test_read_once_until_a_file_changes(
+        self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        chips = self.broken(root)
+        rows = []
+        read = OSFCR._read_layers
+
+        def counting(self: OSFCR, row: int, *args: object) -> object:
+            rows.append(row)
+            return read(self, row, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(OSFCR, '_read_layers', counting)
+        for expected in (5, 0):
+            rows.clear()
+            with pytest.warns(UserWarning, match='2 of 5'):
+                OSFCR(root, corrupt='skip', cache=tmp_path)
+            assert len(rows) == expected
+        rows.clear()
+        write_tif(chips[1]['s1'], DATA['s1'], x=X + 160 + 3.688, y=Y - 4.128)
+        with pytest.warns(UserWarning, match='1 of 5'):
+            OSFCR(root, corrupt='skip', cache=tmp_path)
+        assert rows == [1]
+
+    def test_none_left(self, root: Path, tmp_path: Path) -> None:
+        replaced('s1', NAN)(write_chip(root))
+        with (
+            pytest.warns(UserWarning, match='1 of 1'),
+            pytest.raises(DatasetNotFoundError),
+        ):
+            OSFCR(root, corrupt='skip', cache=tmp_path)
+        with pytest.raises(ValueError, match='`corrupt='):
+            OSFCR(root, corrupt='drop')  # type: ignore[arg-type]
+
+
 class TestSkipped:
     @pytest.mark.parametrize('layer', ['s2', 's1', 'cloud_detection_results'])
     def test_missing_layer(self, root: Path, layer: str) -> None:
@@ -171,6 +251,16 @@ class TestSkipped:
                 replaced('s2_cloudy', DATA['s2_cloudy'], crs=None),
                 'unreadable',
                 'no CRS',
+            ),
+            (
+                replaced('s2_cloudy', DATA['s2_cloudy'], res=1e-30),
+                'unreadable',
+                'has pixels of 1e-30×1e-30 m',
+            ),
+            (
+                replaced('s2_cloudy', DATA['s2_cloudy'], x=1e30),
+                'unreadable',
+                'nowhere on the Earth',
             ),
         ],
     )

@@ -18,6 +18,7 @@ from .reading import (
     cloud_fault,
     grid_fault,
     label_fault,
+    number_fault,
     type_fault,
 )
 
@@ -114,6 +115,4 @@ def _value_fault(array: NDArray[np.generic], layer: Layer, num_classes: int) -> 
         return label_fault(array, num_classes)
     if layer.key == 'mask_cloud':
         return cloud_fault(array)
-    if array.dtype.kind == 'f' and (bad := int((~np.isfinite(array)).sum())):
-        return f'holds {bad} NaN or infinite values'
-    return ''
+    return number_fault(array, layer)

@@ -9,6 +9,7 @@ they lie in the chip's own CRS.
 """
 
 import copy
+import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from torch import Tensor
 from torchgeo.datasets import GeoDataset, RasterDataset, UnionDataset
-from torchgeo.datasets.errors import RGBBandsMissingError
+from torchgeo.datasets.errors import DatasetNotFoundError, RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...transforms.bands import SENTINEL2_BANDS
@@ -39,6 +40,8 @@ from .reading import (
     read_labels,
     read_optical,
 )
+from .screening import screen
+from .selection import Missing, leave_out
 from .union import ChipUnion
 
 
@@ -120,6 +123,46 @@ class ChipDataset(RasterDataset):
         self._geographic = CRS.from_epsg(int(table.epsg.iloc[0])).is_geographic
         self.index = chip_frame(table, crs)
         self._res = self._resolution(crs)
+
+    def _leave_out_corrupt(
+        self,
+        corrupt: Missing,
+        cache: bool | str | os.PathLike[str],
+        workers: int | None,
+    ) -> None:
+        """Leave out the chips that cannot be read, and say how many.
+
+        Args:
+            corrupt: ``'skip'`` to do so, ``'error'`` to leave it to whoever reads one.
+            cache: See :func:`~torchgeo_tdpcr.datasets.chips.screening.screen`.
+            workers: Threads that read.
+
+        Raises:
+            DatasetNotFoundError: If none is left.
+        """
+        if corrupt == 'error':
+            return
+        grids = self.locator.grids
+
+        def read(row: int) -> Sample:
+            with rasterio.Env(**CHIP_SETTINGS):
+                return self._read_layers(row, grids[row], grids[row].all)
+
+        files = list(zip(*self._paths.values(), strict=True))
+        settings = type(self).__name__, self.num_classes, sorted(self.layers)
+        faults = screen(read, files, settings, cache, workers)
+        # Named after the file that is at fault, not after the first of the chip
+        named = self._index[['filepath']].assign(filepath=[path for path, _ in faults])
+        kept = leave_out(
+            named,
+            [fault for _, fault in faults],
+            'skip',
+            verifiable=True,
+            option='corrupt',
+        )
+        if kept.empty:
+            raise DatasetNotFoundError(self)
+        self.index = self._index[[not fault for _, fault in faults]]
 
     @property
     def index(self) -> GeoDataFrame:

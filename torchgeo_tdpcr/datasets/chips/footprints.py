@@ -2,6 +2,8 @@
 
 """Footprints of chips: from grids into the CRS of an index, and back to pixels."""
 
+import warnings
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -94,7 +96,8 @@ def repaired(index: GeoDataFrame, former: GeoDataFrame) -> GeoDataFrame:
         former: The index that it was made from.
 
     Returns:
-        The new index with the columns of the former one, and only with areas.
+        The new index with the columns of the former one, and only with areas. Chips that
+        had none from the start are told in a warning.
 
     Raises:
         ValueError: If the columns cannot be told.
@@ -110,7 +113,17 @@ def repaired(index: GeoDataFrame, former: GeoDataFrame) -> GeoDataFrame:
         geometry = renamed.pop('_new').to_numpy()
         index = GeoDataFrame(renamed.infer_objects(), geometry=geometry, crs=former.crs)
     areas = shapely.area(index.geometry.to_numpy())
-    return index if (areas > 0).all() else index[areas > 0]
+    if (areas > 0).all():
+        return index
+    lost = index['filepath'][~(areas > 0)]
+    if former.empty and len(lost):
+        warnings.warn(
+            f"{len(lost)} of {len(index)} chips are left out, for instance '"
+            f"{lost.iloc[0]}': where they lie cannot be told in the CRS of the index.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return index[areas > 0]
 
 
 def native_footprints(index: GeoDataFrame) -> dict[int, gpd.GeoSeries]:

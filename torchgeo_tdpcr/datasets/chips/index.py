@@ -24,12 +24,14 @@ from tqdm.auto import tqdm
 
 from ...files import replacing
 from ..gdal import CHIP_SETTINGS
+from ..grids import Grid, crs_of
+from ..plausibility import grid_fault
 from .layout import Layout, chip_table
 
 #: Name of the cached table.
 CACHE_NAME = '.torchgeo_tdpcr_index.csv'
 
-_FORMAT = 1
+_FORMAT = 2
 _HEADER: dict[str, type] = {
     'epsg': int,
     'x': float,
@@ -77,7 +79,8 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
         return (*header, 'has no CRS with an EPSG code')  # type: ignore[return-value]
     if transform.a <= 0 or transform.e >= 0 or transform.b or transform.d:
         return (*header, 'has a grid that is not north-up')  # type: ignore[return-value]
-    return (*header, '')  # type: ignore[return-value]
+    fault = grid_fault(Grid(crs_of(epsg), transform, header[5], header[6]))
+    return (*header, fault)  # type: ignore[return-value]
 
 
 def build_table(
@@ -186,10 +189,16 @@ def cache_places(
 ) -> list[Path]:
     """Where the table of *root* may be kept, in order of preference."""
     key = hashlib.sha256(f'{layout.name}:{root}'.encode()).hexdigest()[:16]
+    own = cache_folder(cache) / f'index_{key}.csv'
+    return [root / CACHE_NAME, own] if isinstance(cache, bool) else [own]
+
+
+def cache_folder(cache: bool | str | os.PathLike[str]) -> Path:
+    """The folder of tables that do not lie beside the data."""
     if not isinstance(cache, bool):
-        return [Path(os.fspath(cache)).expanduser() / f'index_{key}.csv']
+        return Path(os.fspath(cache)).expanduser()
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    return [root / CACHE_NAME, home / 'torchgeo_tdpcr' / f'index_{key}.csv']
+    return home / 'torchgeo_tdpcr'
 
 
 def folder_state(layout: Layout, root: Path) -> dict[str, Any]:

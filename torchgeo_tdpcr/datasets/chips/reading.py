@@ -10,6 +10,7 @@ what a file claims to be is compared with what its layer must be. Every fault ra
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,28 @@ from torch import Tensor
 
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
 from ..grids import Grid, PixelBox, epsg_of
+from ..plausibility import (
+    B10_WITH_OFFSET,
+    DECIBELS,
+    DIGITAL_NUMBERS,
+    THICKNESS,
+    Range,
+    pixel_fault,
+)
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
 IGNORE_INDEX = 255
 
-#: B10 has hardly any signal of its own: where even its lowest digital number is above
-#: this, an offset was added.
-OFFSET_THRESHOLD = 900
+#: What numbers of layers are, by the key of the sample, and their range.
+LIMITS: Mapping[str, tuple[str, Range]] = MappingProxyType(
+    {
+        'image': ('a digital number', DIGITAL_NUMBERS),
+        'image_clear': ('a digital number', DIGITAL_NUMBERS),
+        'image_sar': ('backscatter in dB', DECIBELS),
+        'image_thickness': ('optical thickness', THICKNESS),
+    }
+)
 
 _B10 = list(SENTINEL2_BANDS).index('B10') + 1
 
@@ -140,7 +155,7 @@ def detect_offset(b10: NDArray[Any]) -> int:
     lowest = b10.min()
     if lowest == 0 and b10.any():
         lowest = b10[b10 > 0].min()
-    return BASELINE_OFFSET if lowest > OFFSET_THRESHOLD else 0
+    return BASELINE_OFFSET if lowest > B10_WITH_OFFSET else 0
 
 
 def read_optical(
@@ -177,15 +192,40 @@ def read_optical(
             array = source.read([*indexes, _B10])
             offset = detect_offset(array[-1])
             array = array[:-1]
+    if fault := number_fault(array, layer):
+        raise CorruptChipError(path, fault, verifiable=True)
     image = torch.from_numpy(array).to(torch.float32)
     return (image.sub_(offset) if offset else image), offset
 
 
 def read_float(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
-    """Read backscatter or cloud thickness: float32 of shape C×H×W, all finite."""
+    """Read backscatter or cloud thickness: float32 of shape C×H×W, all plausible."""
     with opened(path, layer, grid) as source:
         array = source.read(window=_ranges(window))
-    return finite(path, array, verifiable=True)
+    if fault := number_fault(array, layer, whole=window is None):
+        raise CorruptChipError(path, fault, verifiable=True)
+    return torch.from_numpy(array).to(torch.float32)
+
+
+def number_fault(array: NDArray[Any], layer: Layer, whole: bool = True) -> str:
+    """Tell which numbers of a layer are none that it can hold.
+
+    Args:
+        array: Numbers as stored.
+        layer: The layer.
+        whole: Whether they are a whole chip, whose backscatter cannot all be above 0 dB.
+
+    Returns:
+        The fault in words, '' if none.
+    """
+    if layer.key not in LIMITS:
+        return ''
+    what, limits = LIMITS[layer.key]
+    if fault := pixel_fault(array, limits, what):
+        return fault
+    if layer.key == 'image_sar' and whole and array.size and array.min() > 0:
+        return 'holds nothing below 0, so it is no backscatter in dB, but perhaps power'
+    return ''
 
 
 def finite(path: str, array: NDArray[Any], verifiable: bool = False) -> Tensor:

@@ -210,6 +210,7 @@ def leave_out(
     missing: Missing,
     what: str = 'chips',
     verifiable: bool = False,
+    option: str = 'missing',
 ) -> pd.DataFrame:
     """Leave out the rows that cannot be used, and say so once.
 
@@ -219,6 +220,7 @@ def leave_out(
         missing: ``'skip'`` to leave them out, ``'error'`` to raise.
         what: What the rows are, for the warning.
         verifiable: Whether ``torchgeo-tdpcr verify`` lists such faults.
+        option: The argument that leaves them out, for the warning.
 
     Returns:
         The rows that can be used.
@@ -244,7 +246,7 @@ def leave_out(
     whole = 'Run `torchgeo-tdpcr verify` for the whole list, or pass '
     warnings.warn(
         f'{left} of {len(table)} {what} are left out, for instance {told}. '
-        f"{whole if verifiable else 'Pass '}`missing='error'` to stop here.",
+        f"{whole if verifiable else 'Pass '}`{option}='error'` to stop here.",
         UserWarning,
         stacklevel=3,
     )

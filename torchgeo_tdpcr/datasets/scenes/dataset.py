@@ -21,6 +21,7 @@ from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ..grids import PixelBox
+from ..plausibility import check_offset
 from ..plotting import plot_sample
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
@@ -74,19 +75,22 @@ class SceneDataset(RasterDataset):
             pairs: The scenes.
             bands: Names of the Sentinel-2 bands to read, or None for all that the
                 products have.
-            offset: What the digital numbers carry on top, or ``'auto'`` to find out
-                from the product's metadata, or else from B10.
+            offset: What the digital numbers carry on top, 0 or 1000, or ``'auto'`` to
+                find out from the product's metadata, tags, or else B10. A number decides
+                where these contradict each other.
             sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
                 ``'auto'`` to find out.
             min_sar_cover: Part of a scene that radar must cover at least. Pixels
                 without radar are missing in what is predicted.
 
         Raises:
-            ValueError: If there are no pairs, or *min_sar_cover* is not within 0 to 1.
+            ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or no
+                baseline has *offset*.
             SceneError: If there is one scene only, and its files cannot be used.
         """
         if not pairs:
             raise ValueError('`pairs` is empty: give at least one scene.')
+        check_offset(offset)
         if not 0 <= min_sar_cover <= 1:
             raise ValueError(f'`min_sar_cover={min_sar_cover}` is not within 0 to 1.')
         self.paths = [pair.s2 for pair in pairs]

@@ -56,16 +56,19 @@ def open_scene(
     optical = OpticalReader(product, bands, offset)
     rasters = RasterFiles()
     radar = RadarReader(pair.find_radar(rasters), optical.grid, sar_scale, rasters)
-    cover = radar.coverage()
+    cover, meets = radar.coverage(), radar.meets
     radar.close()
     if cover < min_sar_cover or not cover:
-        what = (
-            f"covers {cover:.0%} of '{pair.s2}'. Give a raster that covers more, or lower "
-            f'`min_sar_cover={min_sar_cover:g}`; what is not covered is missing '
-            'in the output then.'
-            if cover
-            else f"does not cover any of '{pair.s2}': they are at different places."
-        )
+        if cover:
+            what = (
+                f"covers {cover:.0%} of '{pair.s2}'. Give a raster that covers more, or "
+                f'lower `min_sar_cover={min_sar_cover:g}`; what is not covered is missing '
+                'in the output then.'
+            )
+        elif meets:
+            what = f"holds no values in '{pair.s2}': all its pixels there are missing."
+        else:
+            what = f"does not cover any of '{pair.s2}': they are at different places."
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds
     clouds = None if source is None else CloudReader(source, optical.grid)

@@ -51,7 +51,8 @@ class SceneProduct:
         files = [self.product.bands[band] for band in RGB_BANDS]
         parts = [read_overview(file.path, [file.index], shape) for file in files]
         image = np.concatenate(parts)
-        image[:, (image == self.product.nodata).all(axis=0)] = np.nan
+        missing = (image == 0) | (image == self.product.nodata)
+        image[:, missing.all(axis=0)] = np.nan
         return image - np.float32(self.offset)
 
     def detail(self, window: PixelBox) -> NDArray[np.float32]:

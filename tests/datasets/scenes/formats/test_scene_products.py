@@ -83,8 +83,9 @@ class TestFind:
             find_optical(path)
         with rasterio.open(path, 'r+') as file:
             file.scales = [1e-4] * 12 + [1]
-        with pytest.raises(SceneError, match='different scale or offset'):
-            find_optical(path)
+        with pytest.raises(SceneError, match='tags of 12 of 13 bands only'):
+            OpticalReader(find_optical(path))
+        assert OpticalReader(find_optical(path), offset=0).offset == 0
 
     def test_folder_of_bands(self, tmp_path):
         folder = tmp_path / 'scene'

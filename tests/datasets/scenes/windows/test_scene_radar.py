@@ -61,21 +61,29 @@ class TestSameGrid:
     def test_nodata(self, tmp_path):
         array = decibels().astype(np.float64)
         array[0, 5, 6] = -9999.1
-        array[:, 7, 8] = 0
         path = write(tmp_path / 'a.tif', array, nodata=-9999.1)
         missing = np.isnan(RadarReader(path, GRID).read(GRID.all))
-        # Where a value is declared, 0 dB is 0 dB
         assert np.argwhere(missing).tolist() == [[0, 5, 6]]
 
-    def test_zeros_of_undeclared_borders(self, tmp_path):
+    @pytest.mark.parametrize('nodata', [None, np.nan, -9999, 0])
+    @pytest.mark.parametrize('linear', [False, True])
+    def test_zeros_of_borders_whatever_is_declared(self, tmp_path, nodata, linear):
         array = decibels()
         array[:, :40] = 0
-        array[0, 50, 50] = 0
-        reader = RadarReader(write(tmp_path / 'a.tif', array), GRID)
-        assert reader.scale == 'db'
-        missing = np.isnan(reader.read(GRID.all))
-        assert missing[:, :40].all()
-        assert not missing[:, 40:].any()
+        array[1, :, :3] = -0.0
+        if linear:
+            array[:, 40:] = power(array[:, 40:])
+        elif nodata != 0:
+            # 0 in one polarisation is 0 dB
+            array[0, 50, 50] = 0
+        reader = RadarReader(write(tmp_path / 'a.tif', array, nodata=nodata), GRID)
+        assert reader.scale == ('linear' if linear else 'db')
+        image = reader.read(GRID.all)
+        assert np.isnan(image[:, :40]).all()
+        assert not np.isnan(image[:, 40:, 3:]).any()
+        assert reader.coverage() == pytest.approx(
+            np.isfinite(image).all(axis=0).mean(), abs=0.01
+        )
 
     def test_values_that_stand_for_missing_ones(self, tmp_path):
         array = decibels()
@@ -90,8 +98,16 @@ class TestSameGrid:
 
     def test_the_scale_may_be_given(self, tmp_path):
         path = write(tmp_path / 'a.tif', power(decibels()))
-        image = RadarReader(path, GRID, 'db').read(GRID.all)
-        np.testing.assert_array_equal(image, power(decibels()))
+        image = RadarReader(path, GRID, 'linear').read(GRID.all)
+        np.testing.assert_allclose(image, decibels(), atol=1e-4)
+        with pytest.raises(SceneError, match=r"a\.tif': is in power.*`--sar-scale db`"):
+            RadarReader(path, GRID, 'db')
+        other = write(tmp_path / 'b.tif', decibels())
+        np.testing.assert_array_equal(
+            RadarReader(other, GRID, 'db').read(GRID.all), decibels()
+        )
+        with pytest.raises(SceneError, match=r"b\.tif': is in dB.*-sar-scale linear`"):
+            RadarReader(other, GRID, 'linear')
         with pytest.raises(ValueError, match="choose 'auto'"):
             RadarReader(path, GRID, 'power')
 
@@ -163,7 +179,7 @@ class TestOtherGrid:
         array = power(np.full((2, size, size), -10, np.float32))
         middle = size // 2
         array[:, :, middle:] = 0
-        array[0, :middle] = -5
+        array[0, :middle] = np.nan
         path = write(tmp_path / 'a.tif', array, transform, UTM33, nodata=0)
         image = RadarReader(path, GRID, 'linear').read(GRID.all)
         missing = np.isnan(image)

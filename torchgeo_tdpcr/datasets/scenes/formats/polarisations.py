@@ -189,11 +189,13 @@ def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
     for band in bands:
         header = rasters.header(band.path)
         dtype = header.dtypes[band.index - 1]
-        if np.dtype(dtype).kind != 'f':
+        kind = np.dtype(dtype).kind
+        if kind == 'c' or (kind != 'f' and header.scales[band.index - 1] == (1, 0)):
             raise SceneError(
                 band.path,
-                f'holds {dtype}: digital numbers or complex '
-                'amplitudes, not backscatter. Calibrate it to sigma0 or gamma0 first.',
+                f'holds {dtype}: digital numbers or complex amplitudes, not backscatter. '
+                'Calibrate it to sigma0 or gamma0 first. If it is dB × 100, tell so: '
+                "`dataset.scales = (0.01, 0.01)` in rasterio, opened with 'r+'.",
             )
         if header.grid.crs is None and header.gcps:
             raise SceneError(

@@ -2,7 +2,7 @@
 
 """Sentinel-2 products in every form that people have them: where which band is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isclose, isnan
@@ -10,8 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
 
-from ....transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
+from ....transforms.bands import SENTINEL2_BANDS
 from ..common import SceneError
+from .evidence import Evidence, of_name, of_tags, settle
 from .naming import (
     band_of_file,
     band_of_label,
@@ -64,9 +65,9 @@ class OpticalProduct:
         path: The file or folder that was given.
         name: Its name without endings.
         bands: File of each band that there is, in the order of ``SENTINEL2_BANDS``.
-        offset: What was added to reflectance × 10⁴; None if nothing tells.
+        evidence: What tells what was added to reflectance × 10⁴, before any pixel is read.
         date: Start of the acquisition in UTC; None if nothing tells.
-        nodata: Digital number of missing pixels, may be NaN.
+        nodata: Number of missing pixels that some of its files declare, may be NaN; else 0.
         clouds: The product's own cloud mask; None if it has none.
         headers: What those of its files say about themselves that have been opened;
             takes that of others when they are.
@@ -75,11 +76,20 @@ class OpticalProduct:
     path: Path
     name: str
     bands: dict[str, BandFile]
-    offset: int | None
+    evidence: tuple[Evidence, ...]
     date: datetime | None
     nodata: float
     clouds: CloudMask | None = None
     headers: Headers = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def offset(self) -> int | None:
+        """What was added to reflectance × 10⁴; None if only pixels may tell.
+
+        Raises:
+            SceneError: If the product contradicts itself.
+        """
+        return settle(self.path, self.evidence)
 
 
 def find_optical(
@@ -105,7 +115,7 @@ def find_optical(
         The product.
 
     Raises:
-        SceneError: If it is none of these, or its files contradict each other.
+        SceneError: If it is none of these, or its files do not go together.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -162,23 +172,15 @@ def _finest(band: str, candidates: Sequence[str], rasters: RasterFiles) -> str:
     return sizes[0][1]
 
 
-def _tagged_offset(path: str, header: RasterHeader) -> int | None:
-    """Offset that the scale and offset of a raster's bands tell, None if they do not."""
-    tags = set(header.scales)
-    if tags == {(1.0, 0.0)}:
-        return None
-    scale, offset = next(iter(tags))
-    if len(tags) > 1:
-        raise SceneError(
-            path, f'has bands of different scale or offset: {sorted(tags)}.'
-        )
-    if not (isclose(scale, 1) or isclose(scale, 1 / QUANTIFICATION, rel_tol=1e-3)):
-        raise SceneError(
-            path,
-            f'has the scale {scale:g}; digital numbers must be reflectance × '
-            f'{QUANTIFICATION}, which is a scale of {1 / QUANTIFICATION:g}.',
-        )
-    return round(-offset / scale)
+def _of_tags(
+    bands: dict[str, BandFile], headers: Mapping[str, RasterHeader]
+) -> list[Evidence]:
+    return of_tags(
+        [
+            (band.path, *headers[band.path].scales[band.index - 1])
+            for band in bands.values()
+        ]
+    )
 
 
 def _common[T](path: Path, what: str, values: Iterable[T | None]) -> T | None:
@@ -211,7 +213,7 @@ def _from_safe(path: Path) -> OpticalProduct:
         path,
         product_name(path),
         _ordered(bands),
-        contents.offset,
+        tuple(contents.evidence),
         contents.date or date_of(path.name),
         # As the specification of the format has it; its files do not say
         0.0,
@@ -231,21 +233,20 @@ def _from_files(path: Path, name: str, files: Sequence[Path]) -> OpticalProduct:
         )
     rasters = RasterFiles()
     chosen = {band: _finest(band, paths, rasters) for band, paths in by_band.items()}
-    headers, offsets = [], []
-    for file in chosen.values():
-        headers.append(rasters.header(file))
-        offsets.append(_tagged_offset(file, headers[-1]))
-        if headers[-1].count != 1:
-            raise SceneError(file, f'has {headers[-1].count} bands; its name says one.')
+    headers = [rasters.header(file) for file in chosen.values()]
+    for file, header in zip(chosen.values(), headers, strict=True):
+        if header.count != 1:
+            raise SceneError(file, f'has {header.count} bands; its name says one.')
     nodata = _nodata(path, headers)
+    bands = _ordered({band: BandFile(file) for band, file in chosen.items()})
     rasters.close()
     first = Path(next(iter(chosen.values())))
     clouds = classification_among(map(str, files))
     return OpticalProduct(
         path,
         name,
-        _ordered({band: BandFile(file) for band, file in chosen.items()}),
-        _common(path, 'offsets', offsets),
+        bands,
+        (*of_name(path.absolute().name), *_of_tags(bands, rasters.headers)),
         date_of(first.name) or date_of(name),
         nodata,
         CloudMask(clouds, 'scl') if clouds else None,
@@ -268,7 +269,6 @@ def _from_raster(path: Path) -> OpticalProduct:
     rasters.close()
     labels = [band_of_label(label) for label in header.labels]
     named = [label for label in labels if label]
-    offset = _tagged_offset(file, header)
     nodata = _nodata(path, [header])
     count = header.count
     if len(set(named)) != len(named):
@@ -285,12 +285,14 @@ def _from_raster(path: Path) -> OpticalProduct:
             'Give 13 (B1 to B12 with B8A), 12 (without B10), or describe the bands: '
             "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'.",
         )
-    bands = {label: BandFile(file, i) for i, label in enumerate(labels, 1) if label}
+    bands = _ordered(
+        {label: BandFile(file, i) for i, label in enumerate(labels, 1) if label}
+    )
     return OpticalProduct(
         path,
         product_name(path),
-        _ordered(bands),
-        offset,
+        bands,
+        (*of_name(path.name), *_of_tags(bands, rasters.headers)),
         date_of(path.name),
         nodata,
         headers=rasters.headers,

@@ -5,19 +5,23 @@
 import os
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from os import PathLike
+from typing import Any
 
 import rasterio
+from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ...gdal import SCENE_SETTINGS
 from ...grids import Grid
+from ...plausibility import grid_fault
 from ..common import SceneError
 
 
@@ -58,6 +62,9 @@ class RasterHeader:
         labels: Description of each band, '' where it has none.
         scales: Scale and offset of each band.
         gcps: Whether ground control points tell where it lies.
+        masked: Whether a mask tells which pixels are missing.
+        alpha: Band that is marked as one, None where there is none. Near infrared often
+            is, so it tells missing pixels only if it is not read as a band.
     """
 
     grid: Grid
@@ -66,11 +73,26 @@ class RasterHeader:
     labels: tuple[str, ...]
     scales: tuple[tuple[float, float], ...]
     gcps: bool
+    masked: bool = False
+    alpha: int | None = None
 
     @property
     def count(self) -> int:
         """Number of bands."""
         return len(self.dtypes)
+
+    def mask(self, used: Collection[int]) -> int | None:
+        """Tell what says which pixels are missing, besides numbers.
+
+        Args:
+            used: Bands that are read, counted from 1.
+
+        Returns:
+            The band that says it, 0 for a mask, None if there is neither.
+        """
+        if self.masked:
+            return 0
+        return None if self.alpha in used else self.alpha
 
 
 #: Headers by the path of their raster, of those that have been opened.
@@ -85,7 +107,32 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         tuple(label or '' for label in raster.descriptions),
         tuple(zip(raster.scales, raster.offsets, strict=True)),
         bool(raster.gcps[0]),
+        # Some flag a band as mask because it is marked as alpha
+        any(
+            MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+            for flags in raster.mask_flag_enums
+        ),
+        raster.colorinterp.index(ColorInterp.alpha) + 1
+        if ColorInterp.alpha in raster.colorinterp
+        else None,
     )
+
+
+def read_mask(raster: DatasetReader, mask: int, **options: Any) -> NDArray[Any]:
+    """Read what tells which pixels are missing, see :meth:`RasterHeader.mask`.
+
+    Args:
+        raster: The raster.
+        mask: Its band, 0 for a mask.
+        **options: Of rasterio's ``read``.
+
+    Returns:
+        H×W, 0 where pixels are missing.
+    """
+    array: NDArray[Any] = (
+        raster.read(mask, **options) if mask else raster.read_masks(1, **options)
+    )
+    return array
 
 
 #: Readers whose files are open at the same time. A reader has 13 at most, and systems
@@ -137,11 +184,15 @@ class RasterFiles:
             Its grid.
 
         Raises:
-            SceneError: If it cannot be read, or has no CRS.
+            SceneError: If it cannot be read, has no CRS, or cannot lie on the Earth.
         """
         grid = self.header(path).grid
         if grid.crs is None:
             raise SceneError(path, 'has no coordinate reference system.')
+        if fault := grid_fault(grid):
+            raise SceneError(
+                path, f'{fault}. Give it the CRS and the geotransform that it has.'
+            )
         return grid
 
     def __getitem__(self, path: str) -> DatasetReader:

@@ -16,7 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ....transforms.bands import QUANTIFICATION
+from ...plausibility import YEARS
 from ..common import SceneError
+from .evidence import Evidence, of_baseline, of_name, of_values
 from .naming import band_of_file, classification_among
 
 _METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')
@@ -31,13 +33,13 @@ class SafeContents(NamedTuple):
     Args:
         bands: Files of each band, as rasterio opens them; several resolutions of a
             band may be among them.
-        offset: What was added to the digital numbers.
+        evidence: What tells the offset of the digital numbers.
         date: Start of the acquisition in UTC.
         clouds: File and kind of the product's cloud mask.
     """
 
     bands: dict[str, list[str]]
-    offset: int
+    evidence: list[Evidence]
     date: datetime | None
     clouds: tuple[str, str] | None
 
@@ -131,16 +133,16 @@ def _texts(root: ET.Element, *tags: str) -> list[str]:
     return [node.text.strip() for node in found if node.text and node.text.strip()]
 
 
-def _numbers(path: str, root: ET.Element, *tags: str) -> set[float]:
+def _numbers(path: str, root: ET.Element, *tags: str) -> list[float]:
     try:
-        return {float(text) for text in _texts(root, *tags)}
+        return [float(text) for text in _texts(root, *tags)]
     except ValueError as error:
         raise SceneError(path, f'has a {tags[0]} that is no number.') from error
 
 
-def _offset(path: str, root: ET.Element, level: str) -> int:
-    """Offset of the digital numbers, which are checked to be reflectance × 10⁴."""
-    prefix = 'RADIO' if level == '1C' else 'BOA'
+def _evidence(path: str, root: ET.Element, level: str, bands: int) -> list[Evidence]:
+    """What metadata tell of the numbers, which are checked to be reflectance × 10⁴."""
+    where = f"'{PurePosixPath(path).name}'"
     scales = _numbers(
         path,
         root,
@@ -148,29 +150,48 @@ def _offset(path: str, root: ET.Element, level: str) -> int:
         'BOA_QUANTIFICATION_VALUE',
         'L2A_BOA_QUANTIFICATION_VALUE',
     )
-    if scales - {float(QUANTIFICATION)}:
+    if set(scales) - {float(QUANTIFICATION)}:
         raise SceneError(
             path,
-            f'has the quantification value {sorted(scales)}; only {QUANTIFICATION} '
+            f'has the quantification value {sorted(set(scales))}; only {QUANTIFICATION} '
             'can be read. Scale the bands to reflectance × 10000 in a GeoTIFF.',
         )
-    offsets = _numbers(path, root, f'{prefix}_ADD_OFFSET')
-    if len(offsets) > 1:
-        raise SceneError(
-            path,
-            f'has a different offset in some bands ({sorted(offsets)}). Write the '
-            'bands with one offset to a GeoTIFF.',
-        )
-    return -int(offsets.pop()) if offsets else 0
+    pieces = [
+        piece
+        for name in _texts(root, 'PRODUCT_URI', 'PRODUCT_URI_2A')
+        for piece in of_name(name)
+    ]
+    for text in _texts(root, 'PROCESSING_BASELINE'):
+        if baseline := re.fullmatch(r'(\d\d)\.(\d\d)', text):
+            pieces += of_baseline(where, int(baseline[1]), int(baseline[2]))
+    prefix = 'RADIO' if level == '1C' else 'BOA'
+    offsets = [-number for number in _numbers(path, root, f'{prefix}_ADD_OFFSET')]
+    if not scales:
+        # Else what was cut off would pass for metadata of the time before offsets
+        pieces.append(Evidence(f'{where} (no quantification value: damaged)', None))
+    elif not offsets:
+        pieces.append(Evidence(f'the lack of {prefix}_ADD_OFFSET in {where}', 0))
+    elif len(offsets) < bands:
+        what = f'{prefix}_ADD_OFFSET in {where} (for {len(offsets)} of {bands} bands)'
+        pieces.append(Evidence(what, None))
+    else:
+        pieces.append(of_values(f'{prefix}_ADD_OFFSET in {where}', offsets))
+    return pieces
 
 
-def _date(root: ET.Element) -> datetime | None:
+def _date(path: str, root: ET.Element) -> datetime | None:
     tags = ('PRODUCT_START_TIME', 'DATATAKE_SENSING_START', 'SENSING_TIME')
     for text in (text for tag in tags for text in _texts(root, tag)):
         try:
             date = datetime.fromisoformat(text)
         except ValueError:
             continue
+        if not YEARS[0] <= date.year <= YEARS[1]:
+            raise SceneError(
+                path,
+                f'tells {text} as date, when no Sentinel-2 was in orbit. Fetch the '
+                'product anew, or correct it.',
+            )
         return date if date.tzinfo else date.replace(tzinfo=UTC)
     return None
 
@@ -191,7 +212,7 @@ def read_safe(path: Path) -> SafeContents:
         path: The folder, or a zip of it.
 
     Returns:
-        Bands, offset, date and cloud mask.
+        Bands, evidence of the offset, date and cloud mask.
 
     Raises:
         SceneError: If it is no Sentinel-2 product of level 1C or 2A, holds several, or
@@ -232,9 +253,11 @@ def read_safe(path: Path) -> SafeContents:
     xml = files.path(metadata[0])
     root = read_xml(xml)
     clouds = _clouds(inside, level)
+    names = {path.absolute().name, PurePosixPath(top).name}
     return SafeContents(
         bands,
-        _offset(xml, root, level),
-        _date(root),
+        [piece for name in sorted(names) for piece in of_name(name)]
+        + _evidence(xml, root, level, len(bands)),
+        _date(xml, root),
         (files.path(clouds[0]), clouds[1]) if clouds else None,
     )

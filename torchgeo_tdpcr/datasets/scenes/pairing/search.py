@@ -133,10 +133,12 @@ def _choose(
     if best == 0:
         names = ', '.join(f"'{candidate.radar.path}'" for candidate in candidates[:3])
         more = ' …' if len(candidates) > 3 else ''
-        raise SceneError(
-            product.path,
-            f'has Sentinel-1 nowhere: it and {names}{more} are at different places.',
+        what = (
+            f'all pixels of {names}{more} there are missing.'
+            if near
+            else f'it and {names}{more} are at different places.'
         )
+        raise SceneError(product.path, f'has Sentinel-1 nowhere: {what}')
     equal = [radar for cover, radar in measured if cover >= best - _SAME]
     dated = [radar for radar in equal if product.date and radar.date]
     if dated:

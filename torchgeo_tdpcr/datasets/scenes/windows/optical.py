@@ -10,21 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....transforms.bands import check_bands
-from ...chips.reading import detect_offset
 from ...grids import Grid, PixelBox
+from ...plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ..common import SceneError
+from ..formats.evidence import ADVICE, of_numbers, settle
 from ..formats.products import OpticalProduct
-from ..formats.rasters import RasterFiles, reading
-
-#: Rows and columns at most of the reduced image that tells what the numbers mean.
-_PREVIEW = 1024
-
-#: Digital numbers whose 99th percentile is below this are reflectances.
-_REFLECTANCE = 5
-
-#: Of a reduced B10, this part may be mixed with missing pixels: overviews of files that
-#: do not declare them are averages.
-_MIXED = 0.01
+from ..formats.rasters import RasterFiles, read_mask, reading
+from .numbers import BandNumbers, check_numbers, sample_bands
 
 
 class _Source(NamedTuple):
@@ -34,6 +26,7 @@ class _Source(NamedTuple):
     positions: list[int]
     indexes: list[int]
     factor: int
+    mask: int | None = None
 
 
 class OpticalReader:
@@ -46,13 +39,14 @@ class OpticalReader:
     Args:
         product: The product, of :func:`~.products.find_optical`.
         bands: Names of bands, in any order; None for all that the product has.
-        offset: What was added to reflectance × 10⁴, 0 or 1000 as a rule. ``'auto'``
-            takes the product's own, or else finds it out from B10.
+        offset: What was added to reflectance × 10⁴, 0 or 1000. ``'auto'`` takes what
+            the product's metadata, tags, or else B10 tell, and compares all of them.
 
     Raises:
         SceneError: If bands are missing or do not lie on each other, or the numbers are
-            no digital numbers, or their offset cannot be found out.
-        ValueError: If a name is no band's.
+            no digital numbers, or their offset cannot be found out, or what tells it
+            disagrees.
+        ValueError: If a name is no band's, or no baseline has the offset.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -76,6 +70,7 @@ class OpticalReader:
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
     ) -> None:
+        check_offset(offset)
         self.product = product
         self.bands = check_bands(tuple(product.bands) if bands is None else bands)
         """Names of the bands that are read, in order."""
@@ -85,12 +80,18 @@ class OpticalReader:
                 f'has no {", ".join(missing)}. Choose `bands` from '
                 f'{list(product.bands)}, and a model that was trained with those.',
             )
-        self.nodata = product.nodata
-        """Digital number of missing pixels."""
         self._files = RasterFiles(product.headers)
         self.grid, self._sources, self._dtype = self._layout()
-        self._check_numbers()
-        self.offset = float(self._find_offset() if offset == 'auto' else offset)
+        self._bounded = all(
+            holds_only(np.dtype(dtype), DIGITAL_NUMBERS)
+            for source in self._sources
+            for dtype in self._files.header(source.path).dtypes
+        )
+        self._nodata = [self._declared(band) for band in self.bands]
+        samples = self._sample(offset == 'auto' and product.offset is None)
+        for numbers in samples:
+            check_numbers(numbers)
+        self.offset = float(self._find_offset(samples) if offset == 'auto' else offset)
         """What was added to reflectance × 10⁴."""
         self.close()
 
@@ -102,8 +103,10 @@ class OpticalReader:
 
         Returns:
             Digital numbers as stored, offset included, of shape C×H×W and the product's
-            type; and where no band is missing, of shape H×W. Of products whose missing
-            pixels are 0, B10 does not count: it may be 0 where all others are there.
+            type; and where none is missing, of shape H×W. Missing is what a mask or a
+            nodata value other than 0 says in any band, what is no number, and where all
+            bands that are read are 0: before baseline 04.00, and in level 2A without its
+            offset, 0 in some bands is how dark ground looks.
 
         Raises:
             SceneError: If a file cannot be read.
@@ -112,27 +115,36 @@ class OpticalReader:
         self.grid.check(window)
         shape = len(self.bands), window.bottom - window.top, window.right - window.left
         image = np.empty(shape, self._dtype)
+        there = np.ones(shape[1:], np.bool_)
         for source in self._sources:
-            array = self._read(source, window)
+            array = self._read(source, window, source.indexes)
             if len(self._sources) == 1:
                 image = array
             else:
                 image[source.positions] = array
-        return image, self._valid(image)
+            if source.mask is not None:
+                there &= self._read(source, window, None)[0] != 0
+        return image, there & self._valid(image)
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
         self._files.close()
 
-    def _read(self, source: _Source, window: PixelBox) -> NDArray[Any]:
+    def _read(
+        self, source: _Source, window: PixelBox, indexes: list[int] | None
+    ) -> NDArray[Any]:
+        """Read bands of a file, or for None its mask, on the finest grid."""
         factor = source.factor
         left, top, right, bottom = window
         coarse = PixelBox(
             left // factor, top // factor, -(-right // factor), -(-bottom // factor)
         )
         with reading(source.path):
-            array: NDArray[Any] = self._files[source.path].read(
-                source.indexes, window=coarse.ranges
+            raster = self._files[source.path]
+            array: NDArray[Any] = (
+                read_mask(raster, source.mask or 0, window=coarse.ranges)[None]
+                if indexes is None
+                else raster.read(indexes, window=coarse.ranges)
             )
         if factor == 1:
             return array
@@ -141,15 +153,33 @@ class OpticalReader:
         return array[:, rows[:, None], columns]
 
     def _valid(self, image: NDArray[Any]) -> NDArray[np.bool_]:
-        valid = np.ones(image.shape[1:], np.bool_)
-        for name, band in zip(self.bands, image, strict=True):
-            if self.nodata == 0 and name == 'B10' and len(self.bands) > 1:
-                continue
-            if not isnan(self.nodata):
-                valid &= band != self.nodata
+        valid: NDArray[np.bool_] = image.any(axis=0)
+        for nodata, band in zip(self._nodata, image, strict=True):
+            if nodata is not None:
+                valid &= band != nodata
             if band.dtype.kind == 'f':
                 valid &= np.isfinite(band)
+        if not self._bounded:
+            low, high = DIGITAL_NUMBERS
+            # Not `within`, which is slower where nothing is beyond, as a rule
+            if (
+                np.nanmin(image, initial=low) < low
+                or np.nanmax(image, initial=0) > high
+            ):
+                valid &= ((image >= low) & (image <= high)).all(axis=0)
         return valid
+
+    def _declared(self, band: str) -> float | None:
+        """Number of a band's missing pixels that needs to be looked for."""
+        file = self.product.bands[band]
+        header = self._files.header(file.path)
+        nodata = header.nodata[file.index - 1]
+        # NaN is found anyway, and 0 counts where all bands have it
+        if nodata is None or isnan(nodata) or nodata == 0:
+            return None
+        # As it is in the file: a float32 is rarely the float64 that declares it
+        dtype = np.dtype(header.dtypes[file.index - 1])
+        return float(dtype.type(nodata)) if dtype.kind == 'f' else float(nodata)
 
     def _layout(self) -> tuple[Grid, list[_Source], np.dtype[Any]]:
         """The finest band's grid, and how all bands are read onto it."""
@@ -169,45 +199,43 @@ class OpticalReader:
             dtypes.append(np.dtype(header.dtypes[file.index - 1]))
             if dtypes[-1].kind not in 'uif':
                 raise SceneError(file.path, f'holds {dtypes[-1]}; give real numbers.')
-        return grid, list(sources.values()), np.result_type(*dtypes)
+        masks = {
+            path: self._files.header(path).mask(source.indexes)
+            for path, source in sources.items()
+        }
+        found = [source._replace(mask=masks[path]) for path, source in sources.items()]
+        return grid, found, np.result_type(*dtypes)
 
-    def _preview(self, band: str) -> NDArray[Any]:
-        """The pixels of a band that are not missing, reduced."""
-        file = self.product.bands[band]
-        with reading(file.path):
-            source = self._files[file.path]
-            shape = min(source.height, _PREVIEW), min(source.width, _PREVIEW)
-            array: NDArray[Any] = source.read(file.index, out_shape=shape)
-        valid: NDArray[Any] = array[(array != self.nodata) & np.isfinite(array)]
-        return valid
-
-    def _check_numbers(self) -> None:
-        if self._dtype.kind != 'f':
-            return
-        band = next((band for band in self.bands if band != 'B10'), self.bands[0])
-        values = self._preview(band)
-        if values.size and np.percentile(values, 99) < _REFLECTANCE:
-            raise SceneError(
-                self.product.bands[band].path,
-                'holds reflectances; digital numbers are needed. Multiply by 10000 (and '
-                'give `offset=0`).',
+    def _sample(self, undocumented: bool) -> list[BandNumbers]:
+        """Numbers of the bands that are read, and of B10 if it is at hand or needed."""
+        wanted: dict[str, dict[str, int]] = {}
+        for band, file in self.product.bands.items():
+            near = band in self.bands or (
+                band == 'B10'
+                and (undocumented or file.path in {s.path for s in self._sources})
             )
+            if near:
+                wanted.setdefault(file.path, {})[band] = file.index
+        samples = []
+        for path, bands in wanted.items():
+            with reading(path):
+                samples += sample_bands(
+                    self._files[path], bands, [self._declared(band) for band in bands]
+                )
+        return samples
 
-    def _find_offset(self) -> float:
-        if self.product.offset is not None:
-            return self.product.offset
-        advice = 'Give `offset`: 1000 since processing baseline 04.00 (2022), 0 before.'
+    def _find_offset(self, samples: Sequence[BandNumbers]) -> int:
+        path = self.product.path
+        numbers = {sample.band: sample.values for sample in samples}
+        offset = settle(path, [*self.product.evidence, *of_numbers(numbers)])
+        if offset is not None:
+            return offset
         if 'B10' not in self.product.bands:
-            raise SceneError(
-                self.product.path, f'has no B10 to tell which offset it has. {advice}'
-            )
-        values = self._preview('B10')
-        if not values.size:
-            raise SceneError(
-                self.product.bands['B10'].path,
-                f'is missing everywhere, so that nothing tells the offset. {advice}',
-            )
-        return detect_offset(np.quantile(values, _MIXED, method='lower'))
+            raise SceneError(path, f'has no B10 to tell which offset it has. {ADVICE}')
+        raise SceneError(
+            self.product.bands['B10'].path,
+            f'is missing everywhere, so that nothing tells the offset. {ADVICE}',
+        )
 
 
 def _factor(path: str, own: Grid, grid: Grid) -> int:

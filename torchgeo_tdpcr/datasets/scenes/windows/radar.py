@@ -3,6 +3,7 @@
 """Windows of a Sentinel-1 raster on the grid of a scene, in dB."""
 
 from collections.abc import Sequence
+from itertools import product
 from multiprocessing import parent_process
 from os import PathLike
 from typing import Any, Literal, cast
@@ -15,7 +16,8 @@ from rasterio.warp import reproject
 from ...grids import Grid, PixelBox
 from ..common import SceneError
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.rasters import RasterFiles, reading
+from ..formats.rasters import RasterFiles, read_mask, reading
+from .backscatter import PIXELS, Scale, find_scale
 from .warping import (
     TOLERANCE,
     fineness,
@@ -29,14 +31,8 @@ from .warping import (
 #: Sources whose pixels are finer than the scene's by more than this are averaged.
 _AVERAGED = 1.5
 
-#: Points a side that tell the scale.
-_SAMPLE = 32
-
-#: No median backscatter is above this: it would be 10 dB.
-_LARGEST = 10.0
-
-#: No backscatter in dB is below this: such values stand for missing ones.
-_LOWEST = -100.0
+#: Points a side that tell the scale; more where few find nothing.
+_SAMPLES = (32, 256)
 
 
 class RadarReader:
@@ -46,10 +42,12 @@ class RadarReader:
     window by window: bilinearly, or averaged if its pixels are more than 1.5 times
     finer. Power is warped as power.
 
-    Pixels are missing that have the raster's nodata value or are not finite, in power
-    those not above 0, in dB those below -100, and, if the raster declares no nodata
-    value, those where VV and VH both are exactly 0 dB. After warping, a pixel is missing
-    if all those of the raster around it are.
+    Scale and offset tags of the raster are applied. Pixels are missing that have its
+    nodata value, or that its mask says are, or that are not finite, in power those not
+    above 0, in dB those below -100, in both those above 60 dB, and those where VV and VH
+    both are exactly 0: a border in power, and in dB as well, where many programs write 0
+    beside whatever value they declare. After warping, a pixel is missing if all those of
+    the raster around it are.
 
     Readers can be pickled and forked; files are opened when first read from, in each
     process.
@@ -59,12 +57,13 @@ class RadarReader:
             :func:`~.polarisations.describe_radar` told about them.
         grid: The pixels of the scene.
         scale: Whether the raster holds dB or power (linear); ``'auto'`` takes it for dB
-            if its median is below 0.
+            if its median is below 0. What the numbers contradict is an error.
         rasters: To open the files with; whoever gives them closes them (defaults to
             some that are closed after each use but :meth:`read`).
 
     Raises:
-        SceneError: If the raster has no place, is not calibrated, or is empty.
+        SceneError: If the raster has no place, is not calibrated, is in another unit
+            than *scale*, or is empty.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -106,9 +105,7 @@ class RadarReader:
         self._aligned = same_grid(self._own, grid)
         with reading(self.bands[0].path):
             self._averaged = fineness(self._own, grid) > _AVERAGED
-        header = self._files.header(self.bands[0].path)
-        self._declared = header.nodata[0] is not None
-        self.scale: Literal['db', 'linear'] = self._find_scale(scale)
+        self.scale: Scale = self._find_scale(scale)
         """What the raster holds."""
         self._close_own()
 
@@ -137,7 +134,8 @@ class RadarReader:
             size: Points a side at which that is looked up; few are fast.
 
         Returns:
-            The part, 0 to 1; 0 if scene and raster are at different places.
+            The part, 0 to 1; 0 if scene and raster are at different places, or all
+            pixels are missing there, see :attr:`meets`.
 
         Raises:
             SceneError: If a file cannot be read.
@@ -158,6 +156,12 @@ class RadarReader:
         )
         return float(there[rows.astype(int), columns.astype(int)].sum() / inside.size)
 
+    @property
+    def meets(self) -> bool:
+        """Whether any pixel of the raster, missing or not, lies in the scene."""
+        with reading(self.bands[0].path):
+            return source_window(self._own, self.grid, self.grid.all) is not None
+
     def close(self) -> None:
         """Close the files; the next read opens them again."""
         self._files.close()
@@ -166,36 +170,21 @@ class RadarReader:
         if not self._shared:
             self.close()
 
-    def _find_scale(
-        self, scale: Literal['auto', 'db', 'linear']
-    ) -> Literal['db', 'linear']:
+    def _find_scale(self, asked: Literal['auto', 'db', 'linear']) -> Scale:
         path = self.bands[0].path
-        if scale == 'db':
-            return scale
         with reading(path):
             part = source_window(self._own, self.grid, self.grid.all)
-        # The part may be empty; then any part tells
-        for place in (part, self._own.all):
-            values = np.empty(0) if place is None else self._values(place, _SAMPLE)[0]
-            # 0 is a border in power, and in dB if nothing else is declared
-            values = values[np.isfinite(values) & (values != 0) & (values > _LOWEST)]
-            if values.size:
-                break
-        else:
-            raise SceneError(path, 'holds no values; all pixels are missing.')
-        median = float(np.median(values))
-        if scale == 'auto' and median < 0:
-            return 'db'
-        if median > _LARGEST:
-            raise SceneError(
-                path,
-                f'has a median of {median:.4g}, which is no backscatter. Calibrate it to '
-                'sigma0 or gamma0 first.',
-            )
-        return 'linear'
+        # The part may be empty, or nearly; then any part tells
+        for place, size in product((part, self._own.all), _SAMPLES):
+            if place is None:
+                continue
+            values = [band[np.isfinite(band)] for band in self._values(place, size)]
+            if (values[0] != 0).any():
+                return find_scale(path, values, asked)
+        raise SceneError(path, 'holds no values; all pixels are missing.')
 
     def _values(self, window: PixelBox, size: int | None = None) -> NDArray[np.float32]:
-        """VV and VH of a window of the raster, as stored; NaN for its nodata value."""
+        """VV and VH of a window of the raster; NaN where it says that they are missing."""
         height, width = window.bottom - window.top, window.right - window.left
         if size is not None:
             height, width = min(height, size), min(width, size)
@@ -213,21 +202,31 @@ class RadarReader:
                     window=window.ranges,
                     out_shape=(len(indexes), height, width),
                 )
+                if (mask := header.mask(indexes)) is not None:
+                    there = read_mask(
+                        self._files[path],
+                        mask,
+                        window=window.ranges,
+                        out_shape=(height, width),
+                    )
             image[group] = array
             for i, index, values in zip(group, indexes, array, strict=True):
+                gain, shift = header.scales[index - 1]
+                if (gain, shift) != (1, 0):
+                    image[i] = image[i] * np.float32(gain) + np.float32(shift)
                 nodata = header.nodata[index - 1]
                 if nodata is not None and not np.isnan(nodata):
                     image[i][values == values.dtype.type(nodata)] = np.nan
+                if mask is not None:
+                    image[i][there == 0] = np.nan
         return image
 
     def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Set what is missing to NaN, in place."""
-        image[~np.isfinite(image)] = np.nan
-        if self.scale == 'linear':
-            image[image <= 0] = np.nan
-            return image
-        image[image < _LOWEST] = np.nan
-        if not self._declared:
+        low, high = PIXELS[self.scale]
+        image[~((image >= low) & (image <= high))] = np.nan
+        if self.scale == 'db':
+            # -0 as well
             image[:, (image == 0).all(axis=0)] = np.nan
         return image
 

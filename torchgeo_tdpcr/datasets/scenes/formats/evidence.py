@@ -1,0 +1,206 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What tells the offset of a product's digital numbers, and whether all that agrees.
+
+A piece of evidence is a name, metadata, tags, or the numbers themselves. None is believed
+against another: where two disagree, only the user can say what holds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
+from ...plausibility import B10_WITH_OFFSET, OFFSETS
+from ..common import SceneError
+
+#: First processing baseline whose numbers carry an offset.
+_FIRST = (4, 0)
+
+#: Products that people process themselves are of this baseline, which tells nothing.
+_UNKNOWN = (99, 99)
+
+_BASELINE = re.compile(r'S2[A-Z]_.*MSI.*_N(\d{2})\.?(\d{2})(?=[_.]|$)')
+
+#: Of a reduced B10, this part may be mixed with missing pixels: overviews of files that
+#: do not declare them are averages.
+_MIXED = 0.01
+
+#: Part of a band's pixels, and a number. With an offset, fewer are as low, for they would
+#: reflect less than nothing: hardly any at the top of the atmosphere; on the ground, where
+#: correction may take too much, not as many.
+_LOW_AT_TOP, _LOW_ON_GROUND = (0.05, 900.0), (0.25, 500.0)
+
+ADVICE = (
+    'Give `offset` (`--offset`): 1000 since processing baseline 04.00 (2022), 0 before, '
+    'or where it was removed.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that tells the offset.
+
+    Args:
+        what: What it is and where it is from.
+        offset: The offset that it means; None if it means none that there is.
+        decides: Whether it suffices by itself. What does not is only compared.
+
+    Example:
+        >>> str(Evidence('baseline 02.09', 0))
+        'baseline 02.09 means offset 0'
+    """
+
+    what: str
+    offset: int | None
+    decides: bool = True
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f'{self.what} means offset {self.offset}'
+
+
+def of_baseline(where: str, major: int, minor: int) -> list[Evidence]:
+    """Evidence of a processing baseline; none of one that tells nothing.
+
+    It does not suffice: names outlive what is done to numbers.
+
+    Example:
+        >>> of_baseline("'a.xml'", 5, 9)[0].offset
+        1000
+    """
+    if (major, minor) >= _UNKNOWN:
+        return []
+    what = f'baseline {major:02d}.{minor:02d} in {where}'
+    return [Evidence(what, BASELINE_OFFSET if (major, minor) >= _FIRST else 0, False)]
+
+
+def of_name(name: str) -> list[Evidence]:
+    """Evidence of the processing baseline in a name; none where it has none.
+
+    Example:
+        >>> name = 'S2A_MSIL1C_20190604T100031_N0207_R122_T32TQM_20190604T121222.SAFE'
+        >>> of_name(name)[0].offset, of_name('site_N4807_E1133.tif')
+        (0, [])
+    """
+    match = _BASELINE.search(name)
+    if match is None:
+        return []
+    return of_baseline(f"the name '{name}'", int(match[1]), int(match[2]))
+
+
+def of_values(what: str, values: Sequence[float]) -> Evidence:
+    """Evidence of the offsets of bands, which must be one, and one that there is.
+
+    Example:
+        >>> of_values('the list', [1000.0, 1000.0]).offset, of_values('it', [500]).offset
+        (1000, None)
+        >>> of_values('the list', [1000.0, 999.0]).what
+        'the list (999 to 1000)'
+    """
+    low, high = min(values), max(values)
+    told = f'{low:g}' if low == high else f'{low:g} to {high:g}'
+    known = low if low == high and low in OFFSETS else None
+    return Evidence(f'{what} ({told})', None if known is None else int(known))
+
+
+def of_tags(tags: Sequence[tuple[str, float, float]]) -> list[Evidence]:
+    """Evidence of the scale and offset that bands are tagged with; none where they are not.
+
+    Args:
+        tags: File, scale and offset of each band; 1 and 0 are no tags.
+
+    Raises:
+        SceneError: If a scale is another than that of digital numbers.
+
+    Example:
+        >>> of_tags([('a.tif', 1e-4, -0.1)] * 13)[0].offset
+        1000
+    """
+    offsets = []
+    for path, scale, offset in tags:
+        if not (isclose(scale, 1) or isclose(scale, 1 / QUANTIFICATION, rel_tol=1e-3)):
+            raise SceneError(
+                path,
+                f'has the scale {scale:g}; digital numbers must be reflectance × '
+                f'{QUANTIFICATION}, which is a scale of {1 / QUANTIFICATION:g}.',
+            )
+        if (scale, offset) != (1, 0):
+            # To a digit, for scales are rarely exact; −0 is 0
+            offsets.append(float(np.round(-offset / scale)) + 0.0)
+    if not offsets:
+        return []
+    if len(offsets) < len(tags):
+        what = f'scale and offset tags of {len(offsets)} of {len(tags)} bands only'
+        return [Evidence(what, None)]
+    return [of_values('the scale and offset tags of its bands', offsets)]
+
+
+def of_numbers(samples: Mapping[str, NDArray[Any]]) -> list[Evidence]:
+    """Evidence of the digital numbers.
+
+    Args:
+        samples: Numbers of bands, without missing pixels. B10, where it is among them,
+            tells of level 1C; the others only that there is no offset.
+
+    Example:
+        >>> samples = {'B10': np.array([1012, 1015]), 'B12': np.array([1300, 420])}
+        >>> [piece.offset for piece in of_numbers(samples)]
+        [1000, 0]
+    """
+    pieces = []
+    b10 = samples.get('B10')
+    if b10 is not None and b10.size:
+        lowest = float(np.quantile(b10, _MIXED, method='lower'))
+        offset = BASELINE_OFFSET if lowest > B10_WITH_OFFSET else 0
+        pieces.append(Evidence(f'band B10 (not below {lowest:g})', offset))
+    part, limit = _LOW_ON_GROUND if b10 is None else _LOW_AT_TOP
+    lows = {
+        band: float(np.quantile(numbers, part, method='lower'))
+        for band, numbers in samples.items()
+        if band != 'B10' and numbers.size
+    }
+    band = min(lows, key=lambda band: lows[band], default='')
+    if lows and lows[band] < limit:
+        what = f'band {band} ({part:.0%} of it at most {lows[band]:g})'
+        pieces.append(Evidence(what, 0, decides=False))
+    return pieces
+
+
+def settle(path: str | PathLike[str], pieces: Sequence[Evidence]) -> int | None:
+    """Compare all evidence.
+
+    Args:
+        path: The product.
+        pieces: What tells its offset.
+
+    Returns:
+        The offset that all agree upon; None if nothing that suffices is among them.
+
+    Raises:
+        SceneError: If two pieces disagree, or one tells an offset that no baseline has.
+
+    Example:
+        >>> pieces = [*of_name('S2A_MSIL1C_N0209'), of_values('its tags', [1000.0])]
+        >>> try:
+        ...     settle('S2A_MSIL1C_N0209', pieces)
+        ... except SceneError as error:
+        ...     print(error.fault[:80])
+        contradicts itself: baseline 02.09 in the name 'S2A_MSIL1C_N0209' means offset 0
+    """
+    for piece in pieces:
+        if piece.offset is None:
+            raise SceneError(
+                path, f'tells no offset that there is: {piece.what}. {ADVICE}'
+            )
+        if piece.offset != pieces[0].offset:
+            raise SceneError(
+                path, f'contradicts itself: {pieces[0]}, but {piece}. {ADVICE}'
+            )
+    return next((piece.offset for piece in pieces if piece.decides), None)
