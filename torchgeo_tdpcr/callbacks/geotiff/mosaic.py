@@ -10,6 +10,7 @@ from rasterio.transform import from_origin
 
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.coverage import Coverage
 from ...datasets.scenes.progress import Progress
 from .source import Placed
 
@@ -59,6 +60,9 @@ class Mosaic:
         self.rejected: dict[str, Exception] = {}
         self.progress = Progress()
         self.settings = getattr(datamodule, 'settings', None)
+        self._wanted = _wanted(datamodule)
+        self._windows = Coverage()
+        self._taken = 0
 
     def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
         """Tell where the patches of a batch lie.
@@ -74,11 +78,7 @@ class Mosaic:
             ValueError: If neither the queries nor the batch tell.
         """
         corners: list[tuple[float, float]]
-        if (
-            queries
-            and isinstance(queries[0], tuple)
-            and isinstance(queries[0][0], slice)
-        ):
+        if queries and _is_query(queries[0]):
             corners = [(query[0].start, query[1].stop) for query in queries]
         elif isinstance(batch, dict) and 'bounds' in batch:
             # Less exact: TorchGeo keeps them in float32
@@ -92,6 +92,19 @@ class Mosaic:
         tops = [round((self.top - top) / self.res[1]) for _, top in corners]
         return Placed(0, tops, lefts, None)
 
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Count the windows, each once."""
+        new = self._windows.add(window)
+        self._taken += new
+        return new
+
+    def gap(self, scene: int, first: int, last: int) -> None:
+        """Nothing: a sampler may leave rows out."""
+
+    def lacks(self, scene: int) -> int | None:
+        """Compare with what the sampler yields; which row it is, nobody knows."""
+        return 0 if self._taken < self._wanted else None
+
     def is_upward(self, placed: Placed) -> bool:
         """Tell from its first windows whether it comes from its bottom to its top."""
         return placed.tops[0] > self.scenes[0].grid.height // 2
@@ -104,3 +117,18 @@ class Mosaic:
         )
 
     clouds = observed
+
+
+def _wanted(datamodule: Any) -> int:
+    """Number of places that the sampler of a data module yields, 0 where unknown."""
+    for name in ('predict_sampler', 'sampler'):
+        sampler = getattr(datamodule, name, None)
+        if sampler is not None:
+            queries = [query for query in sampler if _is_query(query)]
+            return len({(query[0].start, query[1].stop) for query in queries})
+    return 0
+
+
+def _is_query(query: Any) -> bool:
+    """Tell whether something is a query of TorchGeo."""
+    return isinstance(query, tuple) and isinstance(query[0], slice)

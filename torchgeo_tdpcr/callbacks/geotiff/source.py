@@ -24,6 +24,9 @@ from ...datasets.scenes.progress import Progress
 class SceneSource(Protocol):
     """A data module of scenes, each on a grid of its own.
 
+    A scene counts as complete when windows have covered it. So a data module that
+    leaves out windows without data says so: ``progress.cover(scene, window)``.
+
     Its batches say where their windows lie: ``scene`` (its number), ``top`` (first row
     of all windows), ``left`` (first column of each) and ``valid`` (B×H×W bool). Its
     loader has a length; else Lightning fetches a batch before the writer has said what
@@ -101,6 +104,15 @@ class Frame(Protocol):
             batch: The batch.
         """
 
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Note that a window has come; False if it came before."""
+
+    def gap(self, scene: int, first: int, last: int) -> int | None:
+        """Find the first row, of those from one to before another, to lack windows."""
+
+    def lacks(self, scene: int) -> int | None:
+        """Find the first row of a scene, from where it was begun, to lack windows."""
+
     def is_upward(self, placed: Placed) -> bool:
         """Tell from its first windows whether a scene comes from its bottom to its top."""
 
@@ -137,6 +149,19 @@ class SceneFrame:
             lefts,
             None if bool(valid.all()) else valid,
         )
+
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Note it where others see it."""
+        return self.progress.cover(scene, window)
+
+    def gap(self, scene: int, first: int, last: int) -> int | None:
+        """Look at what has come."""
+        return self.progress.gap(scene, first, last, self.scenes[scene].grid.width)
+
+    def lacks(self, scene: int) -> int | None:
+        """Look at the rows that are not done."""
+        height = self.scenes[scene].grid.height
+        return self.gap(scene, self.progress.rows.get(scene, 0), height)
 
     def is_upward(self, placed: Placed) -> bool:
         """Never."""

@@ -112,6 +112,7 @@ class SceneWriter(BasePredictionWriter):
             properties=properties or {},
         )
         self.name = name
+        self._run: MappingRun | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that the folder can be written, before anything is predicted.
@@ -127,6 +128,7 @@ class SceneWriter(BasePredictionWriter):
         super().setup(trainer, pl_module, stage)
         if stage != 'predict':
             return
+        self._run = None
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             probe = self.output_dir / f'.write-{os.getpid()}'
@@ -189,6 +191,7 @@ class SceneWriter(BasePredictionWriter):
             batch_idx: Index of the batch.
             dataloader_idx: Index of the dataloader.
         """
+        assert self._run is not None
         self._run.add(prediction, batch, batch_indices)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -201,4 +204,36 @@ class SceneWriter(BasePredictionWriter):
         Raises:
             ScenesFailed: If a scene could not be mapped.
         """
+        assert self._run is not None
         self._run.close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """List what was done where nothing was predicted at all.
+
+        Lightning does not begin to predict where there are no batches, because every
+        scene was refused or the trainer allows none.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            stage: Only ``'predict'`` matters.
+
+        Raises:
+            ScenesFailed: If there is a scene that is not mapped.
+        """
+        if stage == 'predict' and self._run is None:
+            self.on_predict_start(trainer, pl_module)
+            self.on_predict_end(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Let others go on with what this run has begun.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            exception: What ended the run.
+        """
+        if self._run is not None:
+            self._run.break_off()

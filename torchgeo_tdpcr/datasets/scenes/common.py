@@ -7,7 +7,7 @@ from datetime import datetime
 from os import PathLike
 from typing import NamedTuple
 
-from ..grids import Grid
+from ..grids import Grid, PixelBox
 
 
 class SceneError(RuntimeError):
@@ -69,3 +69,7 @@ class WindowRun(NamedTuple):
     lefts: tuple[int, ...]
     height: int
     width: int
+
+    def window(self, left: int) -> PixelBox:
+        """The window whose first column is given."""
+        return PixelBox(left, self.top, left + self.width, self.top + self.height)

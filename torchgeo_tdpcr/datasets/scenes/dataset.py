@@ -210,9 +210,9 @@ class SceneDataset(RasterDataset):
             float32; ``valid`` (bool), which is false where either is missing;
             ``transform`` and ``bounds`` of each window in the CRS of its scene, and its
             ``epsg`` where there is one. A batch has besides ``scene``, ``top`` and
-            ``left``; windows without any valid pixel are left out of it. None stands
-            for a batch without windows, and a :class:`SceneFailure` for one that could
-            not be read.
+            ``left``; windows without any valid pixel are left out of it, and ``without``
+            has their first columns. Its query stands for a batch without windows, and a
+            :class:`SceneFailure` for one that could not be read.
 
         Raises:
             IndexError: If a TorchGeo query hits no scene.
