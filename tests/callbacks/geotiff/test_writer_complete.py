@@ -38,7 +38,7 @@ def test_limits_of_the_trainer(
     tmp_path: Path, scene: ScenePaths, limits: dict[str, Any], row: int, rest: int
 ) -> None:
     out = tmp_path / 'maps'
-    with pytest.raises(ScenesFailed, match='scene_s2.: is incomplete') as error:
+    with pytest.raises(ScenesFailed, match="'scene_s2': is incomplete") as error:
         predict(out, data(scene), trainer=limits)
     assert str(error.value).startswith('1 of 1 scenes could not be mapped')
     assert f'from row {row} on' in str(error.value) or limits.get('fast_dev_run')
@@ -64,7 +64,8 @@ def test_scenes_that_a_limit_never_reaches(
 
 
 def sampled(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[list[WindowRun]], list[WindowRun]]
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[list[WindowRun]], list[WindowRun]],
 ) -> None:
     runs = WindowSampler.__iter__
 

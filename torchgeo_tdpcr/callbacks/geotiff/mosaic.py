@@ -28,13 +28,17 @@ class Mosaic:
     """
 
     resumes: ClassVar[bool] = False
+    noun: ClassVar[str] = 'scenes'
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, datamodule: Any, name: str) -> None:
         dataset: Any = getattr(datamodule, 'predict_dataset', None)
         if not hasattr(dataset, 'bounds'):
             raise ValueError(
                 'SceneWriter needs a GeoDataModule with a `predict_dataset`, which says '
-                'where predictions lie. Give one to `Trainer.predict`.'
+                'where predictions lie: one of scenes (SceneDataModule), of chips '
+                '(OSFCRDataModule and the like), or of rasters. For any other, use what '
+                '`Trainer.predict` returns.'
             )
         x, y, t = dataset.bounds
         self.res: tuple[float, float] = dataset.res
@@ -64,7 +68,7 @@ class Mosaic:
         self._windows = Coverage()
         self._taken = 0
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
         """Tell where the patches of a batch lie.
 
         Args:
@@ -90,7 +94,7 @@ class Mosaic:
             )
         lefts = [round((left - self.left) / self.res[0]) for left, _ in corners]
         tops = [round((self.top - top) / self.res[1]) for _, top in corners]
-        return Placed(0, tops, lefts, None)
+        return [Placed(0, tops, lefts, None)]
 
     def take(self, scene: int, window: PixelBox) -> bool:
         """Count the windows, each once."""

@@ -65,7 +65,7 @@ class MappingRun:
         self.output_dir = output_dir
         self.options = options
         self.frame = frame
-        self.scenes = dict(frame.scenes)
+        self.scenes = frame.scenes
         self.progress = frame.progress
         self._processes = join_processes()
         self._job: SceneJob | None = None
@@ -152,12 +152,17 @@ class MappingRun:
             batch: The batch.
             queries: Queries of the batch, where they are known.
         """
-        placed = self.frame.place(queries, batch)
+        outputs = outputs_by_name(prediction)
+        for placed in self.frame.place(queries, batch):
+            part = {key: value[placed.part] for key, value in outputs.items()}
+            self._add(placed, part)
+
+    def _add(self, placed: Placed, outputs: dict[str, Tensor]) -> None:
+        """Blend windows into one scene."""
         if placed.scene != self._scene:
             self._finish()
         if self.progress.is_over(placed.scene):
             return
-        outputs = outputs_by_name(prediction)
         try:
             if self._job is None:
                 self._job = self._start(placed, outputs)
@@ -170,9 +175,7 @@ class MappingRun:
         except _SCENE_ERRORS as error:
             self._fail(placed.scene, error)
 
-    def _feed(
-        self, job: SceneJob, placed: Placed, outputs: dict[str, Tensor]
-    ) -> None:
+    def _feed(self, job: SceneJob, placed: Placed, outputs: dict[str, Tensor]) -> None:
         """Blend windows into their scene, each once."""
         values = {key: outputs[key] for key in job.counts}
         height, width = next(iter(values.values())).shape[-2:]
@@ -214,7 +217,7 @@ class MappingRun:
         layers = choose_layers(
             self.options.layers,
             outputs,
-            self.options.class_names or self._labels,
+            self.options.class_names or self._labels or self._names(outputs),
             self.options.class_colors,
         )
         return SceneJob(
@@ -229,6 +232,12 @@ class MappingRun:
             on_rows=lambda count: self._advance(scene, count),
             gap=lambda first, last: self.frame.gap(scene, first, last),
         )
+
+    def _names(self, outputs: dict[str, Tensor]) -> Sequence[str] | None:
+        """Names of the classes as the data set has them, if they are those."""
+        names = self.frame.class_names
+        count = outputs['probabilities'].shape[1] if 'probabilities' in outputs else 0
+        return names if len(names) == count else None
 
     def _advance(self, scene: int, count: int) -> None:
         self.progress.advance(scene, count)
@@ -254,6 +263,7 @@ class MappingRun:
             lambda: frame.observed(scene, PixelBox(0, top, width, bottom)),
             weigh if self.options.keep_clear else None,
             info.offset,
+            info.white,
         )
 
     def _finish(self) -> None:
@@ -318,4 +328,6 @@ class MappingRun:
                 self.progress.fail(scene, error)
         self._bar.close()
         summary = Summary.of(self.progress, self.scenes)
-        summary.conclude(self.frame.rejected, self.output_dir, self._processes)
+        summary.conclude(
+            self.frame.rejected, self.output_dir, self._processes, self.frame.noun
+        )

@@ -66,12 +66,14 @@ class Placed(NamedTuple):
         tops: First row of each window.
         lefts: First column of each window.
         valid: B×H×W bool, None if all is.
+        part: Which windows of the batch these are.
     """
 
     scene: int
     tops: list[int]
     lefts: list[int]
     valid: Tensor | None
+    part: slice = slice(None)
 
 
 class Frame(Protocol):
@@ -79,6 +81,10 @@ class Frame(Protocol):
 
     #: Whether a scene can be gone on with at the row where it broke off.
     resumes: ClassVar[bool]
+    #: What people call the scenes.
+    noun: ClassVar[str]
+    #: Names of the classes, where the data set knows them.
+    class_names: tuple[str, ...]
 
     @property
     def scenes(self) -> Mapping[int, SceneInfo]:
@@ -96,8 +102,8 @@ class Frame(Protocol):
     def settings(self) -> Mapping[str, Any] | None:
         """See :class:`SceneSource`; None where the data module says nothing."""
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
-        """Tell where the windows of a batch lie.
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
+        """Tell where the windows of a batch lie, scene by scene.
 
         Args:
             queries: The queries of the batch, where they are known.
@@ -131,6 +137,8 @@ class SceneFrame:
     """
 
     resumes: ClassVar[bool] = True
+    noun: ClassVar[str] = 'scenes'
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, source: SceneSource) -> None:
         self._source = source
@@ -139,16 +147,17 @@ class SceneFrame:
         self.progress = source.progress
         self.settings = source.settings
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
         """Take the word of the batch."""
         lefts = batch['left'].tolist()
         valid = batch['valid'].cpu()
-        return Placed(
+        placed = Placed(
             int(batch['scene']),
             [int(batch['top'])] * len(lefts),
             lefts,
             None if bool(valid.all()) else valid,
         )
+        return [placed]
 
     def take(self, scene: int, window: PixelBox) -> bool:
         """Note it where others see it."""

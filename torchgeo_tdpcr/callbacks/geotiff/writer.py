@@ -12,6 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
+from ...datasets.chips.dataset import ChipDataset
+from .chips import ChipFrame
 from .mosaic import Mosaic
 from .run import MappingRun, Options
 from .source import Frame, SceneFrame, SceneSource
@@ -24,7 +26,9 @@ class SceneWriter(BasePredictionWriter):
     """Write predictions as Cloud-Optimised GeoTIFFs, with a STAC item beside them.
 
     With :class:`~torchgeo_tdpcr.datamodules.SceneDataModule` each scene becomes a folder
-    of its name, on the grid of its Sentinel-2 product. With any other
+    of its name, on the grid of its Sentinel-2 product; with a data module of stored
+    chips, such as :class:`~torchgeo_tdpcr.datamodules.OSFCRDataModule`, so does each
+    chip. With any other
     :class:`~torchgeo.datamodules.GeoDataModule` whose sampler yields patches in rows,
     such as :class:`~torchgeo.samplers.GriddedPatchSampler`, all patches become one
     mosaic. Windows that overlap are blended without seams.
@@ -160,6 +164,8 @@ class SceneWriter(BasePredictionWriter):
         frame: Frame
         if isinstance(datamodule, SceneSource):
             frame = SceneFrame(datamodule)
+        elif isinstance(getattr(datamodule, 'predict_dataset', None), ChipDataset):
+            frame = ChipFrame(datamodule, trainer.world_size)
         else:
             frame = Mosaic(datamodule, self.name)
             if trainer.world_size > 1:
@@ -207,7 +213,9 @@ class SceneWriter(BasePredictionWriter):
         assert self._run is not None
         self._run.close()
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
         """List what was done where nothing was predicted at all.
 
         Lightning does not begin to predict where there are no batches, because every

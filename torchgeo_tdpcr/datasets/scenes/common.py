@@ -7,6 +7,7 @@ from datetime import datetime
 from os import PathLike
 from typing import NamedTuple
 
+from ...transforms.bands import QUANTIFICATION
 from ..grids import Grid, PixelBox
 
 
@@ -43,6 +44,7 @@ class SceneInfo:
         date: Begin and end of the acquisition in UTC, None where unknown.
         bands: Names of the optical bands, empty where it has none.
         offset: What its digital numbers carry on top.
+        white: Digital number, without offset, that a model takes for 1.
     """
 
     name: str
@@ -51,6 +53,7 @@ class SceneInfo:
     date: tuple[datetime, datetime] | None = None
     bands: tuple[str, ...] = ()
     offset: float = 0.0
+    white: float = QUANTIFICATION
 
 
 class WindowRun(NamedTuple):

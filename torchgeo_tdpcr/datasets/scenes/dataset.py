@@ -195,7 +195,7 @@ class SceneDataset(RasterDataset):
             raise SceneError(
                 readers.info.inputs['s2'],
                 'has no cloud mask of its own, so `keep_clear` cannot tell what is '
-                'clear. Give one as `cloud_mask`, or set `keep_clear` to false.',
+                'clear. Give one as `cloud_mask`, or do without `keep_clear`.',
             )
         return readers.clouds.read(window)
 
