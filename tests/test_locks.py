@@ -3,33 +3,12 @@
 """Locks: one holder at a time, and none once it is dead."""
 
 import errno
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lock_holder import held
 
 from torchgeo_tdpcr.locks import Lock, LockedError
-
-HOLD = (
-    'import sys; from pathlib import Path; from torchgeo_tdpcr.locks import Lock; '
-    "lock = Lock(Path(sys.argv[1])); lock.take(); print('held', flush=True); input()"
-)
-
-
-@contextmanager
-def held(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds a lock until its end."""
-    command = [sys.executable, '-c', HOLD, str(path)]
-    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
-        assert process.stdout.readline() == 'held\n'
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def test_another_process(tmp_path: Path) -> None:
