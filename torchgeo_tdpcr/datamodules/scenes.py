@@ -54,7 +54,8 @@ class SceneLoader:
             elif isinstance(batch, WindowRun):
                 self._leave_out(batch, batch.lefts)
             else:
-                scene, height, width = int(batch['scene']), *batch['image'].shape[-2:]
+                scene = int(batch['scene'])
+                height, width = batch['image'].shape[-2:]
                 run = WindowRun(scene, int(batch['top']), (), height, width)
                 self._leave_out(run, batch.pop('without').tolist())
                 if not self.progress.is_over(scene):

@@ -73,7 +73,7 @@ class ChipFrame:
             name,
             Grid(whole.crs, transform, box.width, box.height),
             {layer: path for layer, path in paths.items() if path},
-            bands=dataset.bands,
+            bands=tuple(dataset.bands),
             white=white,
         )
 

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
 from ...datasets.chips.dataset import ChipDataset
+from ...datasets.chips.union import ChipUnion
 from .chips import ChipFrame
 from .mosaic import Mosaic
 from .run import MappingRun, Options
@@ -166,6 +167,11 @@ class SceneWriter(BasePredictionWriter):
             frame = SceneFrame(datamodule)
         elif isinstance(getattr(datamodule, 'predict_dataset', None), ChipDataset):
             frame = ChipFrame(datamodule, trainer.world_size)
+        elif isinstance(getattr(datamodule, 'predict_dataset', None), ChipUnion):
+            raise ValueError(
+                'SceneWriter does not write unions of data sets of chips. Predict each in '
+                'a run of its own.'
+            )
         else:
             frame = Mosaic(datamodule, self.name)
             if trainer.world_size > 1:

@@ -80,6 +80,8 @@ class Progress:
     def finish(self, scene: int) -> None:
         """Note that a scene was mapped."""
         self.mapped.append(scene)
+        # Of a thousand scenes that would be much
+        self.covered.pop(scene, None)
 
     def fail(self, scene: int, error: Exception) -> None:
         """Note what went wrong with a scene, which is then left out."""
