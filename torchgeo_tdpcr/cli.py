@@ -19,6 +19,7 @@ from .commands import (
     synthesize_scene,
     verify,
 )
+from .commands.wording import in_options
 
 #: Each has NAME, HELP, perhaps DESCRIPTION, add_arguments and run.
 COMMANDS: tuple[ModuleType, ...] = (
@@ -44,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
             description=getattr(module, 'DESCRIPTION', default),
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser
 
 
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.run(args)
         return status
     except (OSError, ValueError, RuntimeError) as error:
-        print(f'torchgeo-tdpcr {args.command}: {error}', file=sys.stderr)
+        message = in_options(str(error), args.parser)
+        print(f'torchgeo-tdpcr {args.command}: {message}', file=sys.stderr)
         return 2
 
 

@@ -15,7 +15,6 @@ cluster for instance: see `Snakefile`.
 """
 
 import argparse
-import fcntl
 import os
 import signal
 import subprocess
@@ -25,6 +24,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from torchgeo_tdpcr.locks import Lock, LockedError
 
 from .jobs import LOG, Job
 from .options import DEFAULT_SCALE, Options
@@ -130,15 +131,18 @@ def locked(folder: Path) -> Iterator[None]:
         BlockingIOError: If another command holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / '.lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                f"'{folder}' is in use by another command. Wait for its end, or give "
-                'another `--out`.'
-            ) from None
+    lock = Lock(folder / '.lock')
+    try:
+        lock.take()
+    except LockedError as error:
+        raise BlockingIOError(
+            f"'{folder}' is in use by another command ({error.holder}). Wait for its "
+            'end, or give another `--out`.'
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def what_went_wrong(job: Job) -> str:

@@ -8,6 +8,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from .wording import in_options
+
 NAME = 'map'
 HELP = 'remove the clouds of scenes and map their land cover'
 DESCRIPTION = (
@@ -186,7 +188,16 @@ def run(args: argparse.Namespace) -> int:
     try:
         trainer.predict(task, datamodule=datamodule, return_predictions=False)
     except ScenesFailed as error:
-        print(error, file=sys.stderr)
+        print(in_options(str(error), args.parser), file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        if 'DataLoader worker' not in str(error):
+            raise
+        print(
+            f'{error}\nA process that reads was killed, perhaps for want of memory: give '
+            'fewer `--num-workers`. The same command goes on from here.',
+            file=sys.stderr,
+        )
         return 1
     except (KeyboardInterrupt, SystemExit):
         print('Interrupted. The same command goes on from here.', file=sys.stderr)

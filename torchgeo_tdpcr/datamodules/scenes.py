@@ -18,7 +18,7 @@ from torchgeo.datasets.utils import Path, Sample
 from ..datasets.grids import PixelBox
 from ..datasets.plausibility import check_offset
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
-from ..datasets.scenes.common import SceneInfo
+from ..datasets.scenes.common import SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.progress import Progress
 from ..samplers.windows import WindowSampler
@@ -52,8 +52,20 @@ class SceneLoader:
         for batch in self.loader:
             if isinstance(batch, SceneFailure):
                 self.progress.fail(batch.scene, batch.error)
-            elif batch is not None and not self.progress.is_over(int(batch['scene'])):
-                yield batch
+            elif isinstance(batch, WindowRun):
+                self._leave_out(batch, batch.lefts)
+            else:
+                scene = int(batch['scene'])
+                height, width = batch['image'].shape[-2:]
+                run = WindowRun(scene, int(batch['top']), (), height, width)
+                self._leave_out(run, batch.pop('without').tolist())
+                if not self.progress.is_over(scene):
+                    yield batch
+
+    def _leave_out(self, run: WindowRun, lefts: Sequence[int]) -> None:
+        """Note windows that hold no data."""
+        for left in lefts:
+            self.progress.cover(run.scene, run.window(left))
 
 
 class SceneDataModule(NormalizationMixin, GeoDataModule):

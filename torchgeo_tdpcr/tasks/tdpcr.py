@@ -20,6 +20,7 @@ from ..models import get_model, get_recipe
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
 from .phases import Schedule, Training, set_trainable
+from .predicting import warn_if_unwritten
 from .schedulers import Scheduler, build_scheduler
 from .switching import PhaseSwitchMixin
 from .weights import load_weights
@@ -278,6 +279,10 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             result['prompt'] = outputs['prompt']
         keys = ('bounds', 'transform', 'epsg')
         return result | {key: batch[key] for key in keys if key in batch}
+
+    def on_predict_end(self) -> None:
+        """Warn if the command line predicted, and nothing was written."""
+        warn_if_unwritten(self.trainer)
 
     def _outputs(self, batch: Sample) -> dict[str, Tensor]:
         """Run the model on a batch; the head only where the phase trains it."""

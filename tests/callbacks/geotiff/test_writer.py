@@ -200,8 +200,8 @@ def test_a_killed_run_goes_on(
     arguments = tmp_path / 'maps', data(scene, batch_size=2)
     killed = fork(predict_all, *arguments, **{DIE_AT: str(die_at)})
     assert killed.returncode == -9, killed.stderr
-    left = [path.name for path in (tmp_path / 'maps').iterdir()]
-    assert left == ['.scene_s2.part']
+    left = {path.name for path in (tmp_path / 'maps').iterdir()}
+    assert left == {'.scene_s2.part', '.scene_s2.lock'}
 
     predict_all(*arguments)
     rest = len(CALLS)
@@ -209,6 +209,7 @@ def test_a_killed_run_goes_on(
     # Three rows of windows, two batches each: the first need not be made again
     assert (rest, len(CALLS)) == (6 - saved, 6)
     assert contents(tmp_path / 'maps') == contents(tmp_path / 'whole')
+    assert [path.name for path in (tmp_path / 'maps').iterdir()] == ['scene_s2']
 
 
 def test_one_bad_scene_does_not_keep_the_others(

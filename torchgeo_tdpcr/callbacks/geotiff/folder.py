@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
+from ...locks import Lock
 
 _PROGRESS = 'progress.json'
 
@@ -69,6 +70,16 @@ class SceneFolder:
     def part(self) -> Path:
         """Where they lie until then."""
         return self.output_dir / f'.{self.name}.part'
+
+    @property
+    def lock(self) -> Lock:
+        """Keeps other processes from making the same scene; a new one each time."""
+        return Lock(self.output_dir / f'.{self.name}.lock')
+
+    def is_intact(self) -> bool:
+        """Tell whether all files are there that the item of the whole scene names."""
+        assets = read_json(self.whole / f'{self.name}.json').get('assets', {})
+        return all((self.whole / asset['href']).is_file() for asset in assets.values())
 
     def properties(self) -> dict[str, Any]:
         """What the item of the whole scene says, empty where there is none."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.common import SceneError, SceneInfo
+from ...locks import LockedError
 from .canvas import Canvas
 from .folder import SavedProgress, SceneFolder, write_json
 from .layers.kinds import MapLayer, Rows
@@ -17,6 +18,24 @@ from .stac import stac_item
 
 #: Makes :class:`Rows` of the first row, the values, and where they are valid.
 MakeRows = Callable[[int, dict[str, Tensor], Tensor], Rows]
+
+
+class IncompleteError(SceneError):
+    """Windows of a scene have not come; what was written of it is kept.
+
+    Args:
+        info: The scene.
+        row: The first row that lacks windows.
+    """
+
+    def __init__(self, info: SceneInfo, row: int) -> None:
+        super().__init__(
+            info.name,
+            f'is incomplete: of its {info.grid.height} rows, windows are lacking from '
+            f'row {row} on. Predict again, without what limits the run '
+            '(`trainer.fast_dev_run`, `trainer.limit_predict_batches`) and with a '
+            'sampler that covers the scene.',
+        )
 
 
 class SceneJob:
@@ -32,8 +51,11 @@ class SceneJob:
         compress: Compression of GDAL's COG driver.
         upward: Whether windows come from the bottom to the top.
         on_rows: Called with the number of rows whenever some were written.
+        gap: Finds the first row, of those from one to before another, that lacks
+            windows.
 
     Raises:
+        SceneError: If another process makes the scene.
         OSError: If the folder cannot be written, or the disk lacks the space.
     """
 
@@ -48,8 +70,10 @@ class SceneJob:
         compress: str = 'DEFLATE',
         upward: bool = False,
         on_rows: Callable[[int], None] = lambda _: None,
+        gap: Callable[[int, int], int | None] = lambda first, last: None,
     ) -> None:
         self.folder = folder
+        self.lock = folder.lock
         self.info = info
         self.layers = layers
         self.counts = counts
@@ -57,6 +81,7 @@ class SceneJob:
         self.fingerprint = saved.fingerprint
         self.compress = compress
         self.on_rows = on_rows
+        self.gap = gap
         grid = info.grid
         self.raws = [
             RawRaster(
@@ -68,18 +93,41 @@ class SceneJob:
             )
             for layer in layers
         ]
+        try:
+            self.lock.take()
+        except LockedError as error:
+            raise SceneError(
+                folder.whole,
+                f'is being made by {error.holder}. Wait for its end, or give another '
+                '`output_dir`.',
+            ) from None
+        try:
+            self._begin(saved)
+        except BaseException:
+            self.lock.release()
+            raise
+        self.canvas = Canvas(grid.height, grid.width, self._write, saved.rows, upward)
+
+    def _begin(self, saved: SavedProgress) -> None:
+        """Make the files, or go on with those that are there."""
         if saved.rows:
-            for layer in layers:
+            if self.folder.saved(saved.fingerprint).rows < saved.rows:
+                raise SceneError(
+                    self.folder.part, 'has been changed by another run. Run again.'
+                )
+            for layer in self.layers:
                 layer.load_state(saved.states[layer.name])
         else:
             # The GeoTIFFs hardly ever take more than half of the plain numbers
-            folder.begin(sum(raw.nbytes for raw in self.raws) * 3 // 2)
+            self.folder.begin(sum(raw.nbytes for raw in self.raws) * 3 // 2)
             for raw in self.raws:
                 raw.create()
-        self.canvas = Canvas(grid.height, grid.width, self._write, saved.rows, upward)
 
     def _write(self, top: int, values: dict[str, Tensor], valid: Tensor) -> None:
         """Write finished rows, then note that they are."""
+        row = self.gap(top, top + len(valid))
+        if row is not None:
+            raise IncompleteError(self.info, row)
         rows = self.make_rows(top, values, valid)
         for layer, raw in zip(self.layers, self.raws, strict=True):
             layer.write(raw, top, rows)
@@ -124,7 +172,13 @@ class SceneJob:
         )
         write_json(self.folder.part / f'{self.info.name}.json', item)
         self.folder.show()
+        self.lock.release()
 
     def give_up(self) -> None:
         """Remove what was written."""
         self.folder.give_up()
+        self.lock.release()
+
+    def break_off(self) -> None:
+        """Leave what was written to a later run."""
+        self.lock.release()

@@ -10,6 +10,7 @@ from rasterio.transform import from_origin
 
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.coverage import Coverage
 from ...datasets.scenes.progress import Progress
 from .source import Placed
 
@@ -27,13 +28,17 @@ class Mosaic:
     """
 
     resumes: ClassVar[bool] = False
+    noun: ClassVar[str] = 'scenes'
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, datamodule: Any, name: str) -> None:
         dataset: Any = getattr(datamodule, 'predict_dataset', None)
         if not hasattr(dataset, 'bounds'):
             raise ValueError(
                 'SceneWriter needs a GeoDataModule with a `predict_dataset`, which says '
-                'where predictions lie. Give one to `Trainer.predict`.'
+                'where predictions lie: one of scenes (SceneDataModule), of chips '
+                '(OSFCRDataModule and the like), or of rasters. For any other, use what '
+                '`Trainer.predict` returns.'
             )
         x, y, t = dataset.bounds
         self.res: tuple[float, float] = dataset.res
@@ -59,8 +64,11 @@ class Mosaic:
         self.rejected: dict[str, Exception] = {}
         self.progress = Progress()
         self.settings = getattr(datamodule, 'settings', None)
+        self._wanted = _wanted(datamodule)
+        self._windows = Coverage()
+        self._taken = 0
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
         """Tell where the patches of a batch lie.
 
         Args:
@@ -74,11 +82,7 @@ class Mosaic:
             ValueError: If neither the queries nor the batch tell.
         """
         corners: list[tuple[float, float]]
-        if (
-            queries
-            and isinstance(queries[0], tuple)
-            and isinstance(queries[0][0], slice)
-        ):
+        if queries and _is_query(queries[0]):
             corners = [(query[0].start, query[1].stop) for query in queries]
         elif isinstance(batch, dict) and 'bounds' in batch:
             # Less exact: TorchGeo keeps them in float32
@@ -90,7 +94,20 @@ class Mosaic:
             )
         lefts = [round((left - self.left) / self.res[0]) for left, _ in corners]
         tops = [round((self.top - top) / self.res[1]) for _, top in corners]
-        return Placed(0, tops, lefts, None)
+        return [Placed(0, tops, lefts, None)]
+
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Count the windows, each once."""
+        new = self._windows.add(window)
+        self._taken += new
+        return new
+
+    def gap(self, scene: int, first: int, last: int) -> None:
+        """Nothing: a sampler may leave rows out."""
+
+    def lacks(self, scene: int) -> int | None:
+        """Compare with what the sampler yields; which row it is, nobody knows."""
+        return 0 if self._taken < self._wanted else None
 
     def is_upward(self, placed: Placed) -> bool:
         """Tell from its first windows whether it comes from its bottom to its top."""
@@ -104,3 +121,18 @@ class Mosaic:
         )
 
     clouds = observed
+
+
+def _wanted(datamodule: Any) -> int:
+    """Number of places that the sampler of a data module yields, 0 where unknown."""
+    for name in ('predict_sampler', 'sampler'):
+        sampler = getattr(datamodule, name, None)
+        if sampler is not None:
+            queries = [query for query in sampler if _is_query(query)]
+            return len({(query[0].start, query[1].stop) for query in queries})
+    return 0
+
+
+def _is_query(query: Any) -> bool:
+    """Tell whether something is a query of TorchGeo."""
+    return isinstance(query, tuple) and isinstance(query[0], slice)

@@ -17,7 +17,7 @@ from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneError
 from .fingerprint import fingerprint, weights_hash
 from .folder import SavedProgress, SceneFolder
-from .job import SceneJob
+from .job import IncompleteError, SceneJob
 from .layers.choosing import choose_layers, outputs_by_name
 from .layers.keep_clear import cloud_weight
 from .layers.kinds import Rows
@@ -65,7 +65,7 @@ class MappingRun:
         self.output_dir = output_dir
         self.options = options
         self.frame = frame
-        self.scenes = dict(frame.scenes)
+        self.scenes = frame.scenes
         self.progress = frame.progress
         self._processes = join_processes()
         self._job: SceneJob | None = None
@@ -90,6 +90,8 @@ class MappingRun:
             'data': frame.settings,
         }
         self._saved: dict[int, SavedProgress] = {}
+        # What was to be found of each scene, and what was
+        self._looks: dict[int, tuple[str, str | None]] = {}
         for scene, info in self.scenes.items():
             self._look(scene, fingerprint(info, weights, settings))
         self._bar = tqdm(
@@ -112,9 +114,10 @@ class MappingRun:
         """Find out how far a scene is that is to be made as its fingerprint says."""
         folder, info = self._folder(scene), self.scenes[scene]
         found = folder.fingerprint()
-        if found == mark:
+        self._looks[scene] = mark, found
+        if found == mark and folder.is_intact():
             self.progress.skip(scene, info.grid.height)
-        elif found is not None and (not found or not self.options.overwrite):
+        elif found not in (None, mark) and (not found or not self.options.overwrite):
             fault = (
                 f'holds a map that was made {self._difference(scene)}. Give another '
                 '`output_dir`, or set `overwrite`.'
@@ -149,20 +152,64 @@ class MappingRun:
             batch: The batch.
             queries: Queries of the batch, where they are known.
         """
-        placed = self.frame.place(queries, batch)
+        outputs = outputs_by_name(prediction)
+        for placed in self.frame.place(queries, batch):
+            part = {key: value[placed.part] for key, value in outputs.items()}
+            self._add(placed, part)
+
+    def _add(self, placed: Placed, outputs: dict[str, Tensor]) -> None:
+        """Blend windows into one scene."""
         if placed.scene != self._scene:
             self._finish()
         if self.progress.is_over(placed.scene):
             return
-        outputs = outputs_by_name(prediction)
         try:
             if self._job is None:
                 self._job = self._start(placed, outputs)
                 self._scene = placed.scene
-            values = {key: outputs[key].cpu() for key in self._job.counts}
-            self._job.canvas.add(values, placed.tops, placed.lefts, placed.valid)
+                if self._is_made_meanwhile(placed.scene):
+                    return
+            self._feed(self._job, placed, outputs)
+        except IncompleteError as error:
+            self._fail(placed.scene, error, keep=True)
         except _SCENE_ERRORS as error:
             self._fail(placed.scene, error)
+
+    def _feed(self, job: SceneJob, placed: Placed, outputs: dict[str, Tensor]) -> None:
+        """Blend windows into their scene, each once."""
+        values = {key: outputs[key] for key in job.counts}
+        height, width = next(iter(values.values())).shape[-2:]
+        new = [
+            i
+            for i, (top, left) in enumerate(zip(placed.tops, placed.lefts, strict=True))
+            if self.frame.take(
+                placed.scene, PixelBox(left, top, left + width, top + height)
+            )
+        ]
+        valid, tops, lefts = placed.valid, placed.tops, placed.lefts
+        if len(new) < len(tops):
+            # Several processes fill up their shares by repeating windows
+            values = {key: value[new] for key, value in values.items()}
+            valid = None if valid is None else valid[new]
+            tops, lefts = [tops[i] for i in new], [lefts[i] for i in new]
+        if new:
+            values = {key: value.cpu() for key, value in values.items()}
+            job.canvas.add(values, tops, lefts, valid)
+
+    def _is_made_meanwhile(self, scene: int) -> bool:
+        """Tell whether another process has mapped a scene since this run began."""
+        folder, (mark, before) = self._folder(scene), self._looks[scene]
+        found = folder.fingerprint()
+        if found == before:
+            return False
+        if found != mark:
+            fault = 'has been made by another run meanwhile. Run again.'
+            raise SceneError(folder.whole, fault)
+        self.progress.skip(scene, self.scenes[scene].grid.height)
+        if self._job is not None:
+            self._job.give_up()
+        self._job = self._scene = None
+        return True
 
     def _start(self, placed: Placed, outputs: dict[str, Tensor]) -> SceneJob:
         """Begin a scene, now that it is known what the task predicts."""
@@ -170,7 +217,7 @@ class MappingRun:
         layers = choose_layers(
             self.options.layers,
             outputs,
-            self.options.class_names or self._labels,
+            self.options.class_names or self._labels or self._names(outputs),
             self.options.class_colors,
         )
         return SceneJob(
@@ -183,7 +230,14 @@ class MappingRun:
             self.options.compress,
             upward=self.frame.is_upward(placed),
             on_rows=lambda count: self._advance(scene, count),
+            gap=lambda first, last: self.frame.gap(scene, first, last),
         )
+
+    def _names(self, outputs: dict[str, Tensor]) -> Sequence[str] | None:
+        """Names of the classes as the data set has them, if they are those."""
+        names = self.frame.class_names
+        count = outputs['probabilities'].shape[1] if 'probabilities' in outputs else 0
+        return names if len(names) == count else None
 
     def _advance(self, scene: int, count: int) -> None:
         self.progress.advance(scene, count)
@@ -209,6 +263,7 @@ class MappingRun:
             lambda: frame.observed(scene, PixelBox(0, top, width, bottom)),
             weigh if self.options.keep_clear else None,
             info.offset,
+            info.white,
         )
 
     def _finish(self) -> None:
@@ -222,6 +277,11 @@ class MappingRun:
             job.give_up()
             return
         info = self.scenes[scene]
+        row = self.frame.lacks(scene)
+        if row is not None:
+            self.progress.fail(scene, IncompleteError(info, row))
+            job.break_off()
+            return
         properties = {
             **self._properties,
             **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
@@ -236,12 +296,22 @@ class MappingRun:
         else:
             self.progress.finish(scene)
 
-    def _fail(self, scene: int, error: Exception) -> None:
+    def _fail(self, scene: int, error: Exception, keep: bool = False) -> None:
         """Note what went wrong with a scene; the data module then leaves it out."""
         self.progress.fail(scene, error)
         if self._job is not None:
-            self._job.give_up()
+            if keep:
+                self._job.break_off()
+            else:
+                self._job.give_up()
             self._job = self._scene = None
+
+    def break_off(self) -> None:
+        """Leave the scene that is being written to a later run."""
+        if self._job is not None:
+            self._job.break_off()
+        self._job = self._scene = None
+        self._bar.close()
 
     def close(self) -> None:
         """Finish the last scene and list what was done.
@@ -252,8 +322,12 @@ class MappingRun:
         self._finish()
         for scene, info in self.scenes.items():
             if not self.progress.is_over(scene):
+                row = self.frame.lacks(scene)
                 nothing = SceneError(info.name, 'holds no pixel with data.')
-                self.progress.fail(scene, nothing)
+                error = nothing if row is None else IncompleteError(info, row)
+                self.progress.fail(scene, error)
         self._bar.close()
         summary = Summary.of(self.progress, self.scenes)
-        summary.conclude(self.frame.rejected, self.output_dir, self._processes)
+        summary.conclude(
+            self.frame.rejected, self.output_dir, self._processes, self.frame.noun
+        )

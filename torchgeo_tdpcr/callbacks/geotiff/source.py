@@ -24,6 +24,9 @@ from ...datasets.scenes.progress import Progress
 class SceneSource(Protocol):
     """A data module of scenes, each on a grid of its own.
 
+    A scene counts as complete when windows have covered it. So a data module that
+    leaves out windows without data says so: ``progress.cover(scene, window)``.
+
     Its batches say where their windows lie: ``scene`` (its number), ``top`` (first row
     of all windows), ``left`` (first column of each) and ``valid`` (B×H×W bool). Its
     loader has a length; else Lightning fetches a batch before the writer has said what
@@ -63,12 +66,14 @@ class Placed(NamedTuple):
         tops: First row of each window.
         lefts: First column of each window.
         valid: B×H×W bool, None if all is.
+        part: Which windows of the batch these are.
     """
 
     scene: int
     tops: list[int]
     lefts: list[int]
     valid: Tensor | None
+    part: slice = slice(None)
 
 
 class Frame(Protocol):
@@ -76,6 +81,10 @@ class Frame(Protocol):
 
     #: Whether a scene can be gone on with at the row where it broke off.
     resumes: ClassVar[bool]
+    #: What people call the scenes.
+    noun: ClassVar[str]
+    #: Names of the classes, where the data set knows them.
+    class_names: tuple[str, ...]
 
     @property
     def scenes(self) -> Mapping[int, SceneInfo]:
@@ -93,13 +102,22 @@ class Frame(Protocol):
     def settings(self) -> Mapping[str, Any] | None:
         """See :class:`SceneSource`; None where the data module says nothing."""
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
-        """Tell where the windows of a batch lie.
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
+        """Tell where the windows of a batch lie, scene by scene.
 
         Args:
             queries: The queries of the batch, where they are known.
             batch: The batch.
         """
+
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Note that a window has come; False if it came before."""
+
+    def gap(self, scene: int, first: int, last: int) -> int | None:
+        """Find the first row, of those from one to before another, to lack windows."""
+
+    def lacks(self, scene: int) -> int | None:
+        """Find the first row of a scene, from where it was begun, to lack windows."""
 
     def is_upward(self, placed: Placed) -> bool:
         """Tell from its first windows whether a scene comes from its bottom to its top."""
@@ -119,6 +137,8 @@ class SceneFrame:
     """
 
     resumes: ClassVar[bool] = True
+    noun: ClassVar[str] = 'scenes'
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, source: SceneSource) -> None:
         self._source = source
@@ -127,16 +147,30 @@ class SceneFrame:
         self.progress = source.progress
         self.settings = source.settings
 
-    def place(self, queries: Sequence[Any] | None, batch: Any) -> Placed:
+    def place(self, queries: Sequence[Any] | None, batch: Any) -> list[Placed]:
         """Take the word of the batch."""
         lefts = batch['left'].tolist()
         valid = batch['valid'].cpu()
-        return Placed(
+        placed = Placed(
             int(batch['scene']),
             [int(batch['top'])] * len(lefts),
             lefts,
             None if bool(valid.all()) else valid,
         )
+        return [placed]
+
+    def take(self, scene: int, window: PixelBox) -> bool:
+        """Note it where others see it."""
+        return self.progress.cover(scene, window)
+
+    def gap(self, scene: int, first: int, last: int) -> int | None:
+        """Look at what has come."""
+        return self.progress.gap(scene, first, last, self.scenes[scene].grid.width)
+
+    def lacks(self, scene: int) -> int | None:
+        """Look at the rows that are not done."""
+        height = self.scenes[scene].grid.height
+        return self.gap(scene, self.progress.rows.get(scene, 0), height)
 
     def is_upward(self, placed: Placed) -> bool:
         """Never."""

@@ -16,6 +16,9 @@ from ...datasets.scenes.progress import Progress
 #: How long a process waits for the others to finish their scenes, days.
 _PATIENCE = 365
 
+#: Most failures that a message lists.
+_LISTED = 100
+
 
 class ScenesFailed(RuntimeError):
     """Some scenes could not be mapped; the others were.
@@ -23,12 +26,18 @@ class ScenesFailed(RuntimeError):
     Args:
         failed: What went wrong, by name of the scene.
         total: Number of scenes.
+        noun: What people call them.
     """
 
-    def __init__(self, failed: Mapping[str, str], total: int) -> None:
+    def __init__(
+        self, failed: Mapping[str, str], total: int, noun: str = 'scenes'
+    ) -> None:
         self.failed = dict(failed)
-        lines = [f'{len(failed)} of {total} scenes could not be mapped:']
-        lines += [f'  {name}: {message}' for name, message in sorted(failed.items())]
+        lines = [f'{len(failed)} of {total} {noun} could not be mapped:']
+        listed = sorted(failed.items())[:_LISTED]
+        lines += [f'  {name}: {message}' for name, message in listed]
+        if len(listed) < len(failed):
+            lines.append(f'  and {len(failed) - len(listed)} more')
         super().__init__('\n'.join(lines))
 
 
@@ -70,7 +79,11 @@ class Summary:
         )
 
     def conclude(
-        self, rejected: Mapping[str, Exception], output_dir: Path, group: Any
+        self,
+        rejected: Mapping[str, Exception],
+        output_dir: Path,
+        group: Any,
+        noun: str = 'scenes',
     ) -> None:
         """Gather what all processes did, say it, and raise if a scene failed.
 
@@ -78,6 +91,7 @@ class Summary:
             rejected: What every process found wrong before it began, by name.
             output_dir: Where the scenes lie.
             group: The processes, see :func:`join_processes`.
+            noun: What people call the scenes.
 
         Raises:
             ScenesFailed: If a scene could not be mapped.
@@ -94,8 +108,8 @@ class Summary:
         failed |= {name: str(error) for name, error in rejected.items()}
         total = mapped + skipped + len(failed)
         if first:
-            print(f'{mapped} of {total} scenes mapped to {output_dir}', end='')
+            print(f'{mapped} of {total} {noun} mapped to {output_dir}', end='')
             print(f', {skipped} were there' if skipped else '', end='')
             print(f', {len(failed)} failed' if failed else '')
         if failed:
-            raise ScenesFailed(failed, total)
+            raise ScenesFailed(failed, total, noun)

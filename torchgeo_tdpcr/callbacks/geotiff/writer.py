@@ -12,6 +12,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
+from ...datasets.chips.dataset import ChipDataset
+from ...datasets.chips.union import ChipUnion
+from .chips import ChipFrame
 from .mosaic import Mosaic
 from .run import MappingRun, Options
 from .source import Frame, SceneFrame, SceneSource
@@ -24,7 +27,9 @@ class SceneWriter(BasePredictionWriter):
     """Write predictions as Cloud-Optimised GeoTIFFs, with a STAC item beside them.
 
     With :class:`~torchgeo_tdpcr.datamodules.SceneDataModule` each scene becomes a folder
-    of its name, on the grid of its Sentinel-2 product. With any other
+    of its name, on the grid of its Sentinel-2 product; with a data module of stored
+    chips, such as :class:`~torchgeo_tdpcr.datamodules.OSFCRDataModule`, so does each
+    chip. With any other
     :class:`~torchgeo.datamodules.GeoDataModule` whose sampler yields patches in rows,
     such as :class:`~torchgeo.samplers.GriddedPatchSampler`, all patches become one
     mosaic. Windows that overlap are blended without seams.
@@ -112,6 +117,7 @@ class SceneWriter(BasePredictionWriter):
             properties=properties or {},
         )
         self.name = name
+        self._run: MappingRun | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that the folder can be written, before anything is predicted.
@@ -127,6 +133,7 @@ class SceneWriter(BasePredictionWriter):
         super().setup(trainer, pl_module, stage)
         if stage != 'predict':
             return
+        self._run = None
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             probe = self.output_dir / f'.write-{os.getpid()}'
@@ -158,6 +165,13 @@ class SceneWriter(BasePredictionWriter):
         frame: Frame
         if isinstance(datamodule, SceneSource):
             frame = SceneFrame(datamodule)
+        elif isinstance(getattr(datamodule, 'predict_dataset', None), ChipDataset):
+            frame = ChipFrame(datamodule, trainer.world_size)
+        elif isinstance(getattr(datamodule, 'predict_dataset', None), ChipUnion):
+            raise ValueError(
+                'SceneWriter does not write unions of data sets of chips. Predict each in '
+                'a run of its own.'
+            )
         else:
             frame = Mosaic(datamodule, self.name)
             if trainer.world_size > 1:
@@ -189,6 +203,7 @@ class SceneWriter(BasePredictionWriter):
             batch_idx: Index of the batch.
             dataloader_idx: Index of the dataloader.
         """
+        assert self._run is not None
         self._run.add(prediction, batch, batch_indices)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -201,4 +216,38 @@ class SceneWriter(BasePredictionWriter):
         Raises:
             ScenesFailed: If a scene could not be mapped.
         """
+        assert self._run is not None
         self._run.close()
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        """List what was done where nothing was predicted at all.
+
+        Lightning does not begin to predict where there are no batches, because every
+        scene was refused or the trainer allows none.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            stage: Only ``'predict'`` matters.
+
+        Raises:
+            ScenesFailed: If there is a scene that is not mapped.
+        """
+        if stage == 'predict' and self._run is None:
+            self.on_predict_start(trainer, pl_module)
+            self.on_predict_end(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Let others go on with what this run has begun.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The task.
+            exception: What ended the run.
+        """
+        if self._run is not None:
+            self._run.break_off()

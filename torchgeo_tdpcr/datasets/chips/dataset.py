@@ -345,6 +345,24 @@ class ChipDataset(RasterDataset):
             case _:
                 return read_float(path, layer, grid, window)
 
+    def offset_of(self, row: int) -> float:
+        """Tell what the digital numbers of a chip carry on top in its file.
+
+        Where it is to be found out, and this process has not read the chip, that takes
+        reading it.
+
+        Args:
+            row: The row of the chip in the index.
+        """
+        if self.offset is not None:
+            return self.offset
+        (name,) = (n for n, layer in self.layers.items() if layer.key == 'image')
+        path = self._paths[name][row]
+        if path not in self._offsets:
+            with rasterio.Env(**CHIP_SETTINGS):
+                self._read_layer(self.layers[name], path, self.locator.grids[row], None)
+        return self._offsets[path]
+
     def plot(
         self,
         sample: Sample,

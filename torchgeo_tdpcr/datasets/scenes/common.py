@@ -7,7 +7,8 @@ from datetime import datetime
 from os import PathLike
 from typing import NamedTuple
 
-from ..grids import Grid
+from ...transforms.bands import QUANTIFICATION
+from ..grids import Grid, PixelBox
 
 
 class SceneError(RuntimeError):
@@ -43,6 +44,7 @@ class SceneInfo:
         date: Begin and end of the acquisition in UTC, None where unknown.
         bands: Names of the optical bands, empty where it has none.
         offset: What its digital numbers carry on top.
+        white: Digital number, without offset, that a model takes for 1.
     """
 
     name: str
@@ -51,6 +53,7 @@ class SceneInfo:
     date: tuple[datetime, datetime] | None = None
     bands: tuple[str, ...] = ()
     offset: float = 0.0
+    white: float = QUANTIFICATION
 
 
 class WindowRun(NamedTuple):
@@ -69,3 +72,7 @@ class WindowRun(NamedTuple):
     lefts: tuple[int, ...]
     height: int
     width: int
+
+    def window(self, left: int) -> PixelBox:
+        """The window whose first column is given."""
+        return PixelBox(left, self.top, left + self.width, self.top + self.height)

@@ -199,7 +199,7 @@ class SceneDataset(RasterDataset):
             raise SceneError(
                 readers.info.inputs['s2'],
                 'has no cloud mask of its own, so `keep_clear` cannot tell what is '
-                'clear. Give one as `cloud_mask`, or set `keep_clear` to false.',
+                'clear. Give one as `cloud_mask`, or do without `keep_clear`.',
             )
         return readers.clouds.read(window)
 
@@ -214,9 +214,9 @@ class SceneDataset(RasterDataset):
             float32; ``valid`` (bool), which is false where either is missing;
             ``transform`` and ``bounds`` of each window in the CRS of its scene, and its
             ``epsg`` where there is one. A batch has besides ``scene``, ``top`` and
-            ``left``; windows without any valid pixel are left out of it. None stands
-            for a batch without windows, and a :class:`SceneFailure` for one that could
-            not be read.
+            ``left``; windows without any valid pixel are left out of it, and ``without``
+            has their first columns. Its query stands for a batch without windows, and a
+            :class:`SceneFailure` for one that could not be read.
 
         Raises:
             IndexError: If a TorchGeo query hits no scene.

@@ -4,6 +4,9 @@
 
 from dataclasses import dataclass, field
 
+from ..grids import PixelBox
+from .coverage import Coverage
+
 
 @dataclass(slots=True)
 class Progress:
@@ -18,6 +21,7 @@ class Progress:
         mapped: Scenes that were mapped.
         skipped: Scenes that had been mapped before.
         failures: What went wrong with scenes; the first error counts.
+        covered: Windows that have come, or that hold no data and will not.
 
     Example:
         >>> progress = Progress()
@@ -33,6 +37,7 @@ class Progress:
     mapped: list[int] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
+    covered: dict[int, Coverage] = field(default_factory=dict, compare=False)
 
     def wants(self, scene: int, bottom: int) -> bool:
         """Tell whether a window is wanted (any more).
@@ -51,6 +56,22 @@ class Progress:
         """Note that so many more rows of a scene are done."""
         self.rows[scene] = self.rows.get(scene, 0) + count
 
+    def cover(self, scene: int, window: PixelBox) -> bool:
+        """Note that a window has come, or that it holds no data and will not.
+
+        Args:
+            scene: The scene.
+            window: The window.
+
+        Returns:
+            Whether it is the first at its place.
+        """
+        return self.covered.setdefault(scene, Coverage()).add(window)
+
+    def gap(self, scene: int, first: int, last: int, width: int) -> int | None:
+        """Find the first row that windows do not cover, see :meth:`.Coverage.gap`."""
+        return self.covered.get(scene, Coverage()).gap(first, last, width)
+
     def skip(self, scene: int, height: int) -> None:
         """Note that a scene of so many rows had been mapped before."""
         self.rows[scene] = height
@@ -59,6 +80,8 @@ class Progress:
     def finish(self, scene: int) -> None:
         """Note that a scene was mapped."""
         self.mapped.append(scene)
+        # Of a thousand scenes that would be much
+        self.covered.pop(scene, None)
 
     def fail(self, scene: int, error: Exception) -> None:
         """Note what went wrong with a scene, which is then left out."""

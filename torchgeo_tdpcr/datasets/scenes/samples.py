@@ -18,7 +18,7 @@ MISSING_DB = -99.0
 
 def read_run(
     run: WindowRun, files: SceneFiles, times: tuple[float, float]
-) -> Sample | None:
+) -> Sample | WindowRun:
     """Read neighbouring windows of a scene at once, as a batch.
 
     Args:
@@ -27,7 +27,8 @@ def read_run(
         times: Begin and end of the acquisition in seconds since 1970.
 
     Returns:
-        The batch, without windows that hold no valid pixel; None if all are such.
+        The batch, without windows that hold no valid pixel: ``without`` has their first
+        columns. If all are such, the run itself.
 
     Raises:
         SceneError: If a file cannot be read.
@@ -38,7 +39,7 @@ def read_run(
     cuts = [slice(left - span.left, left - span.left + width) for left in lefts]
     kept = [i for i, cut in enumerate(cuts) if valid[:, cut].any()]
     if not kept:
-        return None
+        return run
     # The models' memory format from the start
     images, sars = (
         torch.empty(
@@ -59,6 +60,9 @@ def read_run(
         'scene': torch.tensor(scene),
         'top': torch.tensor(top),
         'left': torch.tensor([box.left for box in boxes]),
+        'without': torch.tensor(
+            [left for i, left in enumerate(lefts) if i not in kept], dtype=torch.int64
+        ),
         **_where(boxes, files.info, times),
     }
 

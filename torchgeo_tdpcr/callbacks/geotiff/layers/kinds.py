@@ -34,6 +34,7 @@ class Rows:
         weigh: Reads the weight of the reconstruction in these rows, H×W in 0 to 1;
             None to use the reconstruction everywhere.
         offset: What digital numbers carry on top.
+        white: Digital number, without offset, of 1.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Rows:
         observe: Callable[[], NDArray[Any]],
         weigh: Callable[[], Tensor] | None = None,
         offset: float = 0.0,
+        white: float = QUANTIFICATION,
     ) -> None:
         self.values = values
         self.valid = valid
         self._observe = observe
         self._weigh = weigh
         self._offset = offset
+        self._white = white
 
     @cached_property
     def observed(self) -> Tensor:
@@ -58,7 +61,7 @@ class Rows:
     @cached_property
     def image(self) -> Tensor:
         """The image to write, in digital numbers, C×H×W float32."""
-        image = self.values['reconstruction'] * QUANTIFICATION + self._offset
+        image = self.values['reconstruction'] * self._white + self._offset
         if self._weigh is None:
             return image
         weight = self._weigh()
@@ -141,12 +144,12 @@ class ImageLayer(MapLayer):
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """Name the bands, and say how digital numbers become reflectance."""
         names = info.bands or [f'Band {i + 1}' for i in range(count)]
-        scale = 1 / QUANTIFICATION
+        scale = 1 / info.white
         return [
             Band(
                 name,
                 scale=scale,
-                offset=-info.offset / QUANTIFICATION,
+                offset=-info.offset / info.white,
                 channel=_CHANNELS.get(name, ''),
             )
             for name in names
@@ -168,7 +171,7 @@ class ChangeLayer(MapLayer):
 
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """One band, in digital numbers."""
-        return [Band('change', scale=1 / QUANTIFICATION)]
+        return [Band('change', scale=1 / info.white)]
 
     def encode(self, rows: Rows) -> NDArray[Any]:
         """Average over the bands."""
