@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from affine import Affine
+from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.transform import array_bounds, from_origin
 

@@ -3,13 +3,14 @@
 """Stored chips: each is a scene of one window, in its own pixels."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Never
 
 import torch
-from affine import Affine
+from rasterio import Affine
 
 from ...datasets.chips.dataset import ChipDataset
 from ...datasets.chips.locating import ChipQuery
@@ -39,7 +40,9 @@ class ChipFrame:
         sampler = getattr(datamodule, 'predict_sampler', None)
         rows: Sequence[int] = range(len(dataset))
         if isinstance(sampler, ChipSampler):
-            rows = sorted(set(sampler.order()))
+            # Of fewer chips than processes, some chips come to several
+            spare = sampler.rank >= sampler.length
+            rows = [] if spare else sorted(set(sampler.order()))
         elif world_size > 1:
             raise ValueError(
                 f'`predict_sampler` is a {type(sampler).__name__}, which does not share '
@@ -51,7 +54,6 @@ class ChipFrame:
         self.progress = Progress()
         chips = dataset.index['filepath'].tolist()
         names = chip_names(chips)
-        self._rows = {chip: row for row, chip in enumerate(chips)}
         white = torch.ones(1, len(dataset.bands), 1, 1)
         white = datamodule.denormalize({'reconstruction': white})['reconstruction']
         self.scenes = {
@@ -95,11 +97,13 @@ class ChipFrame:
         valid = (batch['image'] != 0).any(1).cpu()
         placed = []
         for i, query in enumerate(queries):
-            row = self._rows[query.chip]
+            row = self._dataset.locator.row(query)
+            if row not in self.scenes:
+                continue
             there = valid[i : i + 1]
             part = None if bool(there.all()) else there
             placed.append(Placed(row, [0], [0], part, slice(i, i + 1)))
-            if row not in self.progress.covered and row in self.scenes:
+            if row not in self.progress.covered:
                 offset = self._dataset.offset_of(row)
                 self.scenes[row] = replace(self.scenes[row], offset=offset)
         return placed
@@ -133,7 +137,8 @@ def chip_names(chips: Sequence[str]) -> list[str]:
     """Name chips after their files, and their folders where that is not enough.
 
     Args:
-        chips: Identities of chips: the column ``filepath`` of their index.
+        chips: Identities of chips: the column ``filepath`` of their index. One that is
+            there again is a further part of the chip, as split functions leave them.
 
     Returns:
         Names of files, all different.
@@ -143,7 +148,21 @@ def chip_names(chips: Sequence[str]) -> list[str]:
         ['0-20_p1', '20-30_p1']
         >>> chip_names(['a/north.tif:0:256'])
         ['north_0_256']
+        >>> chip_names(['a/p1.tif', 'a/p2.tif', 'a/p1.tif'])
+        ['p1', 'p2', 'p1_part2']
     """
+    whole = list(dict.fromkeys(chips))
+    names = dict(zip(whole, _names(whole), strict=True))
+    seen: Counter[str] = Counter()
+    found = []
+    for chip in chips:
+        seen[chip] += 1
+        part = f'_part{seen[chip]}' if seen[chip] > 1 else ''
+        found.append(names[chip] + part)
+    return found
+
+
+def _names(chips: Sequence[str]) -> list[str]:
     parts = [Path(re.sub(r'\.\w+(?=$|:\d+:\d+$)', '', chip)).parts for chip in chips]
     deepest = max(map(len, parts), default=0)
     for depth in range(1, deepest + 1):

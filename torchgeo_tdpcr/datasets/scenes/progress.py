@@ -38,6 +38,8 @@ class Progress:
     skipped: list[int] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
     covered: dict[int, Coverage] = field(default_factory=dict, compare=False)
+    # Of thousands of chips, looking through lists would take longer than mapping
+    _ended: set[int] = field(default_factory=set, repr=False, compare=False)
 
     def wants(self, scene: int, bottom: int) -> bool:
         """Tell whether a window is wanted (any more).
@@ -50,7 +52,7 @@ class Progress:
 
     def is_over(self, scene: int) -> bool:
         """Tell whether nothing more will be done for a scene."""
-        return scene in self.failures or scene in self.mapped or scene in self.skipped
+        return scene in self.failures or scene in self._ended
 
     def advance(self, scene: int, count: int) -> None:
         """Note that so many more rows of a scene are done."""
@@ -76,10 +78,12 @@ class Progress:
         """Note that a scene of so many rows had been mapped before."""
         self.rows[scene] = height
         self.skipped.append(scene)
+        self._ended.add(scene)
 
     def finish(self, scene: int) -> None:
         """Note that a scene was mapped."""
         self.mapped.append(scene)
+        self._ended.add(scene)
         # Of a thousand scenes that would be much
         self.covered.pop(scene, None)
 

@@ -119,7 +119,7 @@ def pixel_hectares(grid: Grid) -> float | None:
         grid: The grid.
 
     Example:
-        >>> from affine import Affine
+        >>> from rasterio import Affine
         >>> from rasterio.crs import CRS
         >>> utm = Grid(CRS.from_epsg(32755), Affine.scale(10, -10), 5, 5)
         >>> pixel_hectares(utm)

@@ -3,8 +3,8 @@
 """Where a window of a scene lies in a raster of any other grid."""
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
+from rasterio import Affine
 from rasterio.warp import transform
 from rasterio.windows import Window as RasterWindow
 from rasterio.windows import transform as moved
