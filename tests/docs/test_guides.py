@@ -23,7 +23,7 @@ from torchgeo.main import main as torchgeo
 
 from experiments.tables import __main__ as tables
 from experiments.tables.plan import HERE as TABLES
-from torchgeo_tdpcr import TDPCRTask
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.cli import main as torchgeo_tdpcr
 from torchgeo_tdpcr.models import registry
 
@@ -109,15 +109,10 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     path = Path('runs/quickstart/checkpoints/epoch=24.ckpt')
     trainer = Trainer(logger=False, enable_progress_bar=False, accelerator='cpu')
-    trainer.strategy.connect(TDPCRTask(model='tdpcr_small', training='joint'))
+    task = TDPCRTask(model='tdpcr_small', training='joint')
+    task.input_record = OSFCRDataModule().input_record
+    trainer.strategy.connect(task)
     trainer.save_checkpoint(path, weights_only=True)
-    content = torch.load(path, weights_only=False)
-    # The `torchgeo` command adds these, and reads the model's arguments by them
-    content['hyper_parameters'] |= {
-        '_class_path': 'torchgeo_tdpcr.TDPCRTask',
-        '_instantiator': 'lightning.pytorch.cli.instantiate_module',
-    }
-    torch.save(content, path)
     return path
 
 
@@ -175,7 +170,7 @@ def test_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run_page('bands')
     for name in ('scene_s2', 'level2a'):
         with rasterio.open(f'maps/{name}/{name}_image.tif') as file:
-            assert list(file.descriptions) == names['bands']
+            assert tuple(file.descriptions) == names['task'].input_record.bands
             assert set(file.offsets) == {-0.1}
 
 

@@ -244,7 +244,7 @@ class TestCommand:
         [
             (['--chips', '99'], '`--chips 99`: `--split test` has the rows 0 to'),
             (['--number', '0'], '`--number 0`'),
-            (['--bands', 'B8'], 'a picture needs B4, B3, B2'),
+            (['--bands', 'B8'], r'model is for `in_channels=13`.* give 1: B8'),
         ],
     )
     def test_wrong_options(

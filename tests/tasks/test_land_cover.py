@@ -66,7 +66,9 @@ def test_direct(run: Any, tmp_path: Path) -> None:
     assert metrics.val_miou.notna().any()
     assert not [name for name in metrics if 'psnr' in name or 'loss_rec' in name]
     SEEN.clear()
-    run('test', 'classifier_for_tests', training='lcs', lcs_input='clear')
+    (path,) = tmp_path.rglob('*.ckpt')
+    given = {'training': 'lcs', 'lcs_input': 'clear', 'weights': str(path)}
+    run('test', 'classifier_for_tests', **given)
     # Clouds are brighter than the ground
     assert sum(SEEN) / len(SEEN) < 0.8 * cloudy
 

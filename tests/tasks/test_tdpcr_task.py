@@ -254,7 +254,7 @@ def test_compiles() -> None:
     ('arguments', 'named'),
     [
         ({'training': 'sideways'}, 'training'),
-        ({'training': 'cr+peft'}, 'phase1_epochs'),
+        ({'training': 'cr+peft', 'phase1_epochs': 0}, 'phase1_epochs'),
         ({'training': 'cr', 'phase1_epochs': 3}, 'phase1_epochs'),
         ({'training': 'joint', 'num_classes': None}, 'num_classes'),
         ({'training': 'cr', 'model': 'unknown'}, 'not registered'),

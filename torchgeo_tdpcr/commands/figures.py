@@ -59,12 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--output', default='figures', help='folder (%(default)s)')
     parser.add_argument('--suffix', choices=('png', 'pdf'), default='png')
     parser.add_argument('--dpi', type=int, default=150, help='(%(default)s)')
-    parser.add_argument('--bands', nargs='+', help='bands of the models (all 13)')
+    parser.add_argument(
+        '--bands', nargs='+', help='bands of the models (those of the checkpoints)'
+    )
     parser.add_argument(
         '--sar-clip',
         choices=('joint', 'shared'),
-        default='joint',
-        help='as in training',
+        help='as in training (that of the checkpoints)',
     )
     parser.add_argument(
         '--class-names', nargs='+', help='of the land cover (those of the checkpoint)'
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             'cover. Give one of Phase 2.'
         )
     names = class_names(args.class_names, [tasks[name] for name in segments])
-    module, dataset = open_data(args, names)
+    module, dataset = open_data(args, names, tasks)
     rows = args.chips or spread_rows(dataset.index, args.number)
     for row in rows:
         if not 0 <= row < len(dataset):
@@ -104,15 +105,17 @@ def run(args: argparse.Namespace) -> int:
         sample = {key: value[0] for key, value in batch.items()}
         samples.append(module.denormalize(sample))
         for name, task in tasks.items():
-            inputs = {k: batch[k].to(args.device) for k in ('image', 'image_sar')}
+            keys = ('image', 'image_sar', 'image_clear')
+            inputs = {k: batch[k].to(args.device) for k in keys if k in batch}
             with torch.inference_mode():
                 outputs = task.predict_step(inputs, 0)
             if name not in segments:
                 # An untrained head maps nothing worth showing.
                 outputs.pop('probabilities', None)
-            restored = outputs['reconstruction'].cpu()[0]
-            restored = module.denormalize({**sample, 'reconstruction': restored})
-            outputs['reconstruction'] = restored['reconstruction'][None]
+            if 'reconstruction' in outputs:
+                restored = outputs['reconstruction'].cpu()[0]
+                restored = module.denormalize({**sample, 'reconstruction': restored})
+                outputs['reconstruction'] = restored['reconstruction'][None]
             for key, value in outputs.items():
                 made.setdefault(key, {}).setdefault(name, []).append(value[0].cpu())
     wanted = FIGURES if args.figure == 'all' else (args.figure,)
@@ -178,6 +181,8 @@ def load_task(path: Path, device: str) -> Any:
 
 def class_names(given: Sequence[str] | None, tasks: Sequence[Any]) -> list[str]:
     """Names of the land-cover classes: those given, else those of a checkpoint."""
+    from ..input_record import same_names
+
     counts = {task.hparams['num_classes'] for task in tasks}
     if len(counts) > 1:
         raise ValueError(
@@ -185,17 +190,25 @@ def class_names(given: Sequence[str] | None, tasks: Sequence[Any]) -> list[str]:
             'the same classes together.'
         )
     count = counts.pop() if counts else 7
-    known = (task.hparams['labels'] for task in tasks if task.hparams['labels'])
-    names = list(given or next(known, [f'class {i}' for i in range(count)]))
+    known = [list(task.class_names) for task in tasks if task.class_names]
+    names = list(given or (known or [[f'class {i}' for i in range(count)]])[0])
     if tasks and len(names) != count:
         raise ValueError(
             f'`--class-names` has {len(names)} names for the {count} classes of the '
             'checkpoints.'
         )
+    for other in [*known, *([given] if given else [])]:
+        if not same_names(other, known[0] if known else other):
+            raise ValueError(
+                f'`--class-names`: {known[0]} of a checkpoint, and {list(other)}. Draw '
+                'models of the same classes together, and leave the names out.'
+            )
     return names
 
 
-def open_data(args: argparse.Namespace, names: Sequence[str]) -> tuple[Any, Any]:
+def open_data(
+    args: argparse.Namespace, names: Sequence[str], tasks: 'dict[str, Any]'
+) -> tuple[Any, Any]:
     """Return the data module, for its normalisation, and the dataset of the split."""
     from ..datamodules import OSFCRDataModule, SEN12MSCRDataModule
     from ..datasets import OSFCR, SEN12MSCR
@@ -207,23 +220,42 @@ def open_data(args: argparse.Namespace, names: Sequence[str]) -> tuple[Any, Any]
     # Not the dataset of the data module, which sets up more splits than are drawn.
     if args.dataset == 'osfcr':
         module = OSFCRDataModule(args.data, **scaling)
+        feed(module, tasks)
         dataset = OSFCR(
             args.data,
             split,
             split_by=args.split_by,
-            bands=args.bands,
+            bands=module.kwargs['bands'],
             num_classes=len(names),
             class_names=names,
         )
     else:
         module = SEN12MSCRDataModule(args.data, **scaling)
-        dataset = SEN12MSCR(args.data, split, bands=args.bands)
+        feed(module, tasks)
+        dataset = SEN12MSCR(args.data, split, bands=module.kwargs['bands'])
     if not set(dataset.rgb_bands) <= set(dataset.bands):
         raise ValueError(
             f'`--bands {" ".join(dataset.bands)}`: a picture needs '
             f'{", ".join(dataset.rgb_bands)}.'
         )
     return module, dataset
+
+
+def feed(module: Any, tasks: 'dict[str, Any]') -> None:
+    """Have a data module feed what the checkpoints were trained with.
+
+    Raises:
+        ValueError: If an option, or another checkpoint, contradicts it.
+    """
+    for task in tasks.values():
+        if task.input_record is not None:
+            module.adopt_input(task.input_record)
+            break
+    for name, task in tasks.items():
+        try:
+            task.require_input(module)
+        except ValueError as error:
+            raise ValueError(f'`--checkpoint {name}=…`: {error}') from error
 
 
 def spread_rows(index: Any, number: int) -> list[int]:
@@ -269,7 +301,7 @@ def draw(
     """Draw one of the figures, None if no model makes what it shows."""
     from ..figures import plot_land_cover, plot_prompts, plot_restoration
 
-    if figure == 'restoration':
+    if figure == 'restoration' and 'reconstruction' in made:
         return plot_restoration(samples, made['reconstruction'], rgb, titles)
     if figure == 'prompts' and 'prompt' in made:
         prompts = {f'Prompt of {name}': made_ for name, made_ in made['prompt'].items()}

@@ -58,13 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group('model')
     model.add_argument('--checkpoint', required=True, help='checkpoint of TDPCRTask')
     model.add_argument(
-        '--bands', nargs='+', help='bands of the model (default: all 13)'
+        '--bands',
+        nargs='+',
+        help='bands of the model (default: those of the checkpoint)',
     )
     model.add_argument(
         '--sar-clip',
         choices=('joint', 'shared'),
-        default='joint',
-        help='clip range of radar that the model was trained with (default: joint)',
+        help='clip range of radar that the model was trained with (default: that of '
+        'the checkpoint)',
     )
     model.add_argument(
         '--patch-size', type=int, default=256, help='window (default: 256 pixels)'
@@ -104,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=8,
         help='border around clouds (default: 8 pixels)',
     )
-    output.add_argument('--class-names', nargs='+', help='names of the classes')
+    output.add_argument(
+        '--class-names',
+        nargs='+',
+        help='names of the classes (default: those of the checkpoint)',
+    )
     output.add_argument(
         '--overwrite', action='store_true', help='replace other maps of these scenes'
     )
@@ -132,6 +138,12 @@ def run(args: argparse.Namespace) -> int:
             f'TDPCRTask ({str(error).splitlines()[0]}). Give a file that training wrote, '
             'such as lightning_logs/version_0/checkpoints/….ckpt.'
         ) from error
+    if task.hparams['lcs_input'] == 'clear':
+        raise ValueError(
+            f'`--checkpoint {args.checkpoint}` maps land cover from clear images '
+            '(`lcs_input=clear`), which scenes under clouds do not have. Give one that '
+            'was trained on cloudy images, or that removes clouds.'
+        )
     datamodule = SceneDataModule(
         s2=_one_or_many(args.s2),
         s1=_one_or_many(args.s1),
@@ -148,13 +160,6 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         num_workers=args.num_workers,
     )
-    channels, bands = task.hparams['in_channels'], datamodule.kwargs['bands']
-    if channels != len(bands):
-        raise ValueError(
-            f"'{args.checkpoint}' is of a model for {channels} bands, but `--bands` are "
-            f'{len(bands)}: {" ".join(bands)}. Name those that it was '
-            'trained with, and give products that have them.'
-        )
     if args.compile:
         task.model.compile()
     writer = SceneWriter(

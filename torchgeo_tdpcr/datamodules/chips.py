@@ -13,6 +13,7 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets import ChipDataset
+from ..input_record import InputRecord
 from ..samplers import ChipSampler
 from ..transforms import random_crop_flip_rotate
 from ..transforms.normalize import SARClip
@@ -39,7 +40,7 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
         patch_size: int,
         num_workers: int,
         bands: Sequence[str] | None,
-        sar_clip: SARClip,
+        sar_clip: SARClip | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -56,16 +57,38 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
         self.val_batch_size = max(1, batch_size // 4)
         self.test_batch_size = self.predict_batch_size = self.val_batch_size
 
-        self.aug = self._set_normalization(bands, sar_clip)
+        self.aug = self._set_input(bands, sar_clip)
+        self._set_train_aug()
+
+    def _set_train_aug(self) -> None:
         # Cropping first leaves fewer pixels to normalise.
-        self.train_aug = nn.Sequential(random_crop_flip_rotate(patch_size), *self.aug)
+        crop = random_crop_flip_rotate(cast(int, self.patch_size))
+        self.train_aug = nn.Sequential(crop, *self.aug)
+
+    def adopt_input(self, record: InputRecord) -> bool:
+        """Take from the input of a model what the user has not said.
+
+        Args:
+            record: What the model was trained with.
+
+        Returns:
+            Whether anything has changed, so that datasets must be set up anew.
+        """
+        changed = super().adopt_input(record)
+        self._set_train_aug()
+        return changed
 
     def setup(self, stage: str) -> None:
         """Set up datasets and samplers.
 
         Args:
             stage: Either 'fit', 'validate', 'test', or 'predict'.
+
+        Raises:
+            ValueError: If an argument contradicts what the model of the trainer was
+                trained with.
         """
+        self.meet_model(stage)
         if stage == 'fit':
             self.train_dataset = self._dataset(split='train')
             self.train_sampler = ChipSampler(

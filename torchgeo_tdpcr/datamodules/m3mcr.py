@@ -35,7 +35,7 @@ class M3MCRDataModule(ChipDataModule):
         num_workers: int = 0,
         resolution: Resolution = 'optical',
         bands: Sequence[str] | None = None,
-        sar_clip: SARClip = 'joint',
+        sar_clip: SARClip | None = None,
         val_share: float = 0.1,
         corrupt: Missing = 'error',
         **kwargs: Any,
@@ -52,7 +52,8 @@ class M3MCRDataModule(ChipDataModule):
             resolution: Grid of the samples: ``'optical'`` (3 m) or ``'sar'`` (10 m).
             bands: Of ``'B'``, ``'G'``, ``'R'`` and ``'NIR'`` (defaults to all).
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to ``'joint'``).
             val_share: Share of the training areas that validate; 0 to train with all,
                 with ``trainer.limit_val_batches=0``.
             corrupt: Whether chips that cannot be read as they should be, such as those with

@@ -29,7 +29,7 @@ class OSFCRDataModule(ChipDataModule):
         offset: float | Literal['auto'] = 'auto',
         class_names: Sequence[str] | None = None,
         corrupt: Missing = 'error',
-        sar_clip: SARClip = 'joint',
+        sar_clip: SARClip | None = None,
         synthetic: bool = False,
         synthetic_args: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -42,7 +42,8 @@ class OSFCRDataModule(ChipDataModule):
                 a quarter as many.
             patch_size: Height and width of the random training crops in pixels.
             num_workers: Number of worker processes that read chips.
-            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            bands: Names of the Sentinel-2 bands to read (defaults to those of the
+                checkpoint in use, or else to all 13).
             split_by: How to split, see :class:`~torchgeo_tdpcr.datasets.OSFCR`:
                 ``'published'`` as in published figures, which leaks, or ``'roi'`` or
                 ``'component'``, which do not.
@@ -51,7 +52,8 @@ class OSFCRDataModule(ChipDataModule):
                 ``'auto'`` to find out per file.
             class_names: Names of the land-cover classes, for figures.
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to ``'joint'``).
             corrupt: Whether chips that cannot be read as they should be, such as those with
                 NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
             synthetic: Whether to write a synthetic data set to *paths* first, unless it

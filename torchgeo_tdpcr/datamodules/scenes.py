@@ -91,7 +91,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
         sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
-        sar_clip: SARClip = 'joint',
+        sar_clip: SARClip | None = None,
         min_sar_cover: float = 0.9,
         patch_size: int = 256,
         overlap: int = 64,
@@ -111,13 +111,15 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             pairs: Table in place of *s2* and *s1*: a CSV file with the columns ``s2``
                 and ``s1``, and optionally ``cloud_mask`` and ``name``.
             max_days: Most days between the two of a pair.
-            bands: Names of the Sentinel-2 bands that the model takes, or None for all.
+            bands: Names of the Sentinel-2 bands that the model takes (defaults to those
+                of its checkpoint, or else to all 13).
             offset: What the digital numbers carry on top, 0 or 1000, or ``'auto'`` to
                 find out. A number decides where a product contradicts itself.
             sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
                 ``'auto'`` to find out.
             sar_clip: Clip range of the SAR bands that the model was trained with, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of its checkpoint, or else to ``'joint'``).
             min_sar_cover: Part of a scene that radar must cover at least.
             patch_size: Height and width of the windows in pixels.
             overlap: Number of pixels that neighbouring windows share at least.
@@ -140,13 +142,13 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 f'`s2={s2!r}`, `s1={s1!r}`, `pairs={pairs!r}`.'
             )
         check_offset(offset)
-        bands = check_bands(bands)
+        names = check_bands(bands)
         super().__init__(
             cast(Any, SceneDataset),
             batch_size=batch_size,
             patch_size=patch_size,
             num_workers=num_workers,
-            bands=bands,
+            bands=names,
             offset=offset,
             sar_scale=sar_scale,
             min_sar_cover=min_sar_cover,
@@ -157,15 +159,18 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         self.pairs = pairs
         self.max_days = max_days
         self.overlap = overlap
-        self.aug = self._set_normalization(bands, sar_clip)
-        #: What predictions depend on, besides the files and the model.
-        self.settings = {
-            'bands': bands,
-            'offset': offset,
-            'sar_scale': sar_scale,
-            'sar_clip': sar_clip,
-            'patch_size': patch_size,
-            'overlap': overlap,
+        self.aug = self._set_input(bands, sar_clip)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What predictions depend on, besides the files and the model."""
+        return {
+            'bands': self.kwargs['bands'],
+            'offset': self.kwargs['offset'],
+            'sar_scale': self.kwargs['sar_scale'],
+            'sar_clip': self.sar_clip,
+            'patch_size': self.patch_size,
+            'overlap': self.overlap,
         }
 
     def setup(self, stage: str) -> None:
@@ -176,12 +181,14 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
 
         Raises:
             SceneError: If the files of the only scene cannot be used.
-            ValueError: If the stage is another.
+            ValueError: If the stage is another, or an argument contradicts what the
+                model of the trainer was trained with.
         """
         if stage != 'predict':
             raise ValueError(
                 f'SceneDataModule has no truth to {stage} with. Use `torchgeo predict`.'
             )
+        self.meet_model(stage)
         faults: dict[str, Exception] = {}
         dataset = SceneDataset(self._scene_pairs(faults), **self.kwargs)
         dataset.rejected |= faults

@@ -23,8 +23,8 @@ class SEN12MSCRDataModule(ChipDataModule):
         patch_size: int = 128,
         num_workers: int = 0,
         bands: Sequence[str] | None = None,
-        sar_clip: SARClip = 'joint',
         corrupt: Missing = 'error',
+        sar_clip: SARClip | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize a new SEN12MSCRDataModule instance.
@@ -35,9 +35,11 @@ class SEN12MSCRDataModule(ChipDataModule):
                 a quarter as many.
             patch_size: Height and width of the random training crops in pixels.
             num_workers: Number of worker processes that read chips.
-            bands: Names of the Sentinel-2 bands to read, or None for all 13.
+            bands: Names of the Sentinel-2 bands to read (defaults to those of the
+                checkpoint in use, or else to all 13).
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to ``'joint'``).
             corrupt: Whether chips that cannot be read as they should be, such as those with
                 NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
             **kwargs: Further arguments of

@@ -84,15 +84,28 @@ class Schedule:
             )
         self.phases = _PROTOCOLS[training]
         self.phase1_epochs = phase1_epochs
-        if len(self.phases) == 2 and (phase1_epochs is None or phase1_epochs < 1):
-            raise ValueError(
-                f'`phase1_epochs={phase1_epochs}`: `training={training!r}` has two '
-                'phases, so say after how many epochs (at least 1) the second begins.'
-            )
+        self.training = training
+        if phase1_epochs is not None and phase1_epochs < 1:
+            self.require_epochs()
         if len(self.phases) == 1 and phase1_epochs is not None:
             raise ValueError(
                 f'`phase1_epochs={phase1_epochs}`: `training={training!r}` has one '
                 "phase. Leave it out, or choose 'cr+peft' or 'cr+fpft'."
+            )
+
+    def require_epochs(self) -> None:
+        """Raise if it is not said when the second of two phases begins.
+
+        Only a fit needs to know: a checkpoint tells its phase itself.
+
+        Raises:
+            ValueError: If *phase1_epochs* is missing or less than 1.
+        """
+        epochs = self.phase1_epochs
+        if len(self.phases) == 2 and (epochs is None or epochs < 1):
+            raise ValueError(
+                f'`phase1_epochs={epochs}`: `training={self.training!r}` has two '
+                'phases, so say after how many epochs (at least 1) the second begins.'
             )
 
     def at(self, epoch: int) -> Phase:

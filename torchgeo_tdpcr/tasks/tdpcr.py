@@ -14,9 +14,11 @@ from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
 
 from ..callbacks import PredictionFigures
+from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..models import get_model, get_recipe
+from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
 from .phases import Schedule, Training, set_trainable
@@ -26,7 +28,7 @@ from .switching import PhaseSwitchMixin
 from .weights import load_weights
 
 
-class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
+class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
     """Joint cloud removal and land-cover segmentation in two phases.
 
     The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and
@@ -42,7 +44,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
     phase resumes in that phase.
     """
 
-    ignore = ('weights', 'scheduler')
+    ignore = ('weights', 'scheduler', 'input_record')
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         recipe: Literal['common', 'losses', 'own'] = 'common',
         lcs_input: Path = 'cloudy',
         compile: bool = False,
+        input_record: dict[str, Any] | None = None,
     ) -> None:
         """Initialize a new TDPCRTask instance.
 
@@ -110,6 +113,8 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
                 ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
             compile: Whether to compile the model with :func:`torch.compile`.
+            input_record: What the model was trained with: bands, scaling and classes.
+                Checkpoints bring it; leave it out.
 
         Raises:
             ValueError: If an argument is none of its choices, Phase 2 is asked for
@@ -148,6 +153,7 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             )
         self.weights = weights
         self.scheduler = scheduler
+        self._given_record = input_record
         super().__init__()
 
     def configure_models(self) -> None:
@@ -161,9 +167,11 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
                 **(self.hparams['model_kwargs'] or {}),
             },
         )
+        self.model.register_load_state_dict_post_hook(note_loaded)
+        self.input_record = InputRecord.from_dict(self._given_record)
         if self.weights is not None:
-            load_weights(self.model, self.weights)
-        self.lcs_input = LandCoverInput(self.hparams['lcs_input'], _load_restorer)
+            self.note_weights(load_weights(self.model, self.weights))
+        self.lcs_input = LandCoverInput(self.hparams['lcs_input'], self._load_restorer)
         if self.hparams['compile']:
             self.model.compile()
         set_trainable(self.model, self.phase)
@@ -215,7 +223,13 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
 
         Args:
             stage: Any.
+
+        Raises:
+            ValueError: If a fit with both phases lacks ``phase1_epochs``.
         """
+        if stage == 'fit':
+            self.schedule.require_epochs()
+        super().setup(stage)
         if self.trainer.strategy.root_device.type == 'cpu':
             keep_freed_memory()
 
@@ -291,6 +305,15 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         outputs: dict[str, Tensor] = self(image, batch['image_sar'])
         return outputs
 
+    def _load_restorer(self, path: Path) -> 'TDPCRTask':
+        """Load the task that removes the clouds for one that maps land cover."""
+        restorer = TDPCRTask.load_from_checkpoint(str(path), map_location='cpu')
+        try:
+            require_same(restorer.input_record, self.input_record)
+        except ValueError as error:
+            raise ValueError(f'`lcs_input={str(path)!r}`: {error}') from error
+        return restorer
+
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
         """The losses of the phase."""
         if not self.phase.restores:
@@ -304,11 +327,6 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             mask = batch['mask']
         losses: dict[str, Tensor] = self.criterion(outputs, batch['image_clear'], mask)
         return losses
-
-
-def _load_restorer(path: Path) -> TDPCRTask:
-    """Load the task that removes the clouds for one that maps land cover."""
-    return TDPCRTask.load_from_checkpoint(str(path), map_location='cpu')
 
 
 def _require(batch: Sample, *keys: str) -> None:

@@ -13,13 +13,16 @@ from torch import Tensor, nn
 HEAD = 'segmentation_decoder.'
 
 
-def load_weights(model: nn.Module, path: str | PathLike[str]) -> None:
+def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
     """Load weights into a model, all but those of the segmentation decoder strictly.
 
     Args:
         model: The model.
         path: A Lightning checkpoint of a task that holds the model as ``model``, or a
             file with the model's state dict. It is read with ``weights_only=True``.
+
+    Returns:
+        The content of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -59,6 +62,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> None:
             'in_channels, sar_channels, num_classes).'
         )
     model.load_state_dict(state, strict=False)
+    return content
 
 
 def _model_state(content: Any) -> dict[str, Tensor]:

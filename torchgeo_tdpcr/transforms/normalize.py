@@ -41,6 +41,7 @@ class _Rescale(nn.Module):
         low, high = torch.tensor(clips, dtype=torch.float32).T
         self.register_buffer('low', low.reshape(-1, 1, 1), persistent=False)
         self.register_buffer('span', (high - low).reshape(-1, 1, 1), persistent=False)
+        self.clips = tuple((float(low), float(high)) for low, high in clips)
         self.bands = tuple(bands)
         self.keys = (key, 'image_clear') if key == 'image' else (key,)
 

@@ -6,9 +6,10 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from processes import Finished, fork, interpreter
 from torchgeo.main import main
-from writer_models import contents
+from writer_models import contents, make_task
 
 import torchgeo_tdpcr
 from torchgeo_tdpcr import SceneWriter
@@ -17,12 +18,13 @@ from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths
 
 def map_by(name: str, scene: ScenePaths, output_dir: Path) -> None:
     """Map a scene by TorchGeo's command, with a writer of some name."""
-    import writer_models  # noqa: F401 (registers the model)
-
+    weights = output_dir.with_suffix('.pt')
+    torch.save(make_task().model.state_dict(), weights)
     main(
         [
             'predict', '--model', 'TDPCRTask', '--model.training', 'joint',
             '--model.model', 'identity_for_tests', '--model.num_classes', '3',
+            '--model.weights', str(weights),
             '--data', 'SceneDataModule', '--data.s2', str(scene.s2),
             '--data.s1', str(scene.s1), '--data.patch_size', '128',
             '--trainer.accelerator', 'cpu', '--trainer.logger', 'false',

@@ -64,7 +64,9 @@ register_model('window_mean_for_tests')(WindowMean)
 
 def make_task(model: str = 'identity', **kwargs: Any) -> TDPCRTask:
     arguments = {'num_classes': 3, 'labels': ['water', 'trees', 'built'], **kwargs}
-    return TDPCRTask(model=f'{model}_for_tests', training='joint', **arguments)
+    task = TDPCRTask(model=f'{model}_for_tests', training='joint', **arguments)
+    task.trained = True
+    return task
 
 
 def predict(

@@ -25,7 +25,6 @@ from experiments.tables import __main__ as tables
 from experiments.tables.plan import HERE
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.tasks.land_cover import LandCoverInput
-from torchgeo_tdpcr.tasks.tdpcr import _load_restorer
 
 #: One row of every kind of run, those that share runs among them.
 ROWS = [
@@ -123,7 +122,7 @@ def test_land_cover_as_is(out: Path, synthetic_root: Path) -> None:
     (trained,) = (folder / 'lcs-clear').rglob('last.ckpt')
     (restorer,) = (folder / 'cr-tdpcr').rglob('last.ckpt')
     task = TDPCRTask.load_from_checkpoint(trained, map_location='cpu').eval()
-    task.lcs_input = LandCoverInput(restorer, _load_restorer)
+    task.lcs_input = LandCoverInput(restorer, task._load_restorer)
     settings = folder / 'clear-tdpcr' / 'seed0' / 'settings.yaml'
     module = OSFCRDataModule(
         **yaml.safe_load(settings.read_text())['data']['init_args']

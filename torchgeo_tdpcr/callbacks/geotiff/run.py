@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneError
+from ...input_record import same_names
 from .fingerprint import fingerprint, weights_hash
 from .folder import SavedProgress, SceneFolder
 from .job import IncompleteError, SceneJob
@@ -70,7 +71,10 @@ class MappingRun:
         self._processes = join_processes()
         self._job: SceneJob | None = None
         self._scene: int | None = None
-        self._labels = module.hparams.get('labels')
+        self._labels = getattr(module, 'class_names', None) or module.hparams.get(
+            'labels'
+        )
+        _check_names(options.class_names, getattr(module, 'class_names', None))
         weights = weights_hash(module)
         self._properties = {
             'tdpcr:model': str(module.hparams.get('model', type(module).__name__)),
@@ -330,4 +334,16 @@ class MappingRun:
         summary = Summary.of(self.progress, self.scenes)
         summary.conclude(
             self.frame.rejected, self.output_dir, self._processes, self.frame.noun
+        )
+
+
+def _check_names(given: Sequence[str] | None, known: Sequence[str] | None) -> None:
+    """Raise where names of classes contradict those that a task brings."""
+    if not given or not known or len(given) != len(known):
+        # How many there must be, the task's outputs tell
+        return
+    if not same_names(given, known):
+        raise ValueError(
+            f'`class_names={list(given)}`, but the model was trained with {list(known)}. '
+            'Leave them out, or give these in this order.'
         )
