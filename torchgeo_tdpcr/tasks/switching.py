@@ -58,12 +58,17 @@ class PhaseSwitchMixin(Base):
         learning rate that lie between the two.
         """
         self._enter_phase_of_epoch()
-        first = 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
+        first = self.first_epoch
         for config in self.trainer.lr_scheduler_configs:
             scheduler: Any = config.scheduler
             if config.interval == 'epoch' and not config.reduce_on_plateau:
                 while scheduler.last_epoch < self.current_epoch - first:
                     scheduler.step()
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch with which the phase begins."""
+        return 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
 
     def on_train_epoch_start(self) -> None:
         """Enter the next phase when its first epoch begins."""

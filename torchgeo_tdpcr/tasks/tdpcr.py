@@ -20,12 +20,13 @@ from ..models import get_model, get_recipe
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
 from .phases import Schedule, Training, set_trainable
+from .resuming import ResumeMixin
 from .schedulers import Scheduler, build_scheduler
 from .switching import PhaseSwitchMixin
 from .weights import load_weights
 
 
-class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
+class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
     """Joint cloud removal and land-cover segmentation in two phases.
 
     The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and

@@ -1,0 +1,162 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""However often it is resumed, a fit ends as one that was not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
+from torchgeo_tdpcr.callbacks import PredictionFigures
+
+#: 3 batches an epoch.
+EPOCHS = 4
+
+
+class NoFigures(PredictionFigures):
+    """Keeps the task from adding figures, which take their time."""
+
+    def on_validation_batch_end(self, *args: Any) -> None:
+        pass
+
+
+class Rates(Callback):
+    """Notes the learning rate and the phase of each batch, and each validation."""
+
+    def __init__(self) -> None:
+        self.rates: list[tuple[int, int, float, int]] = []
+        self.validated: list[int] = []
+
+    def on_train_batch_start(
+        self, trainer: Any, module: Any, batch: Any, index: int
+    ) -> None:
+        rate = trainer.optimizers[0].param_groups[0]['lr']
+        entry = trainer.current_epoch, index, rate, module.phase.number
+        self.rates.append(entry)
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        if not trainer.sanity_checking:
+            self.validated.append(trainer.global_step)
+
+
+def every(**arguments: Any) -> Callable[[Path], ModelCheckpoint]:
+    """Checkpoints in a folder, all kept."""
+
+    def make(folder: Path) -> ModelCheckpoint:
+        return ModelCheckpoint(folder, '{step}', save_top_k=-1, **arguments)
+
+    return make
+
+
+EVERY_STEP = every(every_n_train_steps=1)
+EVERY_EPOCH = every(every_n_epochs=1)
+
+
+def fit(
+    root: Path,
+    folder: Path,
+    saves: Callable[[Path], ModelCheckpoint] = EVERY_STEP,
+    start: Path | None = None,
+    task: dict[str, Any] | None = None,
+    callbacks: tuple[Callback, ...] = (),
+    **trainer: Any,
+) -> tuple[Trainer, Rates]:
+    """Fit, perhaps from a checkpoint."""
+    seed_everything(0, verbose=False)
+    rates = Rates()
+    arguments = {'training': 'cr+peft', 'phase1_epochs': 2, 'lr': 0.01} | (task or {})
+    made = Trainer(
+        **{
+            'accelerator': 'cpu', 'max_epochs': EPOCHS, 'enable_progress_bar': False,
+            'enable_model_summary': False, 'log_every_n_steps': 1, 'logger': False,
+            'num_sanity_val_steps': 0, 'limit_val_batches': 1, 'deterministic': True,
+            'callbacks': [saves(folder), rates, NoFigures(), *callbacks],
+        } | trainer
+    )  # fmt: skip
+    module = TDPCRTask(model_kwargs={'dims': (4,), 'depths': (1,)}, **arguments)
+    data = OSFCRDataModule(
+        paths=root, split_by='roi', batch_size=4, patch_size=16, num_workers=0
+    )
+    made.fit(module, datamodule=data, ckpt_path=start)
+    return made, rates
+
+
+def assert_same(resumed: Trainer, whole: Trainer) -> None:
+    assert resumed.global_step == whole.global_step
+    assert resumed.current_epoch == whole.current_epoch
+    ours, theirs = (made.lightning_module.state_dict() for made in (resumed, whole))
+    for name, value in theirs.items():
+        assert torch.equal(value, ours[name]), name
+
+
+@pytest.fixture(scope='module')
+def wholes(
+    tmp_path_factory: pytest.TempPathFactory, synthetic_root: Path
+) -> Callable[..., tuple[Trainer, Rates, Path]]:
+    """Uninterrupted fits, each made once."""
+    made: dict[str, tuple[Trainer, Rates, Path]] = {}
+
+    def whole(**arguments: Any) -> tuple[Trainer, Rates, Path]:
+        key = repr({**arguments, 'saves': id(arguments.get('saves'))})
+        if key not in made:
+            folder = tmp_path_factory.mktemp('whole')
+            made[key] = (*fit(synthetic_root, folder, **arguments), folder)
+        return made[key]
+
+    return whole
+
+
+PLATEAU = {'scheduler': 'plateau', 'patience': 0, 'training': 'joint'}
+PLATEAU |= {'phase1_epochs': None}
+
+#: Arguments of the fit, and the steps at which it is resumed, one after the other.
+CHAINS = [
+    # At the end of an epoch, of a phase, and between; then again from that run
+    ({}, (3, 6)),
+    ({}, (6, 9)),
+    ({}, (3, 4, 9)),
+    ({}, (2, 3, 6)),
+    ({'saves': EVERY_EPOCH}, (3, 6, 9)),
+    ({'saves': EVERY_EPOCH, 'check_val_every_n_epoch': 2}, (6,)),
+    ({'saves': every(every_n_epochs=1, save_on_train_epoch_end=False)}, (3, 6)),
+    # Validation within the epoch
+    ({'val_check_interval': 1}, (2, 3, 4)),
+    ({'val_check_interval': 2, 'check_val_every_n_epoch': None}, (2, 3, 4)),
+    # Steps of 2 batches, 1 at the end: 2 an epoch
+    ({'accumulate_grad_batches': 2}, (1, 2, 4)),
+    ({'limit_train_batches': 2}, (2, 4)),
+    ({'max_steps': 8, 'max_epochs': -1, 'task': {'scheduler': None}}, (3, 6)),
+    ({'limit_val_batches': 0}, (3, 6)),
+    # The learning rate depends on the validation
+    ({'task': PLATEAU}, (3, 4, 6)),
+    ({'task': PLATEAU, 'saves': EVERY_EPOCH}, (3, 6)),
+    ({'task': PLATEAU, 'check_val_every_n_epoch': 2}, (6, 7, 9)),
+]
+
+
+@pytest.mark.parametrize(('arguments', 'steps'), CHAINS)
+def test_chain_of_resumes(
+    wholes: Callable[..., tuple[Trainer, Rates, Path]],
+    synthetic_root: Path,
+    tmp_path: Path,
+    arguments: dict[str, Any],
+    steps: tuple[int, ...],
+) -> None:
+    whole, expected, folder = wholes(**arguments)
+    for number, step in enumerate(steps):
+        start = folder / f'step={step}.ckpt'
+        folder = tmp_path / str(number)
+        resumed, rates = fit(synthetic_root, folder, start=start, **arguments)
+        assert_same(resumed, whole)
+        assert rates.rates == expected.rates[-len(rates.rates) :]
+        # As far as it was not saved after a validation
+        missing = [done for done in expected.validated if done > step]
+        assert rates.validated[-len(missing) :] == missing
+        assert set(rates.validated) <= {*missing, step}
