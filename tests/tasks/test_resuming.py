@@ -16,8 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.callbacks import PredictionFigures
 
-#: 3 batches an epoch.
-EPOCHS = 4
+EPOCHS = 3
 
 
 class NoFigures(PredictionFigures):
@@ -57,6 +56,7 @@ def every(**arguments: Any) -> Callable[[Path], ModelCheckpoint]:
 
 EVERY_STEP = every(every_n_train_steps=1)
 EVERY_EPOCH = every(every_n_epochs=1)
+AFTER_VALIDATION = every(every_n_epochs=1, save_on_train_epoch_end=False)
 
 
 def fit(
@@ -71,18 +71,18 @@ def fit(
     """Fit, perhaps from a checkpoint."""
     seed_everything(0, verbose=False)
     rates = Rates()
-    arguments = {'training': 'cr+peft', 'phase1_epochs': 2, 'lr': 0.01} | (task or {})
+    arguments = {'training': 'cr+peft', 'phase1_epochs': 1, 'lr': 0.01} | (task or {})
     made = Trainer(
         **{
             'accelerator': 'cpu', 'max_epochs': EPOCHS, 'enable_progress_bar': False,
             'enable_model_summary': False, 'log_every_n_steps': 1, 'logger': False,
-            'num_sanity_val_steps': 0, 'limit_val_batches': 1, 'deterministic': True,
+            'num_sanity_val_steps': 0, 'limit_train_batches': 3, 'limit_val_batches': 1, 'deterministic': True,
             'callbacks': [saves(folder), rates, NoFigures(), *callbacks],
         } | trainer
     )  # fmt: skip
     module = TDPCRTask(model_kwargs={'dims': (4,), 'depths': (1,)}, **arguments)
     data = OSFCRDataModule(
-        paths=root, split_by='roi', batch_size=4, patch_size=16, num_workers=0
+        paths=root, split_by='roi', batch_size=2, patch_size=16, num_workers=0
     )
     made.fit(module, datamodule=data, ckpt_path=start)
     return made, rates
@@ -119,25 +119,22 @@ PLATEAU |= {'phase1_epochs': None}
 #: Arguments of the fit, and the steps at which it is resumed, one after the other.
 CHAINS = [
     # At the end of an epoch, of a phase, and between; then again from that run
-    ({}, (3, 6)),
-    ({}, (6, 9)),
-    ({}, (3, 4, 9)),
-    ({}, (2, 3, 6)),
-    ({'saves': EVERY_EPOCH}, (3, 6, 9)),
+    ({}, (3, 6, 9)),
+    ({}, (2, 5)),
+    ({'saves': EVERY_EPOCH}, (3, 6)),
     ({'saves': EVERY_EPOCH, 'check_val_every_n_epoch': 2}, (6,)),
-    ({'saves': every(every_n_epochs=1, save_on_train_epoch_end=False)}, (3, 6)),
+    ({'saves': AFTER_VALIDATION}, (3, 6)),
     # Validation within the epoch
-    ({'val_check_interval': 1}, (2, 3, 4)),
-    ({'val_check_interval': 2, 'check_val_every_n_epoch': None}, (2, 3, 4)),
+    ({'val_check_interval': 2, 'check_val_every_n_epoch': None}, (4, 5)),
+    ({'val_check_interval': 1, 'task': {'training': 'cr', 'phase1_epochs': None}}, (5,)),
     # Steps of 2 batches, 1 at the end: 2 an epoch
-    ({'accumulate_grad_batches': 2}, (1, 2, 4)),
-    ({'limit_train_batches': 2}, (2, 4)),
+    ({'accumulate_grad_batches': 2}, (3, 4)),
+    ({'limit_train_batches': 1.0}, (12,)),
     ({'max_steps': 8, 'max_epochs': -1, 'task': {'scheduler': None}}, (3, 6)),
-    ({'limit_val_batches': 0}, (3, 6)),
+    ({'limit_val_batches': 0}, (3,)),
     # The learning rate depends on the validation
-    ({'task': PLATEAU}, (3, 4, 6)),
+    ({'task': PLATEAU}, (3, 4)),
     ({'task': PLATEAU, 'saves': EVERY_EPOCH}, (3, 6)),
-    ({'task': PLATEAU, 'check_val_every_n_epoch': 2}, (6, 7, 9)),
 ]
 
 
@@ -155,8 +152,7 @@ def test_chain_of_resumes(
         folder = tmp_path / str(number)
         resumed, rates = fit(synthetic_root, folder, start=start, **arguments)
         assert_same(resumed, whole)
-        assert rates.rates == expected.rates[-len(rates.rates) :]
-        # As far as it was not saved after a validation
+        assert rates.rates == expected.rates[len(expected.rates) - len(rates.rates) :]
+        # And the one after that step, unless it was saved after that
         missing = [done for done in expected.validated if done > step]
-        assert rates.validated[-len(missing) :] == missing
-        assert set(rates.validated) <= {*missing, step}
+        assert rates.validated in (missing, [step, *missing])

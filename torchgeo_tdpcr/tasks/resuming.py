@@ -164,7 +164,6 @@ class ResumeMixin(Base):
     def _begin_epoch(self) -> None:
         """Let the next epoch begin as any other."""
         loop: Any = self.trainer.fit_loop
-        # Not that of validation, which tells Lightning to leave out the sanity check
         for inner in (loop, loop.epoch_loop, loop.epoch_loop.automatic_optimization):
             inner._restarting = False
         loop.reset_restart_stage()
@@ -189,6 +188,8 @@ class ResumeMixin(Base):
             position = Position(position.epochs + 1, 0, position.total, position.steps)
             loop.load_state_dict(position.as_state(loop.state_dict()))
             self._begin_epoch()
+        # Else Lightning leaves out the step of `'plateau'` at the end of this epoch
+        loop._restarting = False
         super().on_train_start()
         if not due:
             self._step_plateaus()
@@ -211,8 +212,6 @@ class ResumeMixin(Base):
             }
         )
         inner.update_restart_stage()
-        # Its end is like that of any epoch
-        loop._restarting = not position.last
 
     def _restore_metrics(self) -> None:
         """Let callbacks and schedulers see the metrics that they saw."""
