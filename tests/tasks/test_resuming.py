@@ -3,6 +3,7 @@
 """However often it is resumed, a fit ends as one that was not."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,11 @@ def wholes(
     return whole
 
 
+def own_cosine(epochs: int) -> Any:
+    """A scheduler as users give it."""
+    return partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs)
+
+
 PLATEAU = {'scheduler': 'plateau', 'patience': 0, 'training': 'joint'}
 PLATEAU |= {'phase1_epochs': None}
 
@@ -156,3 +162,59 @@ def test_chain_of_resumes(
         # And the one after that step, unless it was saved after that
         missing = [done for done in expected.validated if done > step]
         assert rates.validated in (missing, [step, *missing])
+
+
+COSINE = {'training': 'cr', 'phase1_epochs': None, 'scheduler': 'cosine'}
+
+
+@pytest.mark.parametrize(
+    ('task', 'step'),
+    [(COSINE, 9), (COSINE, 4), ({}, 8), (COSINE | {'scheduler': own_cosine(3)}, 6)],
+)
+def test_a_longer_cosine_is_refused(
+    wholes: Callable[..., tuple[Trainer, Rates, Path]],
+    synthetic_root: Path,
+    tmp_path: Path,
+    task: dict[str, Any],
+    step: int,
+) -> None:
+    _, _, folder = wholes(task=task)
+    start = folder / f'step={step}.ckpt'
+    with pytest.raises(ValueError, match=r'climb again.*`weights`'):
+        fit(synthetic_root, tmp_path, start=start, task=task, max_epochs=5)
+
+
+def test_a_longer_fit_whose_rate_does_not_climb(
+    wholes: Callable[..., tuple[Trainer, Rates, Path]],
+    synthetic_root: Path,
+    tmp_path: Path,
+) -> None:
+    # The schedule of Phase 2 is made when that begins
+    _, rates = fit(
+        synthetic_root, tmp_path, start=wholes()[2] / 'step=2.ckpt', max_epochs=4
+    )
+    _, expected = fit(synthetic_root, tmp_path, max_epochs=4)
+    assert rates.rates == expected.rates[2:]
+    # Waves, as it was begun with
+    waves = COSINE | {'scheduler': own_cosine(2)}
+    folder = wholes(task=waves)[2]
+    start = folder / 'step=9.ckpt'
+    _, rates = fit(synthetic_root, tmp_path, start=start, task=waves, max_epochs=4)
+    assert [rate for _, _, rate, _ in rates.rates] == [pytest.approx(0.005)] * 3
+    # A constant rate goes on, and one that only falls stays where it is
+    for scheduler, rate in ((None, 0.01), ('multistep', 0.00125)):
+        task = COSINE | {'scheduler': scheduler}
+        start = wholes(task=task)[2] / 'step=9.ckpt'
+        _, rates = fit(synthetic_root, tmp_path, start=start, task=task, max_epochs=4)
+        assert [rate for _, _, rate, _ in rates.rates] == [rate] * 3
+
+
+def test_cosine_over_steps(synthetic_root: Path, tmp_path: Path) -> None:
+    # 8 steps are 3 epochs of 3 batches
+    _, by_epochs = fit(synthetic_root, tmp_path, task=COSINE)
+    _, by_steps = fit(
+        synthetic_root, tmp_path, task=COSINE, max_epochs=-1, max_steps=8
+    )
+    assert by_steps.rates == by_epochs.rates[:8]
+    with pytest.raises(ValueError, match='has no end'):
+        fit(synthetic_root, tmp_path, task=COSINE, max_epochs=-1)

@@ -268,7 +268,7 @@ def test_wrong_arguments(arguments: dict[str, Any], named: str) -> None:
 
 def test_unknown_scheduler() -> None:
     task = TDPCRTask(model_kwargs=SMALL, training='cr', scheduler='steep')  # type: ignore[arg-type]
-    task.trainer = type('Trainer', (), {'max_epochs': 3})()  # type: ignore[assignment]
+    task.trainer = type('Trainer', (), {'max_epochs': 3, 'max_steps': -1})()  # type: ignore[assignment]
     with pytest.raises(ValueError, match='scheduler'):
         task.configure_optimizers()
 

@@ -8,12 +8,15 @@ that a resume from a checkpoint of that run repeats an epoch. Here the counters 
 once, and Lightning is given such as an uninterrupted fit would have had.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
+
+from .schedulers import check_resumed
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule as Base
@@ -131,6 +134,8 @@ class ResumeMixin(Base):
 
     _position: Position | None = None
     _saved: dict[str, Any] = {}
+    _schedulers: Sequence[dict[str, Any]] = ()
+    phase_epochs: int
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what is needed to go on, besides what Lightning does."""
@@ -142,6 +147,7 @@ class ResumeMixin(Base):
         checkpoint['resume'] = {
             'metrics': {name: float(value) for name, value in metrics.items()},
             'batches': self.trainer.num_training_batches,
+            'epochs': self.phase_epochs,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -150,6 +156,7 @@ class ResumeMixin(Base):
         if self._trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
             return
         self._saved = checkpoint.get('resume', {})
+        self._schedulers = checkpoint.get('lr_schedulers', ())
         loops = checkpoint.pop('loops', None)
         if loops is None:
             return
@@ -160,6 +167,16 @@ class ResumeMixin(Base):
         loop.load_state_dict(self._position.as_state(state))
         if not self._position.within:
             self._begin_epoch()
+
+    def on_fit_start(self) -> None:
+        """Check that the schedule of the learning rate can go on."""
+        super().on_fit_start()
+        saved, self._schedulers = self._schedulers, ()
+        for config, state in zip(
+            self.trainer.lr_scheduler_configs, saved, strict=False
+        ):
+            epochs = self.phase_epochs
+            check_resumed(config.scheduler, state, epochs, self._saved.get('epochs'))
 
     def _begin_epoch(self) -> None:
         """Let the next epoch begin as any other."""

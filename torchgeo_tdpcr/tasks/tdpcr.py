@@ -201,9 +201,9 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         else:
             decay = self.hparams['weight_decay']
             optimizer = AdamW(trainable, lr=lr, weight_decay=decay)
-        epochs = self.schedule.epochs(self.phase, self.trainer.max_epochs or 1)
+        patience, monitor = self.hparams['patience'], self.monitor
         scheduler = build_scheduler(
-            self.scheduler, optimizer, epochs, self.hparams['patience'], self.monitor
+            self.scheduler, optimizer, self.phase_epochs, patience, monitor
         )
         configured: Any = {'optimizer': optimizer}
         if scheduler is not None:
