@@ -32,3 +32,4 @@ def _torchgeo_has(name: str) -> bool:
 # Only an imported class has a short name on the command line
 if not _torchgeo_has('GeoTIFFWriter'):
     import_module('.geotiff.deprecated', __name__)
+from .stopping import StopOnSigterm as StopOnSigterm

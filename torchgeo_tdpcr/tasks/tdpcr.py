@@ -105,7 +105,9 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
                 models of a comparison should be; ``'own'`` for those of the paper of
                 the model; ``'losses'`` for the losses of its paper with the optimizer
                 above, for models that another loss would turn into something else.
-                Validation and testing are the same with all.
+                The losses of a paper see what the task feeds the model: `image` as
+                *lcs_input* chooses it, `image_clear` and `mask` where *training*
+                restores and segments. Validation and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
                 ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
@@ -246,7 +248,10 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
             The loss.
         """
         if self.recipe is not None:
-            losses = self.recipe.losses(self.model, batch)
+            losses = self.recipe.losses(self.model, self._fed(batch))
+            if not self.phase.segments:
+                # What a recipe logs of land cover that this phase does not train
+                losses = {k: v for k, v in losses.items() if k != 'loss_seg'}
         else:
             losses = self._losses(self._outputs(batch), batch)
         size = len(batch['image'])
@@ -280,12 +285,28 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         keys = ('bounds', 'transform', 'epsg')
         return result | {key: batch[key] for key in keys if key in batch}
 
+    def _input(self, batch: Sample) -> Tensor:
+        """The optical image that the model is given."""
+        _require(batch, 'image', 'image_sar')
+        return batch['image'] if self.phase.restores else self.lcs_input(batch)
+
     def _outputs(self, batch: Sample) -> dict[str, Tensor]:
         """Run the model on a batch; the head only where the phase trains it."""
-        _require(batch, 'image', 'image_sar')
-        image = batch['image'] if self.phase.restores else self.lcs_input(batch)
-        outputs: dict[str, Tensor] = self(image, batch['image_sar'])
+        outputs: dict[str, Tensor] = self(self._input(batch), batch['image_sar'])
         return outputs
+
+    def _fed(self, batch: Sample) -> Sample:
+        """What a recipe trains on: the input, and what the phase is to learn."""
+        fed = {**batch, 'image': self._input(batch)}
+        for key, learned in (
+            ('image_clear', self.phase.restores),
+            ('mask', self.phase.segments),
+        ):
+            if learned:
+                _require(batch, key)
+            else:
+                fed.pop(key, None)
+        return fed
 
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
         """The losses of the phase."""
