@@ -19,6 +19,7 @@ from .commands import (
     synthesize_scene,
     verify,
 )
+from .signals import INTERRUPTED, Terminated, ending_on_sigterm
 
 #: Each has NAME, HELP, perhaps DESCRIPTION, add_arguments and run.
 COMMANDS: tuple[ModuleType, ...] = (
@@ -57,14 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Status for the shell: 0 for success, 1 if ``verify`` found faults or ``map``
         could not map every scene, 2 for errors.
+
+    Raises:
+        SystemExit: On Ctrl-C, with 130, and on SIGTERM, with 143.
     """
     args = make_parser().parse_args(argv)
+    command = f'torchgeo-tdpcr {args.command}'
     try:
-        status: int = args.run(args)
+        with ending_on_sigterm():
+            status: int = args.run(args)
         return status
     except (OSError, ValueError, RuntimeError) as error:
-        print(f'torchgeo-tdpcr {args.command}: {error}', file=sys.stderr)
+        print(f'{command}: {error}', file=sys.stderr)
         return 2
+    except Terminated as end:
+        print(f'{command}: {end}', file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print(f'{command}: ended by Ctrl-C', file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == '__main__':

@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.callbacks import PredictionFigures
@@ -77,7 +75,8 @@ def fit(
         **{
             'accelerator': 'cpu', 'max_epochs': EPOCHS, 'enable_progress_bar': False,
             'enable_model_summary': False, 'log_every_n_steps': 1, 'logger': False,
-            'num_sanity_val_steps': 0, 'limit_train_batches': 3, 'limit_val_batches': 1, 'deterministic': True,
+            'num_sanity_val_steps': 0, 'limit_train_batches': 3, 'limit_val_batches': 1,
+            'deterministic': True,
             'callbacks': [saves(folder), rates, NoFigures(), *callbacks],
         } | trainer
     )  # fmt: skip
@@ -132,7 +131,10 @@ CHAINS = [
     ({'saves': AFTER_VALIDATION}, (3, 6)),
     # Validation within the epoch
     ({'val_check_interval': 2, 'check_val_every_n_epoch': None}, (4, 5)),
-    ({'val_check_interval': 1, 'task': {'training': 'cr', 'phase1_epochs': None}}, (5,)),
+    (
+        {'val_check_interval': 1, 'task': {'training': 'cr', 'phase1_epochs': None}},
+        (5,),
+    ),
     # Steps of 2 batches, 1 at the end: 2 an epoch
     ({'accumulate_grad_batches': 2}, (3, 4)),
     ({'limit_train_batches': 1.0}, (12,)),
@@ -212,9 +214,7 @@ def test_a_longer_fit_whose_rate_does_not_climb(
 def test_cosine_over_steps(synthetic_root: Path, tmp_path: Path) -> None:
     # 8 steps are 3 epochs of 3 batches
     _, by_epochs = fit(synthetic_root, tmp_path, task=COSINE)
-    _, by_steps = fit(
-        synthetic_root, tmp_path, task=COSINE, max_epochs=-1, max_steps=8
-    )
+    _, by_steps = fit(synthetic_root, tmp_path, task=COSINE, max_epochs=-1, max_steps=8)
     assert by_steps.rates == by_epochs.rates[:8]
     with pytest.raises(ValueError, match='has no end'):
         fit(synthetic_root, tmp_path, task=COSINE, max_epochs=-1)

@@ -11,6 +11,7 @@ from .figures import PredictionFigures as PredictionFigures
 from .geotiff import ScenesFailed as ScenesFailed
 from .geotiff import SceneSource as SceneSource
 from .geotiff import SceneWriter as SceneWriter
+from .stopping import StopOnSigterm as StopOnSigterm
 
 if TYPE_CHECKING:
     from .geotiff.deprecated import GeoTIFFWriter as GeoTIFFWriter
@@ -32,4 +33,3 @@ def _torchgeo_has(name: str) -> bool:
 # Only an imported class has a short name on the command line
 if not _torchgeo_has('GeoTIFFWriter'):
     import_module('.geotiff.deprecated', __name__)
-from .stopping import StopOnSigterm as StopOnSigterm

@@ -41,9 +41,7 @@ class StopOnSigterm(Callback):
         """Listen in a fit."""
         self._listen(trainer)
 
-    def on_validation_start(
-        self, trainer: Trainer, pl_module: LightningModule
-    ) -> None:
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen in a validation of its own."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._listen(trainer)
@@ -76,7 +74,7 @@ class StopOnSigterm(Callback):
 
 def _how_to_go_on(trainer: Trainer) -> str:
     if trainer.state.fn != TrainerFn.FITTING:
-        return '. Start the same command again.'
+        return '.'
     where = f' in epoch {trainer.current_epoch}, after {trainer.global_step} steps'
     kept = [
         path

@@ -8,14 +8,16 @@ that a resume from a checkpoint of that run repeats an epoch. Here the counters 
 once, and Lightning is given such as an uninterrupted fit would have had.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from .metrics_file import writers
 from .schedulers import check_resumed
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ class ResumeMixin(Base):
     """Ends with the weights of an uninterrupted fit, however often it is resumed."""
 
     _position: Position | None = None
-    _saved: dict[str, Any] = {}
+    _saved: Mapping[str, Any] = MappingProxyType({})
     _schedulers: Sequence[dict[str, Any]] = ()
     phase_epochs: int
 
@@ -144,6 +146,8 @@ class ResumeMixin(Base):
             return
         # What the learning rate, and callbacks, may depend on at the end of an epoch
         metrics = self.trainer.callback_metrics
+        for writer in writers(self.trainer):
+            writer.save()
         checkpoint['resume'] = {
             'metrics': {name: float(value) for name, value in metrics.items()},
             'batches': self.trainer.num_training_batches,
@@ -205,6 +209,9 @@ class ResumeMixin(Base):
             position = Position(position.epochs + 1, 0, position.total, position.steps)
             loop.load_state_dict(position.as_state(loop.state_dict()))
             self._begin_epoch()
+        for writer in writers(self.trainer):
+            writer.kept_steps = position.steps
+            writer.redone = 'val_' if due else None
         # Else Lightning leaves out the step of `'plateau'` at the end of this epoch
         loop._restarting = False
         super().on_train_start()

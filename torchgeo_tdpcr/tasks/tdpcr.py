@@ -3,6 +3,7 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback
@@ -13,12 +14,14 @@ from torch.optim import AdamW, Optimizer
 from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
 
-from ..callbacks import PredictionFigures
+from ..callbacks import PredictionFigures, StopOnSigterm
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..models import get_model, get_recipe
+from .checkpoint_files import check_whole, write_whole
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
+from .metrics_file import keep_metrics
 from .phases import Schedule, Training, set_trainable
 from .resuming import ResumeMixin
 from .schedulers import Scheduler, build_scheduler
@@ -152,6 +155,25 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         self.scheduler = scheduler
         super().__init__()
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a task as Lightning does, and name a file that is truncated.
+
+        Args:
+            checkpoint_path: The checkpoint.
+            *args: Lightning's further arguments.
+            **kwargs: Lightning's further arguments.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: If the file is a part of a checkpoint.
+        """
+        if isinstance(checkpoint_path, str | PathLike):
+            check_whole(checkpoint_path)
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
     def configure_models(self) -> None:
         """Build the model, load its weights, and freeze what the phase does not train."""
         self.model = get_model(
@@ -182,11 +204,16 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Draw figures while validating, unless the trainer has such a callback."""
+        """Draw figures while validating, and end on SIGTERM, as far as nothing does."""
+        # The first that is called with a trainer, before the loggers are made
+        keep_metrics(self.trainer)
         present = self.trainer.callbacks  # type: ignore[attr-defined]
-        if any(isinstance(callback, PredictionFigures) for callback in present):
-            return []
-        return [PredictionFigures()]
+        wanted = (PredictionFigures, StopOnSigterm)
+        return [
+            kind()
+            for kind in wanted
+            if not any(isinstance(callback, kind) for callback in present)
+        ]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Set up AdamW over what the phase trains, and its schedule.
@@ -218,6 +245,7 @@ class TDPCRTask(ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         Args:
             stage: Any.
         """
+        write_whole(self.trainer)
         if self.trainer.strategy.root_device.type == 'cpu':
             keep_freed_memory()
 
