@@ -20,6 +20,7 @@ from .commands import (
     verify,
 )
 from .commands.wording import in_options
+from .signals import INTERRUPTED, Terminated, ending_on_sigterm
 
 #: Each has NAME, HELP, perhaps DESCRIPTION, add_arguments and run.
 COMMANDS: tuple[ModuleType, ...] = (
@@ -58,15 +59,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Status for the shell: 0 for success, 1 if ``verify`` found faults or ``map``
         could not map every scene, 2 for errors.
+
+    Raises:
+        SystemExit: On Ctrl-C, with 130, and on SIGTERM, with 143.
     """
     args = make_parser().parse_args(argv)
+    command = f'torchgeo-tdpcr {args.command}'
     try:
-        status: int = args.run(args)
+        with ending_on_sigterm():
+            status: int = args.run(args)
         return status
     except (OSError, ValueError, RuntimeError) as error:
         message = in_options(str(error), args.parser)
-        print(f'torchgeo-tdpcr {args.command}: {message}', file=sys.stderr)
+        print(f'{command}: {message}', file=sys.stderr)
         return 2
+    except Terminated as end:
+        print(f'{command}: {end}', file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print(f'{command}: ended by Ctrl-C', file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == '__main__':

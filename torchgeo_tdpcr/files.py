@@ -17,14 +17,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary file, in the same folder and with the same suffix.
+
+    Raises:
+        OSError: If it cannot be written, for instance since the disk is full; it names
+            the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.stem}-{os.getpid()}{path.suffix}')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         os.replace(part, path)
+    except OSError as error:
+        # One about another file says so itself
+        if error.filename not in (None, str(part), str(path)):
+            raise
+        why = error.strerror or _innermost(error)
+        raise OSError(f"'{path}' could not be written: {why}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _innermost(error: BaseException) -> str:
+    """What an error, or the one that it came from, says first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).rstrip('.')
 
 
 def write_text(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.cli import main as tdpcr
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import replacing, write_text
+from torchgeo_tdpcr.signals import ending_on_sigterm
 
 from ..markdown import cell, table
 
@@ -165,4 +166,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with ending_on_sigterm():
+        main()

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from torchgeo_tdpcr.locks import Lock, LockedError
+from torchgeo_tdpcr.signals import INTERRUPTED, Terminated, ending_on_sigterm
 
 from .jobs import LOG, Job
 from .options import DEFAULT_SCALE, Options
@@ -116,7 +117,7 @@ def snakemake(options: Options, jobs: int, *flags: str) -> int:
     )
     try:
         return process.wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         # Snakemake would wait for its jobs
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -185,11 +186,16 @@ def prepare(args: argparse.Namespace) -> Plan:
     return plan
 
 
+# So that a `kill` ends the processes of the runs as Ctrl-C does
+@ending_on_sigterm()
 def main(argv: list[str] | None = None) -> int:
     """Plan, run, and write the tables.
 
     Returns:
         0, 1 where a run failed, or 2 where a choice is none or Snakemake is missing.
+
+    Raises:
+        SystemExit: On Ctrl-C, with 130, and on SIGTERM, with 143.
     """
     args = arguments(argv)
     if find_spec('snakemake') is None:
@@ -199,8 +205,6 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    # So that a `kill` ends the processes of the runs as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         plan = prepare(args)
         options = plan.options
@@ -217,6 +221,9 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except (KeyboardInterrupt, Terminated) as end:
+        print('Interrupted. The same command goes on from here.', file=sys.stderr)
+        raise SystemExit(getattr(end, 'code', INTERRUPTED)) from None
     for job in plan.jobs.values():
         if job.result() is None:
             print(what_went_wrong(job))

@@ -77,3 +77,54 @@ def test_arguments() -> None:
         TDPCRTask(model='plain_for_tests', recipe='own', **arguments)
     with pytest.raises(ValueError, match="`recipe='theirs'`: choose"):
         TDPCRTask(model='plain_for_tests', recipe='theirs', **arguments)  # type: ignore[arg-type]
+
+
+def tiny_batch() -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return {
+        'image': torch.rand(2, 13, 32, 32),
+        'image_sar': torch.rand(2, 2, 32, 32),
+        'image_clear': torch.rand(2, 13, 32, 32),
+        'mask': torch.randint(0, 7, (2, 32, 32)),
+        'mask_cloud': torch.ones(2, 32, 32),
+    }
+
+
+def logged(task: TDPCRTask) -> dict[str, float]:
+    """What a training step of a task logs."""
+    found: dict[str, float] = {}
+    task.log = lambda name, value, **_: found.update({name: float(value)})  # type: ignore[method-assign,assignment,misc]
+    task.train()
+    torch.manual_seed(0)
+    task.training_step(tiny_batch(), 0)
+    return found
+
+
+@pytest.mark.parametrize('model', ['segformer', 'cloudseg', 'segcr'])
+def test_losses_see_what_the_task_feeds(model: str) -> None:
+    kwargs: dict[str, Any] = {'model': model, 'training': 'lcs', 'recipe': 'own'}
+    kwargs['model_kwargs'] = {'encoder': 'mit_b0'}
+    torch.manual_seed(0)
+    task = TDPCRTask(**kwargs, lcs_input='clear')
+    batch = tiny_batch()
+    images: list[Tensor] = []
+    task.model.register_forward_pre_hook(lambda _, given: images.append(given[0]))
+    found = logged(task)
+    assert all(torch.equal(image, batch['image_clear']) for image in images)
+    # Land cover alone: nothing of the reconstruction
+    assert set(found) == {'train_loss', 'train_loss_seg'}
+    assert found['train_loss'] == found['train_loss_seg'] > 0
+
+
+@pytest.mark.parametrize('model', ['cloudseg', 'segcr'])
+def test_phase_1_learns_no_land_cover(model: str) -> None:
+    kwargs: dict[str, Any] = {'model': model, 'recipe': 'own'}
+    kwargs['model_kwargs'] = {'encoder': 'mit_b0'}
+    found = logged(TDPCRTask(**kwargs, training='cr'))
+    assert 'train_loss_seg' not in found
+    parts = sum(found[name] for name in found if name != 'train_loss')
+    assert found['train_loss'] == pytest.approx(parts, rel=1e-5)
+    # Both are learned in joint training
+    joint = logged(TDPCRTask(**kwargs, training='joint'))
+    assert joint['train_loss_seg'] > 0
+    assert joint['train_loss_rec'] > 0

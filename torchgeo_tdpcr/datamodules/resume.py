@@ -59,8 +59,10 @@ def resume_position(trainer: Trainer | None) -> tuple[int, int]:
     loop = trainer.fit_loop
     batches = loop.epoch_loop.batch_progress
     epochs: Any = loop.epoch_progress.current
-    if batches.is_last_batch or not batches.current.ready:
+    # Not `ready`, which counts a batch that an exception broke off
+    done: int = batches.current.processed  # type: ignore[attr-defined]
+    if batches.is_last_batch or not done:
         # A checkpoint of the epoch's end: the next epoch begins, although the progress
         # that was saved before the epoch's bookkeeping may not say so yet.
-        return max(epochs.processed, epochs.ready if batches.current.ready else 0), 0
-    return epochs.processed, batches.current.ready
+        return max(epochs.processed, epochs.ready if done else 0), 0
+    return epochs.processed, done

@@ -24,7 +24,9 @@ class Recipe:
     """What a paper says of training its model.
 
     Args:
-        losses: Runs the model on a batch and computes its losses.
+        losses: Runs the model on a batch and computes its losses. The batch is what the
+            task feeds the model: no ``mask`` where land cover is not trained, no
+            ``image_clear`` where it alone is.
         optimizer: Makes the optimizer of the trainable parameters.
     """
 

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torchgeo.datasets.utils import Path
 
 from .phases import Phase, Schedule, set_trainable
+from .schedulers import fit_epochs
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule as Base
@@ -58,12 +59,23 @@ class PhaseSwitchMixin(Base):
         learning rate that lie between the two.
         """
         self._enter_phase_of_epoch()
-        first = 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
+        first = self.first_epoch
         for config in self.trainer.lr_scheduler_configs:
             scheduler: Any = config.scheduler
             if config.interval == 'epoch' and not config.reduce_on_plateau:
                 while scheduler.last_epoch < self.current_epoch - first:
                     scheduler.step()
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch with which the phase begins."""
+        return 0 if self.phase.number == 1 else self.hparams['phase1_epochs'] or 0
+
+    @property
+    def phase_epochs(self) -> int:
+        """How many epochs the fit lets the phase last, less than 1 without an end."""
+        epochs = fit_epochs(self.trainer)
+        return self.schedule.epochs(self.phase, epochs) if epochs > 0 else epochs
 
     def on_train_epoch_start(self) -> None:
         """Enter the next phase when its first epoch begins."""

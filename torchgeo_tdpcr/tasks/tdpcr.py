@@ -3,6 +3,7 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback
@@ -13,22 +14,27 @@ from torch.optim import AdamW, Optimizer
 from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
 
-from ..callbacks import PredictionFigures
+from ..callbacks import PredictionFigures, StopOnSigterm
 from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..models import get_model, get_recipe
+from .checkpoint_files import check_whole, write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
+from .metrics_file import keep_metrics
 from .phases import Schedule, Training, set_trainable
 from .predicting import warn_if_unwritten
+from .resuming import ResumeMixin
 from .schedulers import Scheduler, build_scheduler
 from .switching import PhaseSwitchMixin
 from .weights import load_weights
 
 
-class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
+class TDPCRTask(
+    CheckpointMixin, ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask
+):
     """Joint cloud removal and land-cover segmentation in two phases.
 
     The batch has the keys ``image`` (cloudy), ``image_sar``, and for training and
@@ -108,7 +114,9 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
                 models of a comparison should be; ``'own'`` for those of the paper of
                 the model; ``'losses'`` for the losses of its paper with the optimizer
                 above, for models that another loss would turn into something else.
-                Validation and testing are the same with all.
+                The losses of a paper see what the task feeds the model: `image` as
+                *lcs_input* chooses it, `image_clear` and `mask` where *training*
+                restores and segments. Validation and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
                 ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
@@ -156,6 +164,27 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         self._given_record = input_record
         super().__init__()
 
+    @classmethod
+    def load_from_checkpoint(
+        cls, checkpoint_path: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a task as Lightning does, and name a file that is truncated.
+
+        Args:
+            checkpoint_path: The checkpoint.
+            *args: Lightning's further arguments.
+            **kwargs: Lightning's further arguments.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: If the file is a part of a checkpoint.
+        """
+        if isinstance(checkpoint_path, str | PathLike):
+            check_whole(checkpoint_path)
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
     def configure_models(self) -> None:
         """Build the model, load its weights, and freeze what the phase does not train."""
         self.model = get_model(
@@ -188,11 +217,16 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         )
 
     def configure_callbacks(self) -> list[Callback]:
-        """Draw figures while validating, unless the trainer has such a callback."""
+        """Draw figures while validating, and end on SIGTERM, as far as nothing does."""
+        # The first that is called with a trainer, before the loggers are made
+        keep_metrics(self.trainer)
         present = self.trainer.callbacks  # type: ignore[attr-defined]
-        if any(isinstance(callback, PredictionFigures) for callback in present):
-            return []
-        return [PredictionFigures()]
+        wanted = (PredictionFigures, StopOnSigterm)
+        return [
+            kind()
+            for kind in wanted
+            if not any(isinstance(callback, kind) for callback in present)
+        ]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Set up AdamW over what the phase trains, and its schedule.
@@ -209,9 +243,9 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         else:
             decay = self.hparams['weight_decay']
             optimizer = AdamW(trainable, lr=lr, weight_decay=decay)
-        epochs = self.schedule.epochs(self.phase, self.trainer.max_epochs or 1)
+        patience, monitor = self.hparams['patience'], self.monitor
         scheduler = build_scheduler(
-            self.scheduler, optimizer, epochs, self.hparams['patience'], self.monitor
+            self.scheduler, optimizer, self.phase_epochs, patience, monitor
         )
         configured: Any = {'optimizer': optimizer}
         if scheduler is not None:
@@ -230,6 +264,7 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         if stage == 'fit':
             self.schedule.require_epochs()
         super().setup(stage)
+        write_whole(self.trainer)
         if self.trainer.strategy.root_device.type == 'cpu':
             keep_freed_memory()
 
@@ -260,7 +295,10 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
             The loss.
         """
         if self.recipe is not None:
-            losses = self.recipe.losses(self.model, batch)
+            losses = self.recipe.losses(self.model, self._fed(batch))
+            if not self.phase.segments:
+                # What a recipe logs of land cover that this phase does not train
+                losses = {k: v for k, v in losses.items() if k != 'loss_seg'}
         else:
             losses = self._losses(self._outputs(batch), batch)
         size = len(batch['image'])
@@ -298,11 +336,14 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         """Warn if the command line predicted, and nothing was written."""
         warn_if_unwritten(self.trainer)
 
+    def _input(self, batch: Sample) -> Tensor:
+        """The optical image that the model is given."""
+        _require(batch, 'image', 'image_sar')
+        return batch['image'] if self.phase.restores else self.lcs_input(batch)
+
     def _outputs(self, batch: Sample) -> dict[str, Tensor]:
         """Run the model on a batch; the head only where the phase trains it."""
-        _require(batch, 'image', 'image_sar')
-        image = batch['image'] if self.phase.restores else self.lcs_input(batch)
-        outputs: dict[str, Tensor] = self(image, batch['image_sar'])
+        outputs: dict[str, Tensor] = self(self._input(batch), batch['image_sar'])
         return outputs
 
     def _load_restorer(self, path: Path) -> 'TDPCRTask':
@@ -313,6 +354,19 @@ class TDPCRTask(CheckpointMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask):
         except ValueError as error:
             raise ValueError(f'`lcs_input={str(path)!r}`: {error}') from error
         return restorer
+
+    def _fed(self, batch: Sample) -> Sample:
+        """What a recipe trains on: the input, and what the phase is to learn."""
+        fed = {**batch, 'image': self._input(batch)}
+        for key, learned in (
+            ('image_clear', self.phase.restores),
+            ('mask', self.phase.segments),
+        ):
+            if learned:
+                _require(batch, key)
+            else:
+                fed.pop(key, None)
+        return fed
 
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
         """The losses of the phase."""

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .checkpoint_files import check_whole
+
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
 
@@ -34,6 +36,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
             f'`weights={str(path)!r}`: there is no such file. Give the path of a '
             'checkpoint, such as lightning_logs/version_0/checkpoints/last.ckpt.'
         )
+    check_whole(path)
     try:
         content: Any = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:

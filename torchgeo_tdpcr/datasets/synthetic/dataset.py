@@ -194,8 +194,12 @@ class SyntheticOSFCR:
                     pool.submit(_make_roi, str(self.root), roi, self.parameters)
                     for roi in rois
                 ]
-                for job in as_completed(jobs):
-                    yield job.result()
+                try:
+                    for job in as_completed(jobs):
+                        yield job.result()
+                finally:
+                    # On an error or Ctrl-C, do not make all the others first
+                    pool.shutdown(wait=False, cancel_futures=True)
 
     def _check_free(self) -> None:
         if not self.folder.exists() or not any(self.folder.iterdir()):

@@ -15,13 +15,14 @@ from typing import Literal
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
-import rasterio
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from ...files import replacing
 from ...transforms.bands import QUANTIFICATION, SENTINEL2_BANDS
 from ...transforms.clouds import CloudyImage
 from ...transforms.noise import block_mean
+from .rasters import write_array
 
 Kind = Literal['geotiff', 'bands', 'safe', 'zip']
 
@@ -130,23 +131,17 @@ def write_jp2(path: Path, array: np.ndarray, transform: Affine, crs: CRS) -> Non
         transform: Geotransform.
         crs: Coordinate reference system.
     """
-    count, height, width = array.shape
-    with rasterio.open(
+    write_array(
         path,
-        'w',
+        array,
         driver='JP2OpenJPEG',
-        count=count,
-        height=height,
-        width=width,
-        dtype=array.dtype,
         crs=crs,
         transform=transform,
         quality=100,
         reversible='YES',
         # three masks are not red, green and blue
         ycc='NO',
-    ) as file:
-        file.write(array)
+    )
 
 
 def _offset_list(offset: int) -> str:
@@ -258,7 +253,7 @@ def _classes(sky: CloudyImage) -> np.ndarray:
 
 def _zip(folder: Path, path: Path) -> None:
     """Pack a folder; the same content gives the same bytes."""
-    with ZipFile(path, 'w', ZIP_STORED) as archive:
+    with replacing(path) as part, ZipFile(part, 'w', ZIP_STORED) as archive:
         for file in sorted(folder.rglob('*')):
             if file.is_file():
                 entry = file.relative_to(folder.parent).as_posix()
@@ -283,15 +278,11 @@ def write_tiff(
         nodata: What stands for no value.
         descriptions: Names of the bands.
     """
-    count, height, width = array.shape
-    with rasterio.open(
+    write_array(
         path,
-        'w',
+        array,
+        descriptions,
         driver='GTiff',
-        count=count,
-        height=height,
-        width=width,
-        dtype=array.dtype,
         crs=crs,
         transform=transform,
         nodata=nodata,
@@ -302,7 +293,4 @@ def write_tiff(
         compress='deflate',
         zlevel=1,
         predictor=3 if array.dtype.kind == 'f' else 2,
-    ) as file:
-        file.write(array)
-        for number, text in enumerate(descriptions, 1):
-            file.set_band_description(number, text)
+    )

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import Affine, from_origin
 
-from ...files import replacing
 from ...transforms.bands import BASELINE_OFFSET
 from ...transforms.clouds import CloudyImage
 from ..osfcr import COVERS, OSFCRLayout
 from .radar import GRID_SHIFT
+from .rasters import write_array
 from .scene import Scene
 
 _LAYOUT = OSFCRLayout()
@@ -125,20 +124,11 @@ def write_raster(path: Path, array: np.ndarray, transform: Affine, epsg: int) ->
         transform: Geotransform.
         epsg: EPSG code of the coordinate reference system.
     """
-    count, height, width = array.shape
-    with (
-        replacing(path) as part,
-        rasterio.open(
-            part,
-            'w',
-            driver='GTiff',
-            count=count,
-            height=height,
-            width=width,
-            dtype=array.dtype,
-            crs=CRS.from_epsg(epsg),
-            transform=transform,
-            interleave='pixel' if count > 1 else 'band',
-        ) as file,
-    ):
-        file.write(array)
+    write_array(
+        path,
+        array,
+        driver='GTiff',
+        crs=CRS.from_epsg(epsg),
+        transform=transform,
+        interleave='pixel' if len(array) > 1 else 'band',
+    )

@@ -189,19 +189,24 @@ class CloudSegLosses:
 
         Args:
             model: :class:`CloudSeg`.
-            batch: ``image``, ``image_sar`` and ``image_clear``; where there are,
-                ``mask`` and ``mask_cloud``.
+            batch: ``image`` and ``image_sar``; ``image_clear`` and ``mask`` where they
+                are to be learned; ``mask_cloud`` where there is one.
 
         Returns:
-            The scalars ``loss``, ``loss_seg``, ``loss_rec`` and, with a teacher,
-            ``loss_distill``.
+            The scalars ``loss`` and ``loss_seg``; where there is ``image_clear``,
+            ``loss_rec`` and, with a teacher, ``loss_distill``.
 
         Raises:
-            KeyError: If ``image_clear`` is missing, or ``mask_cloud`` with a teacher.
+            KeyError: If ``image_clear`` and ``mask`` are missing, or ``mask_cloud`` with
+                a teacher.
         """
-        clear = entry(batch, 'image_clear', 'CloudSeg')
+        if 'mask' not in batch:
+            entry(batch, 'image_clear', 'CloudSeg')
         outputs = model(batch['image'], batch['image_sar'])
         seg = cross_entropy(outputs, batch)
+        if 'image_clear' not in batch:
+            return {'loss': seg, 'loss_seg': seg}
+        clear = batch['image_clear']
         rec = charbonnier(outputs['reconstruction'], clear, batch.get('mask_cloud'))
         losses = {'loss': seg + rec, 'loss_seg': seg, 'loss_rec': rec}
         if self.teacher is not None:

@@ -178,19 +178,24 @@ def segcr_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
 
     Args:
         model: :class:`SegCR`.
-        batch: ``image``, ``image_sar`` and ``image_clear``; ``mask`` where there is one
-            (255 where there is no label). Without it the cross-entropy is 0.
+        batch: ``image`` and ``image_sar``; ``image_clear`` and ``mask`` where they are
+            to be learned (255 where there is no label). Without the latter the
+            cross-entropy is 0.
 
     Returns:
-        The scalars ``loss_seg``, ``loss_rec`` and ``loss_translation``, and their sum
-        ``loss``.
+        The scalars ``loss_seg`` and, where there is ``image_clear``, ``loss_rec`` and
+        ``loss_translation``, and their sum ``loss``.
 
     Raises:
-        KeyError: If ``image_clear`` is missing.
+        KeyError: If ``image_clear`` and ``mask`` are missing.
     """
-    clear = entry(batch, 'image_clear', 'SegCR').float()
+    if 'mask' not in batch:
+        entry(batch, 'image_clear', 'SegCR')
     outputs = model(batch['image'], batch['image_sar'])
     seg = cross_entropy(outputs, batch)
+    if 'image_clear' not in batch:
+        return {'loss': seg, 'loss_seg': seg}
+    clear = batch['image_clear'].float()
     rec = F.l1_loss(outputs['reconstruction'].float(), clear)
     translation = F.l1_loss(outputs['translation'].float(), clear)
     return {

@@ -1,0 +1,39 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Rasters written whole or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.io import MemoryFile
+
+from ...files import replacing
+
+
+def write_array(
+    path: Path, array: np.ndarray, descriptions: Sequence[str] = (), **profile: Any
+) -> None:
+    """Write a raster.
+
+    It is made in memory: GDAL itself tells nobody where a file that it closes does not
+    fit on the disk.
+
+    Args:
+        path: Where to.
+        array: C×H×W.
+        descriptions: Names of the bands.
+        **profile: What else :func:`rasterio.open` is to know.
+
+    Raises:
+        OSError: If it cannot be written, for instance since the disk is full.
+    """
+    count, height, width = array.shape
+    shape = {'count': count, 'height': height, 'width': width, 'dtype': array.dtype}
+    with replacing(path) as part, MemoryFile(ext=path.suffix) as memory:
+        with memory.open(**shape, **profile) as file:
+            file.write(array)
+            for number, text in enumerate(descriptions, 1):
+                file.set_band_description(number, text)
+        part.write_bytes(memory.getbuffer())
