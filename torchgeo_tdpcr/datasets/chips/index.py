@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import rasterio
-from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
 from ...files import replacing
 from ..gdal import CHIP_SETTINGS
+from ..sources import RASTER_ERRORS, open_geotiff
 from .layout import Layout, chip_table
 
 #: Name of the cached table.
@@ -57,7 +57,7 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
     """
     empty = (0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, '')
     try:
-        with rasterio.open(path, driver='GTiff') as source:
+        with open_geotiff(path) as source:
             transform = source.transform
             epsg = source.crs.to_epsg() if source.crs else None
             header = (
@@ -71,7 +71,7 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
                 source.count,
                 source.dtypes[0],
             )
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         return (*empty, f'cannot be opened ({error})')  # type: ignore[return-value]
     if epsg is None:
         return (*header, 'has no CRS with an EPSG code')  # type: ignore[return-value]

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from torch import Tensor
 
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
 from ..grids import Grid, PixelBox, epsg_of
+from ..sources import RASTER_ERRORS, open_geotiff
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
@@ -106,7 +106,7 @@ def opened(
         with warnings.catch_warnings():
             # Whether a place is needed, and missed, is for the caller to say
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            source = rasterio.open(path, driver='GTiff')
+            source = open_geotiff(path)
         with source:
             fault = type_fault(source.count, source.dtypes[0], layer)
             if not fault and grid is not None:
@@ -114,7 +114,7 @@ def opened(
             if fault:
                 raise CorruptChipError(path, fault, aligned)
             yield source
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         cause = error.__cause__ or error
         raise CorruptChipError(path, f'cannot be read ({cause})', aligned) from error
 

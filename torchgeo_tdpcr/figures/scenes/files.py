@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
@@ -20,6 +19,7 @@ from ...datasets.grids import Grid, PixelBox
 from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
+from ...datasets.sources import open_raster
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')
@@ -87,7 +87,7 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
         raise SceneError(
             path, f'its asset `image`, {href!r}, does not exist; map the scene again.'
         )
-    with reading(assets['image']), rasterio.open(assets['image']) as source:
+    with reading(assets['image']), open_raster(assets['image']) as source:
         grid = Grid(source.crs, source.transform, source.width, source.height)
         stored = tuple(name or '' for name in source.descriptions)
     bands = tuple(properties.get('tdpcr:bands') or stored)
@@ -203,7 +203,7 @@ def _read(
     **options: Any,
 ) -> NDArray[np.float32]:
     """Read bands as float32 with NaN where there are no data."""
-    with reading(path), rasterio.open(path) as source:
+    with reading(path), open_raster(path) as source:
         wanted = list(indexes or range(1, source.count + 1))
         if max(wanted) > source.count:
             raise SceneError(

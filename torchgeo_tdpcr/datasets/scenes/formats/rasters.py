@@ -3,7 +3,6 @@
 """Opening the rasters of scenes: settings of GDAL, errors, what files say, open files."""
 
 import os
-import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,11 @@ from multiprocessing import parent_process
 from os import PathLike
 
 import rasterio
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ...gdal import SCENE_SETTINGS
 from ...grids import Grid
+from ...sources import RASTER_ERRORS, DistrustError, is_trusting, open_raster
 from ..common import SceneError
 
 
@@ -42,7 +40,9 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
     with rasterio.Env(**settings):
         try:
             yield
-        except (RasterioError, CPLE_BaseError, OSError) as error:
+        except DistrustError as error:
+            raise SceneError(path, str(error)) from error
+        except RASTER_ERRORS as error:
             cause = error.__cause__ or error
             raise SceneError(path, f'cannot be read ({cause}).') from error
 
@@ -103,10 +103,15 @@ class RasterFiles:
 
     Args:
         headers: Headers that are known already; takes those that are read.
+        trusted: Whether files may be of any format, and anywhere (defaults to whether
+            they may where this is made, see :func:`~.sources.trusting`).
     """
 
-    def __init__(self, headers: Headers | None = None) -> None:
+    def __init__(
+        self, headers: Headers | None = None, trusted: bool | None = None
+    ) -> None:
         self.headers: Headers = {} if headers is None else headers
+        self._trusted = is_trusting() if trusted is None else trusted
         self._open: dict[str, DatasetReader] = {}
         self._process = os.getpid()
 
@@ -150,10 +155,7 @@ class RasterFiles:
             # The parent's files share their position with it
             self._open, self._process = {}, os.getpid()
         if path not in self._open:
-            with warnings.catch_warnings():
-                # Whether a raster has a place is checked, with an error of its own
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                self._open[path] = rasterio.open(path)
+            self._open[path] = open_raster(path, self._trusted)
         self._note_use()
         return self._open[path]
 
@@ -173,5 +175,5 @@ class RasterFiles:
             source.close()
         self._open = {}
 
-    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[Headers]]:
-        return RasterFiles, (self.headers,)
+    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[Headers, bool]]:
+        return RasterFiles, (self.headers, self._trusted)

@@ -160,11 +160,13 @@ def _ring(path: str, node: Any) -> list[tuple[float, float]]:
         if child.tag.endswith('}posList'):
             try:
                 numbers = [float(text) for text in (child.text or '').split()]
+                step = int(child.get('srsDimension', 2))
             except ValueError as error:
                 raise SceneError(
                     path, f'has a corner that is none ({error}).'
                 ) from error
-            step = int(child.get('srsDimension', 2))
+            if step < 2 or not np.isfinite(numbers).all():
+                raise SceneError(path, 'has a corner that is none.')
             return list(zip(numbers[::step], numbers[1::step], strict=False))
     return []
 
