@@ -6,6 +6,7 @@ Training and testing go through TorchGeo's own command, ``torchgeo``.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -59,12 +60,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         could not map every scene, 2 for errors.
     """
     args = make_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text, and no reason to break off
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         status: int = args.run(args)
         return status
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f'torchgeo-tdpcr {args.command}: {error}', file=sys.stderr)
+    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
+        text = _printable(str(error) or type(error).__name__)
+        print(f'torchgeo-tdpcr {args.command}: {text}', file=sys.stderr)
         return 2
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would obey, as a name of a file may hold it."""
+    return ''.join(
+        char
+        if char.isprintable() or char in '\n\t'
+        else char.encode('unicode_escape').decode()
+        for char in text
+    )
 
 
 if __name__ == '__main__':

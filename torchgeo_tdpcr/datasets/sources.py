@@ -53,6 +53,9 @@ _HOW = (
     '`trusted=True` in Python).'
 )
 
+#: Characters of a message of GDAL or PROJ that are passed on.
+_LONGEST = 300
+
 _trusting: ContextVar[bool] = ContextVar('trusting', default=False)
 
 
@@ -93,6 +96,18 @@ def is_trusting() -> bool:
     return _trusting.get()
 
 
+def cause_of(error: BaseException) -> str:
+    r"""What an error of :data:`RASTER_ERRORS` says, in one line.
+
+    Example:
+        >>> cause_of(ValueError('first line\\n  second line'))
+        'first line second line'
+    """
+    cause = error.__cause__ or error
+    text = ' '.join(str(cause).split()) or type(cause).__name__
+    return text if len(text) <= _LONGEST else f'{text[:_LONGEST]} …'
+
+
 def fault_of_place(path: str | os.PathLike[str]) -> str:
     """Tell why there is nothing to open at a path, '' if there may be.
 
@@ -104,7 +119,8 @@ def fault_of_place(path: str | os.PathLike[str]) -> str:
     """
     text = os.fspath(path)
     if _is_virtual(text):
-        return '' if is_trusting() else f'is no local file. {_HOW}'
+        ours = text.startswith('/vsimem/') or _IN_ZIP.fullmatch(text)
+        return '' if ours or is_trusting() else f'is no local file. {_HOW}'
     if os.path.exists(text):
         return ''
     # pathlib has made one slash of two
@@ -148,9 +164,20 @@ def open_raster(
     with warnings.catch_warnings():
         # Whether a raster has a place is checked, with an error of its own
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        text = os.fspath(path)
+        if not _is_utf8(text):
+            raise OSError('its name is not in UTF-8: rename it')
         if is_trusting() if trusted is None else trusted:
-            return rasterio.open(_gdal_path(path))
-        return _open_local(os.fspath(path))
+            return rasterio.open(_gdal_path(text))
+        return _open_local(text)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_virtual(path: str) -> bool:
@@ -158,12 +185,11 @@ def _is_virtual(path: str) -> bool:
     return path.startswith('/vsi') and not os.path.exists(path)
 
 
-def _gdal_path(path: str | os.PathLike[str]) -> str:
+def _gdal_path(path: str) -> str:
     """A path as GDAL takes it: pathlib makes one slash of two."""
-    text = os.fspath(path)
-    if _is_virtual(text):
-        return re.sub(r'(?<=/)(https?|ftp):/(?!/)', r'\1://', text)
-    return os.path.abspath(text)
+    if _is_virtual(path):
+        return re.sub(r'(?<=/)(https?|ftp):/(?!/)', r'\1://', path)
+    return os.path.abspath(path)
 
 
 def _open_local(path: str) -> DatasetReader:
@@ -209,8 +235,8 @@ def _drivers_of(path: str) -> tuple[str, ...]:
     if b'<VRTDataset' in start:
         raise DistrustError(f'is a VRT, which leads to other files. {_HOW}')
     raise DistrustError(
-        'is damaged or of another format than GeoTIFF, JPEG 2000, ENVI and Erdas Imagine. '
-        f'Fetch it anew or convert it. {_HOW}'
+        'cannot be read: it is damaged, or of another format than GeoTIFF, JPEG 2000, ENVI '
+        f'and Erdas Imagine. Fetch it anew, or convert it. {_HOW}'
     )
 
 

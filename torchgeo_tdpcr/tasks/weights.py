@@ -3,11 +3,12 @@
 """Initial weights from the checkpoint of an earlier phase."""
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ..files import expanded
 
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
@@ -25,7 +26,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no checkpoint, or one of another model.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file():
         raise FileNotFoundError(
             f'`weights={str(path)!r}`: there is no such file. Give the path of a '

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torchgeo.datasets.utils import Path as PathLike
 
+from ...files import expanded
 from .mosaic import Mosaic
 from .run import MappingRun, Options
 from .source import Frame, SceneFrame, SceneSource
@@ -99,7 +100,7 @@ class SceneWriter(BasePredictionWriter):
             raise ValueError(f'`feather={feather}`: give 0 or more pixels.')
         if Path(name).name != name:
             raise ValueError(f'`name={name!r}` must not be a path; see `output_dir`.')
-        self.output_dir = Path(output_dir)
+        self.output_dir = expanded(output_dir)
         self.options = Options(
             layers=None if layers is None else tuple(layers),
             keep_clear=keep_clear,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..gdal import CHIP_SETTINGS
 from ..grids import Grid
-from ..sources import RASTER_ERRORS, open_geotiff
+from ..sources import RASTER_ERRORS, cause_of, open_geotiff
 from .index import read_header
 from .layout import Claim, Layer, Layout
 from .reading import (
@@ -96,8 +96,8 @@ def _check_file(
             try:
                 array = source.read()
             except (*RASTER_ERRORS, MemoryError) as error:
-                cause = error.__cause__ or error
-                faults.append(('truncated', f'its pixels cannot be read ({cause})'))
+                fault_of_pixels = f'its pixels cannot be read ({cause_of(error)})'
+                faults.append(('truncated', fault_of_pixels))
             else:
                 constant = bool((array == array.flat[0]).all())
                 if not fault and (wrong := _value_fault(array, layer, num_classes)):

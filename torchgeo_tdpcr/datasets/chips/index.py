@@ -21,7 +21,7 @@ import pandas as pd
 import rasterio
 from tqdm.auto import tqdm
 
-from ...files import replacing
+from ...files import expanded, replacing
 from ..gdal import CHIP_SETTINGS
 from ..sources import RASTER_ERRORS, open_geotiff
 from .layout import Layout, chip_table
@@ -187,7 +187,7 @@ def cache_places(
     """Where the table of *root* may be kept, in order of preference."""
     key = hashlib.sha256(f'{layout.name}:{root}'.encode()).hexdigest()[:16]
     if not isinstance(cache, bool):
-        return [Path(os.fspath(cache)).expanduser() / f'index_{key}.csv']
+        return [expanded(cache) / f'index_{key}.csv']
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     return [root / CACHE_NAME, home / 'torchgeo_tdpcr' / f'index_{key}.csv']
 

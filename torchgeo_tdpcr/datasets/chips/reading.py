@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
 from ..grids import Grid, PixelBox, epsg_of
-from ..sources import RASTER_ERRORS, open_geotiff
+from ..sources import RASTER_ERRORS, cause_of, open_geotiff
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
@@ -115,8 +115,8 @@ def opened(
                 raise CorruptChipError(path, fault, aligned)
             yield source
     except RASTER_ERRORS as error:
-        cause = error.__cause__ or error
-        raise CorruptChipError(path, f'cannot be read ({cause})', aligned) from error
+        fault = f'cannot be read ({cause_of(error)})'
+        raise CorruptChipError(path, fault, aligned) from error
 
 
 def _ranges(window: PixelBox | None) -> tuple[tuple[int, int], tuple[int, int]] | None:

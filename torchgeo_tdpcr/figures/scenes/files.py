@@ -20,6 +20,7 @@ from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
 from ...datasets.sources import open_raster
+from ...files import expanded
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')
@@ -73,8 +74,18 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
         SceneError: If the folder has no STAC item or no image, or the image lacks a
             band that a picture needs.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     path, item = _item(folder)
+    try:
+        return _opened(folder, path, item)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SceneError(
+            path, f'is no STAC item of a map ({error}); map the scene again.'
+        ) from error
+
+
+def _opened(folder: Path, path: Path, item: dict[str, Any]) -> MappedScene:
+    """The scene of an item."""
     properties = item.get('properties') or {}
     entries: dict[str, Any] = item.get('assets') or {}
     assets = {

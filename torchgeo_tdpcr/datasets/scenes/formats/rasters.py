@@ -7,15 +7,25 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import parent_process
 from os import PathLike
 
 import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.io import DatasetReader
+from rasterio.warp import transform
 
 from ...gdal import SCENE_SETTINGS
-from ...grids import Grid
-from ...sources import RASTER_ERRORS, DistrustError, is_trusting, open_raster
+from ...grids import Grid, epsg_of
+from ...sources import (
+    RASTER_ERRORS,
+    DistrustError,
+    cause_of,
+    is_trusting,
+    open_raster,
+)
 from ..common import SceneError
 
 
@@ -43,8 +53,7 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
         except DistrustError as error:
             raise SceneError(path, str(error)) from error
         except RASTER_ERRORS as error:
-            cause = error.__cause__ or error
-            raise SceneError(path, f'cannot be read ({cause}).') from error
+            raise SceneError(path, f'cannot be read ({cause_of(error)}).') from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,23 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         tuple(zip(raster.scales, raster.offsets, strict=True)),
         bool(raster.gcps[0]),
     )
+
+
+def crs_name(crs: CRS) -> str:
+    """Name a CRS shortly: its EPSG code, or else the name in its definition."""
+    code = epsg_of(crs)
+    return f'EPSG:{code}' if code else crs.to_wkt().split('"')[1]
+
+
+@lru_cache(maxsize=256)
+def _lies_on_earth(grid: Grid) -> bool:
+    """Whether the corners of a raster have longitudes and latitudes."""
+    left, bottom, right, top = grid.bounds
+    try:
+        _, latitudes = transform(grid.crs, 'EPSG:4326', [left, right], [bottom, top])
+    except CPLE_BaseError:
+        return False
+    return all(abs(latitude) <= 90.01 for latitude in latitudes)
 
 
 #: Readers whose files are open at the same time. A reader has 13 at most, and systems
@@ -147,6 +173,15 @@ class RasterFiles:
         grid = self.header(path).grid
         if grid.crs is None:
             raise SceneError(path, 'has no coordinate reference system.')
+        with reading(path):
+            if not _lies_on_earth(grid):
+                raise SceneError(
+                    path,
+                    f'has corners from {grid.bounds[0]:g}, {grid.bounds[3]:g} to '
+                    f'{grid.bounds[2]:g}, {grid.bounds[1]:g}, which are nowhere in its '
+                    f'coordinate reference system, {crs_name(grid.crs)}. Give it the '
+                    'right one.',
+                )
         return grid
 
     def __getitem__(self, path: str) -> DatasetReader:

@@ -108,7 +108,10 @@ def read_bytes(path: str) -> bytes:
                 content = file.read(_LARGEST_XML + 1)
         else:
             # Not `archive.read`, which would unpack a zip bomb
-            with zipfile.ZipFile(inside[1]) as archive, archive.open(inside[2]) as packed:
+            with (
+                zipfile.ZipFile(inside[1]) as archive,
+                archive.open(inside[2]) as packed,
+            ):
                 content = packed.read(_LARGEST_XML + 1)
     except (*_ZIP_ERRORS, KeyError) as error:
         raise SceneError(path, f'cannot be read ({error}).') from error

@@ -15,7 +15,9 @@ from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
+from ....files import expanded
 from ...grids import Grid, PixelBox
+from ...sources import fault_of_place
 from ..common import SceneError
 from ..formats.naming import classification_among
 from ..formats.products import BandFile, CloudMask, MaskKind
@@ -67,7 +69,10 @@ class CloudReader:
         if isinstance(source, BandFile):
             source = CloudMask(source.path, _kind(source.path), source.index)
         elif not isinstance(source, CloudMask):
-            source = CloudMask(str(source), _kind(str(source)))
+            path = str(expanded(source))
+            if fault := fault_of_place(path):
+                raise SceneError(path, fault)
+            source = CloudMask(path, _kind(path))
         self.source = source
         """The mask, and how it is coded."""
         self.grid = grid
