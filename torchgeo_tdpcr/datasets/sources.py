@@ -100,7 +100,7 @@ def cause_of(error: BaseException) -> str:
     r"""What an error of :data:`RASTER_ERRORS` says, in one line.
 
     Example:
-        >>> cause_of(ValueError('first line\\n  second line'))
+        >>> cause_of(ValueError('first line\n  second line'))
         'first line second line'
     """
     cause = error.__cause__ or error

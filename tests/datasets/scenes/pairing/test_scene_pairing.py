@@ -87,7 +87,10 @@ class TestReadPairs:
     @pytest.mark.parametrize(
         ('text', 'message'),
         [
-            ('', r'has no column s2\. Columns are s2, s1, cloud_mask, name'),
+            (
+                '',
+                r'has no column s2: its first row is read as \[\]\. Columns are s2, s1, c',
+            ),
             ('s2\na.tif\n', 'has no column s1'),
             ('s2,s1,mask\na.tif,s1.tif,\n', "has a column 'mask'"),
             ('s2,s1\n', 'has no rows'),

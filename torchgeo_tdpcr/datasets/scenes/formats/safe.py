@@ -136,14 +136,11 @@ def read_xml(path: str) -> ET.Element:
     Raises:
         SceneError: If it cannot be read, or is no XML, or has entities of its own.
     """
-    parser = ET.XMLParser(target=_Builder())
     try:
-        parser.feed(read_bytes(path))
-        root: ET.Element = parser.close()
+        return ET.fromstring(read_bytes(path), ET.XMLParser(target=_Builder()))
     except (ET.ParseError, ValueError, LookupError) as error:
         # What is unknown of it may be its encoding
         raise SceneError(path, f'is no valid XML ({error}).') from error
-    return root
 
 
 def is_safe(path: str | PathLike[str]) -> bool:

@@ -94,7 +94,7 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except (OSError, ValueError, csv.Error) as error:
         raise SceneError(path, f'cannot be read ({error}).') from error
     if not table:
-        raise SceneError(path, 'is empty.')
+        return [], []
     columns = [column.strip() for column in table[0][1]]
     known = [column.lower().replace(' ', '_').replace('-', '_') for column in columns]
     return [
