@@ -1,0 +1,66 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from torchgeo_tdpcr.files import expanded, replacing, write_text
+
+
+@pytest.fixture
+def umask() -> int:
+    """The permissions that new files do not have."""
+    mask = os.umask(0o027)
+    yield 0o027
+    os.umask(mask)
+
+
+def test_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', '/home/ada')
+    assert expanded('~/a') == Path('/home/ada/a')
+    assert expanded(Path('~/a')) == Path('/home/ada/a')
+    assert expanded('./~') == Path('~')
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / 'a.txt', 'text')
+    assert stat.S_IMODE((tmp_path / 'a.txt').stat().st_mode) == 0o666 & ~umask
+
+
+def test_nobody_foresees_the_name(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(2):
+        with replacing(tmp_path / 'a.txt') as part:
+            assert part.suffix == '.txt'
+            assert part.name.startswith('.a-')
+            assert part.read_bytes() == b''
+            names.add(part.name)
+    assert len(names) == 2
+
+
+def test_a_link_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / 'other'
+    other.write_text('kept')
+    monkeypatch.setattr('secrets.token_hex', lambda _: '0')
+    (tmp_path / '.a-0.txt').symlink_to(other)
+    with pytest.raises(FileExistsError):
+        write_text(tmp_path / 'a.txt', 'text')
+    assert other.read_text() == 'kept'
+
+
+def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
+    write_text(tmp_path / 'a.txt', 'old')
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / 'a.txt') as part:
+        part.write_text('half')
+        raise ZeroDivisionError
+    assert [path.read_text() for path in tmp_path.iterdir()] == ['old']
+
+
+@pytest.mark.parametrize('stem', ['a' * 251, 'ä' * 125])
+def test_a_name_as_long_as_names_can_be(tmp_path: Path, stem: str) -> None:
+    write_text(tmp_path / f'{stem}.csv', 'text')
+    assert [path.name for path in tmp_path.iterdir()] == [f'{stem}.csv']
