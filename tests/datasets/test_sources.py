@@ -30,7 +30,13 @@ from torchgeo_tdpcr.datasets.sources import (
 SECRET = 77
 
 
-def write(path: Path, value: int = 5, size: int = 64, driver: str = 'GTiff') -> Path:
+def write(
+    path: Path,
+    value: int = 5,
+    size: int = 64,
+    driver: str = 'GTiff',
+    crs: str | None = 'EPSG:32632',
+) -> Path:
     with rasterio.open(
         path,
         'w',
@@ -39,7 +45,7 @@ def write(path: Path, value: int = 5, size: int = 64, driver: str = 'GTiff') -> 
         height=size,
         count=1,
         dtype='uint8',
-        crs='EPSG:32632',
+        crs=crs,
         transform=from_origin(6e5, 5e6, 640 / size, 640 / size),
     ) as file:
         file.write(np.full((1, size, size), value, np.uint8))
@@ -193,9 +199,7 @@ def test_overviews_beside_and_links(tmp_path: Path) -> None:
     (tmp_path / 'c.tif').symlink_to(path)
     assert value(tmp_path / 'c.tif') == 5
     # A place that is told beside the file
-    shutil.copy(path, tmp_path / 'd.tif')
-    with rasterio.open(tmp_path / 'd.tif', 'r+') as file:
-        file.crs = None
+    write(tmp_path / 'd.tif', crs=None)
     with rasterio.open(path) as file:
         aux = f'<PAMDataset><SRS>{file.crs.to_wkt()}</SRS></PAMDataset>'
     (tmp_path / 'd.tif.aux.xml').write_text(aux)
@@ -292,8 +296,6 @@ def test_names_that_are_none(tmp_path: Path) -> None:
     ],
 )
 def test_no_place(tmp_path: Path, crs: str | None, message: str) -> None:
-    path = write(tmp_path / 'a.tif')
-    with rasterio.open(path, 'r+') as file:
-        file.crs = crs
+    path = write(tmp_path / 'a.tif', crs=crs)
     with pytest.raises(SceneError, match=message):
         RasterFiles().grid(str(path))
