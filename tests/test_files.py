@@ -54,9 +54,14 @@ def test_a_link_is_not_followed(
 
 def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
     write_text(tmp_path / 'a.txt', 'old')
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / 'a.txt') as part:
-        part.write_text('half')
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with replacing(tmp_path / 'a.txt') as part:
+            part.write_text('half')
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [path.read_text() for path in tmp_path.iterdir()] == ['old']
 
 

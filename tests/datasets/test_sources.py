@@ -230,7 +230,7 @@ def test_names_that_gdal_would_take_apart(
     secret = write(tmp_path / 'secret.tif', SECRET)
     monkeypatch.chdir(tmp_path)
     for name in ('GTIFF_DIR:1:secret.tif', vrt('secret.tif'), 'zip+file:secret.tif'):
-        with pytest.raises(OSError, match='No such file|too long'):
+        with pytest.raises(OSError, match=r'No such file|too long'):
             open_raster(name)
     # As names of files they are good
     shutil.copy(secret, tmp_path / 'GTIFF_DIR:2:a.tif')
