@@ -28,6 +28,23 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(os.fspath(path)))
 
 
+def load_fault(error: Exception) -> str:
+    """Tell in a line why a checkpoint could not be loaded.
+
+    PyTorch's own words advise to run whatever code a file holds.
+
+    Example:
+        >>> load_fault(RuntimeError('Weights only load failed. Set weights_only=False.'))
+        'it holds something else than weights and plain values'
+        >>> load_fault(EOFError('Ran out of input'))
+        'Ran out of input'
+    """
+    text = str(error).strip() or type(error).__name__
+    if 'eights only load failed' in text:
+        return 'it holds something else than weights and plain values'
+    return text.splitlines()[0].rstrip('.')
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file that takes the place of a file when all went well.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import expanded
+from ..files import expanded, load_fault
 from .arguments import user_path
 
 if TYPE_CHECKING:
@@ -178,8 +178,10 @@ def load_task(path: Path, device: str) -> Any:
 
     try:
         task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"'{path}' is no checkpoint of TDPCRTask: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"'{path}' is no checkpoint of TDPCRTask: {load_fault(error)}."
+        ) from error
     return task.eval().to(device)
 
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from ..files import load_fault
 from .arguments import add_trusted, user_path
 
 NAME = 'map'
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:
         raise ValueError(
             f'`--checkpoint {args.checkpoint}` cannot be read as a checkpoint of '
-            f'TDPCRTask ({str(error).splitlines()[0]}). Give a file that training wrote, '
+            f'TDPCRTask ({load_fault(error)}). Give a file that training wrote, '
             'such as lightning_logs/version_0/checkpoints/….ckpt.'
         ) from error
     datamodule = SceneDataModule(

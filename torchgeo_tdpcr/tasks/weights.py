@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..files import expanded
+from ..files import expanded, load_fault
 
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
@@ -36,7 +36,8 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> None:
         content: Any = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         raise ValueError(
-            f'`weights={str(path)!r}` cannot be read as a checkpoint: {error}'
+            f'`weights={str(path)!r}` cannot be read as a checkpoint: '
+            f'{load_fault(error)}.'
         ) from error
     state = _model_state(content)
 

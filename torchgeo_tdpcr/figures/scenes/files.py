@@ -87,6 +87,8 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
 def _opened(folder: Path, path: Path, item: dict[str, Any]) -> MappedScene:
     """The scene of an item."""
     properties = item.get('properties') or {}
+    if not isinstance(properties.get('tdpcr:inputs') or {}, dict):
+        raise TypeError('`tdpcr:inputs` names no files')
     entries: dict[str, Any] = item.get('assets') or {}
     assets = {
         key: file
@@ -129,9 +131,9 @@ def _item(folder: Path) -> tuple[Path, dict[str, Any]]:
     for path in paths:
         try:
             item = json.loads(path.read_text(encoding='utf-8'))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SceneError(path, f'is not JSON ({error}).') from error
         if isinstance(item, dict) and item.get('type') == 'Feature':
             return path, item
