@@ -2,15 +2,22 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from torch import nn
 
+from torchgeo_tdpcr import OSFCR, SceneDataModule, SyntheticOSFCR
+from torchgeo_tdpcr.callbacks import SceneWriter
+from torchgeo_tdpcr.commands.figures import load_task
+from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import expanded, replacing, write_text
+from torchgeo_tdpcr.tasks.weights import load_weights
 
 
 @pytest.fixture
-def umask() -> int:
+def umask() -> Iterator[int]:
     """The permissions that new files do not have."""
     mask = os.umask(0o027)
     yield 0o027
@@ -69,3 +76,39 @@ def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
 def test_a_name_as_long_as_names_can_be(tmp_path: Path, stem: str) -> None:
     write_text(tmp_path / f'{stem}.csv', 'text')
     assert [path.name for path in tmp_path.iterdir()] == [f'{stem}.csv']
+
+
+def test_python_arguments(
+    tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').symlink_to(synthetic_root)
+    assert SceneWriter('~/maps').output_dir == tmp_path / 'maps'
+    assert len(OSFCR('~/data', cache='~/cache')) == 25
+    assert list((tmp_path / 'cache').iterdir())
+    assert SyntheticOSFCR('~/made').root == tmp_path / 'made'
+    paths = write_scene_pair('~/scene', size=60, sar_margin=12)
+    assert paths.s2 == tmp_path / 'scene/scene_s2.tif'
+    module = SceneDataModule('~/scene/scene_s2.tif', ['~/scene/scene_s1.tif'])
+    module.setup('predict')
+    assert module.scenes[0].inputs['s2'] == str(paths.s2)
+    with pytest.raises(
+        FileNotFoundError, match=rf'{tmp_path}/none.ckpt.`: there is no'
+    ):
+        load_weights(nn.Identity(), '~/none.ckpt')
+    assert not (tmp_path / '~').exists()
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('x', r'TDPCRTask: it holds something else than weights and plain values\.$'),
+        ('text', r'TDPCRTask: it is damaged, or no checkpoint\.$'),
+    ],
+)
+def test_why_a_checkpoint_is_none(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / 'a.ckpt').write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_task(tmp_path / 'a.ckpt', 'cpu')
+    assert 'weights_only' not in str(caught.value)

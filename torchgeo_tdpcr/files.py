@@ -36,12 +36,15 @@ def load_fault(error: Exception) -> str:
     Example:
         >>> load_fault(RuntimeError('Weights only load failed. Set weights_only=False.'))
         'it holds something else than weights and plain values'
-        >>> load_fault(EOFError('Ran out of input'))
-        'Ran out of input'
+        >>> load_fault(IndexError('pop from empty list'))
+        'it is damaged, or no checkpoint'
     """
     text = str(error).strip() or type(error).__name__
     if 'eights only load failed' in text:
         return 'it holds something else than weights and plain values'
+    if isinstance(error, LookupError | EOFError | UnicodeError):
+        # Of whatever PyTorch took the bytes for
+        return 'it is damaged, or no checkpoint'
     return text.splitlines()[0].rstrip('.')
 
 
