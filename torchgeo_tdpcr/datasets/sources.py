@@ -205,10 +205,12 @@ def _open_local(path: str) -> DatasetReader:
             return _checked(rasterio.open(path, driver=_registered(drivers)))
     path = os.path.abspath(path)
     drivers = _drivers_of(path)
-    for beside in _files_beside(path):
-        # These may have files beside them, and lead on, as well
-        _open_side_file(beside).close()
-    return _checked(rasterio.open(path, driver=_registered(drivers)))
+    # What is checked is what GDAL sees, whatever settings for chips are about
+    with Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
+        for beside in _files_beside(path):
+            # These may have files beside them, and lead on, as well
+            _open_side_file(beside).close()
+        return _checked(rasterio.open(path, driver=_registered(drivers)))
 
 
 def _open_side_file(path: str) -> DatasetReader:
