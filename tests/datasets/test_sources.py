@@ -30,6 +30,18 @@ from torchgeo_tdpcr.datasets.sources import (
 SECRET = 77
 
 
+@pytest.fixture(
+    autouse=True, params=[{}, {'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR'}]
+)
+def _settings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """GDAL's own settings, and those of the command `torchgeo`."""
+    monkeypatch.delenv('GDAL_DISABLE_READDIR_ON_OPEN', raising=False)
+    with rasterio.Env(**request.param):
+        yield
+
+
 def write(
     path: Path,
     value: int = 5,
@@ -37,17 +49,20 @@ def write(
     driver: str = 'GTiff',
     crs: str | None = 'EPSG:32632',
 ) -> Path:
-    with rasterio.open(
-        path,
-        'w',
-        driver=driver,
-        width=size,
-        height=size,
-        count=1,
-        dtype='uint8',
-        crs=crs,
-        transform=from_origin(6e5, 5e6, 640 / size, 640 / size),
-    ) as file:
+    with (
+        rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'),
+        rasterio.open(
+            path,
+            'w',
+            driver=driver,
+            width=size,
+            height=size,
+            count=1,
+            dtype='uint8',
+            crs=crs,
+            transform=from_origin(6e5, 5e6, 640 / size, 640 / size),
+        ) as file,
+    ):
         file.write(np.full((1, size, size), value, np.uint8))
     return path
 

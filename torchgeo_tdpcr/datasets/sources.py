@@ -205,7 +205,8 @@ def _open_local(path: str) -> DatasetReader:
             return _checked(rasterio.open(path, driver=_registered(drivers)))
     path = os.path.abspath(path)
     drivers = _drivers_of(path)
-    # What is checked is what GDAL sees, whatever settings for chips are about
+    # What is checked is what GDAL sees, and a place may be told beside the file. The
+    # command `torchgeo` sets this otherwise for its whole process
     with Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
         for beside in _files_beside(path):
             # These may have files beside them, and lead on, as well
