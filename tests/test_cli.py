@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rasterio.shutil
 from osfcr_files import write_chip, write_strip
 
-from torchgeo_tdpcr.cli import main
+from torchgeo_tdpcr import OSFCR
+from torchgeo_tdpcr.cli import main, make_parser
+from torchgeo_tdpcr.commands.figures import parse_checkpoints
 from torchgeo_tdpcr.datasets import synthetic
 from torchgeo_tdpcr.datasets.chips.index import CACHE_NAME
+from torchgeo_tdpcr.datasets.chips.layout import CorruptChipError
 
 
 @pytest.fixture
@@ -85,6 +89,44 @@ def test_errors_without_traceback(
     assert error.startswith(f'torchgeo-tdpcr {command}: ')
     assert 'nowhere' in error
     assert 'Traceback' not in error
+
+
+def test_a_home_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv('HOME', str(root.parent))
+    assert main(['index', f'~/{root.name}']) == 0
+    assert main(['verify', f'~/{root.name}']) == 0
+    args = ['map', '--checkpoint=~/no.ckpt', '--s2=~/a', '--s1=~/b', '--output=~/maps']
+    parsed = make_parser().parse_args([*args, '--pairs=~/c', '--cloud-mask=~/d'])
+    home = str(root.parent)
+    assert (parsed.checkpoint, parsed.s2) == (f'{home}/no.ckpt', [f'{home}/a'])
+    assert (parsed.s1, parsed.output_dir) == ([f'{home}/b'], f'{home}/maps')
+    assert (parsed.pairs, parsed.cloud_mask) == (f'{home}/c', f'{home}/d')
+    parsed = make_parser().parse_args(['report', '~/a', '--truth=~/b', '--output=~/c'])
+    assert [parsed.scene, parsed.truth, parsed.output] == [f'{home}/{x}' for x in 'abc']
+    (root.parent / 'a=b.ckpt').touch()
+    assert parse_checkpoints(['A=~/a=b.ckpt']) == {'A': root.parent / 'a=b.ckpt'}
+
+
+def test_a_terminal_obeys_no_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['verify', str(tmp_path / 'a\x1b[2Jb')]) == 2
+    assert r'a\x1b[2Jb' in capsys.readouterr().err
+
+
+def test_chips_lead_nowhere(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / '60%-80%' / 's1' / 'ROIs_01_s1_p1.tif'
+    other = root / 'other.tif'
+    path.rename(other)
+    rasterio.shutil.copy(other, root / 'a.vrt', driver='VRT')
+    (root / 'a.vrt').rename(path)
+    assert main(['verify', str(root)]) == 1
+    assert f'{path}: unreadable' in capsys.readouterr().out
+    dataset = OSFCR(root)
+    with pytest.raises(CorruptChipError, match=r"p1\.tif': cannot be read"):
+        [dataset[row] for row in range(len(dataset))]
 
 
 def test_usage() -> None:

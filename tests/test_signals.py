@@ -114,9 +114,14 @@ def test_every_command(
 def test_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     child = signal.getsignal(signal.SIGCHLD)
-    with pytest.raises(Terminated) as end, ending_on_sigterm():
-        os.kill(os.getpid(), signal.SIGTERM)
-        signal.pause()
+
+    def asked_to_end() -> None:
+        with ending_on_sigterm():
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+    with pytest.raises(Terminated) as end:
+        asked_to_end()
     assert end.value.code == 143
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     assert signal.getsignal(signal.SIGCHLD) == child

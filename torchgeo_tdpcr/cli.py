@@ -6,6 +6,7 @@ Training and testing go through TorchGeo's own command, ``torchgeo``.
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -65,13 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = make_parser().parse_args(argv)
     command = f'torchgeo-tdpcr {args.command}'
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files may be no text, and no reason to break off
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with ending_on_sigterm():
             status: int = args.run(args)
         return status
-    except (OSError, ValueError, RuntimeError) as error:
-        message = in_options(str(error), args.parser)
-        print(f'{command}: {message}', file=sys.stderr)
+    except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
+        text = _printable(str(error) or type(error).__name__)
+        print(f'{command}: {in_options(text, args.parser)}', file=sys.stderr)
         return 2
     except Terminated as end:
         print(f'{command}: {end}', file=sys.stderr)
@@ -79,6 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f'{command}: ended by Ctrl-C', file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would obey, as a name of a file may hold it."""
+    return ''.join(
+        char
+        if char.isprintable() or char in '\n\t'
+        else char.encode('unicode_escape').decode()
+        for char in text
+    )
 
 
 if __name__ == '__main__':

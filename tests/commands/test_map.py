@@ -4,6 +4,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,15 @@ from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 CONF = Path(__file__).parents[1] / 'conf' / 'tdpcr.yaml'
+
+
+class Harm:
+    """Makes a file when it is unpickled."""
+
+    path = Path()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), 'w')
 
 
 @pytest.fixture(scope='module')
@@ -145,6 +155,7 @@ def test_status(
     checkpoint: Path,
     scene: ScenePaths,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = ['map', '--output', str(tmp_path / 'maps'), '--no-progress', '--checkpoint']
     files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
@@ -153,6 +164,15 @@ def test_status(
     (tmp_path / 'none.ckpt').write_text('no checkpoint')
     assert main([*run, str(tmp_path / 'none.ckpt'), *files]) == 2
     assert 'cannot be read as a checkpoint of TDPCRTask' in capsys.readouterr().err
+    precision = ['--precision', 'transformer-engine']
+    assert main([*run, str(checkpoint), *files, *precision]) == 2
+    assert '--precision transformer-engine`: ' in capsys.readouterr().err
+    harm = tmp_path / 'harm.ckpt'
+    monkeypatch.setattr(Harm, 'path', tmp_path / 'harmed')
+    torch.save({'state_dict': {}, 'hyper_parameters': Harm()}, harm)
+    assert main([*run, str(harm), *files]) == 2
+    assert 'cannot be read as a checkpoint of TDPCRTask' in capsys.readouterr().err
+    assert not Harm.path.exists()
     missing = 'mps' if torch.cuda.is_available() else 'cuda'
     assert main([*run, str(checkpoint), *files, '--accelerator', missing]) == 2
     assert f'`--accelerator {missing} --devices' in capsys.readouterr().err

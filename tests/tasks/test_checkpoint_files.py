@@ -75,15 +75,15 @@ def test_every_reader_names_a_truncated_checkpoint(tmp_path: Path, reader: str) 
     torch.save({'state_dict': {'weights': torch.ones(1000)}}, path)
     path.write_bytes(path.read_bytes()[:3000])
     kwargs: Any = {'model_kwargs': {'dims': (4,), 'depths': (1,)}, 'training': 'cr'}
+    trainer = Trainer(accelerator='cpu', logger=False)
+    write_whole(trainer)
+    read: Any = {
+        'weights': lambda: TDPCRTask(**kwargs, weights=path),
+        'load': lambda: TDPCRTask.load_from_checkpoint(path),
+        'fit': lambda: trainer.strategy.load_checkpoint(path),
+    }[reader]
     with pytest.raises(ValueError, match=r"phase1\.ckpt' is a part of a checkpoint"):
-        if reader == 'weights':
-            TDPCRTask(**kwargs, weights=path)
-        elif reader == 'load':
-            TDPCRTask.load_from_checkpoint(path)
-        else:
-            trainer = Trainer(accelerator='cpu', logger=False)
-            write_whole(trainer)
-            trainer.strategy.load_checkpoint(path)
+        read()
 
 
 def test_plugins_of_the_user_stay() -> None:

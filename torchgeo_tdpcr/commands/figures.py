@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import expanded, load_fault
+from .arguments import user_path
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -32,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME=FILE',
         help='a checkpoint and the name of its column, or several',
     )
-    parser.add_argument('--data', required=True, metavar='ROOT', help='data set')
+    parser.add_argument(
+        '--data', required=True, type=user_path, metavar='ROOT', help='data set'
+    )
     parser.add_argument(
         '--dataset', choices=('osfcr', 'sen12mscr'), default='osfcr', help='its kind'
     )
@@ -56,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--figure', choices=(*FIGURES, 'all'), default='all', help='which (%(default)s)'
     )
-    parser.add_argument('--output', default='figures', help='folder (%(default)s)')
+    parser.add_argument(
+        '--output', type=user_path, default='figures', help='folder (%(default)s)'
+    )
     parser.add_argument('--suffix', choices=('png', 'pdf'), default='png')
     parser.add_argument('--dpi', type=int, default=150, help='(%(default)s)')
     parser.add_argument(
@@ -162,9 +169,9 @@ def parse_checkpoints(given: Sequence[str]) -> dict[str, Path]:
             raise ValueError(
                 f'`--checkpoint {text}`: the name {name!r} is given twice.'
             )
-        if not Path(file).is_file():
+        if not expanded(file).is_file():
             raise FileNotFoundError(f'`--checkpoint {text}`: there is no such file.')
-        files[name] = Path(file)
+        files[name] = expanded(file)
     return files
 
 
@@ -174,8 +181,10 @@ def load_task(path: Path, device: str) -> Any:
 
     try:
         task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"'{path}' is no checkpoint of TDPCRTask: {error}") from error
+    except Exception as error:
+        raise ValueError(
+            f"'{path}' is no checkpoint of TDPCRTask: {load_fault(error)}."
+        ) from error
     return task.eval().to(device)
 
 

@@ -8,6 +8,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from ..files import load_fault
+from .arguments import add_trusted, user_path
 from .wording import in_options
 
 NAME = 'map'
@@ -23,11 +25,18 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     scenes = parser.add_argument_group('scenes')
-    scenes.add_argument('--s2', nargs='+', help='Sentinel-2 products, or their folder')
-    scenes.add_argument('--s1', nargs='+', help='Sentinel-1 rasters, or their folder')
-    scenes.add_argument('--cloud-mask', help='cloud mask, nonzero in clouds')
+    scenes.add_argument(
+        '--s2', nargs='+', type=user_path, help='Sentinel-2 products, or their folder'
+    )
+    scenes.add_argument(
+        '--s1', nargs='+', type=user_path, help='Sentinel-1 rasters, or their folder'
+    )
+    scenes.add_argument(
+        '--cloud-mask', type=user_path, help='cloud mask, nonzero in clouds'
+    )
     scenes.add_argument(
         '--pairs',
+        type=user_path,
         help='table in place of these: a CSV file with the columns s2 and s1, and '
         'optionally cloud_mask and name',
     )
@@ -55,8 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.9,
         help='part that radar must cover (default: 0.9)',
     )
+    add_trusted(scenes)
     model = parser.add_argument_group('model')
-    model.add_argument('--checkpoint', required=True, help='checkpoint of TDPCRTask')
+    model.add_argument(
+        '--checkpoint',
+        required=True,
+        type=user_path,
+        help='checkpoint of TDPCRTask',
+    )
     model.add_argument(
         '--bands',
         nargs='+',
@@ -88,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--output-dir',
         '--output',
+        type=user_path,
         default='maps',
         help='folder to write to (default: maps)',
     )
@@ -135,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:
         raise ValueError(
             f'`--checkpoint {args.checkpoint}` cannot be read as a checkpoint of '
-            f'TDPCRTask ({str(error).splitlines()[0]}). Give a file that training wrote, '
+            f'TDPCRTask ({load_fault(error)}). Give a file that training wrote, '
             'such as lightning_logs/version_0/checkpoints/….ckpt.'
         ) from error
     if task.hparams['lcs_input'] == 'clear':
@@ -159,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
         overlap=args.overlap,
         batch_size=args.batch_size,
         num_workers=args.num_workers,
+        trusted=args.trusted,
     )
     if args.compile:
         task.model.compile()
@@ -185,7 +202,8 @@ def run(args: argparse.Namespace) -> int:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, ImportError) as error:
+        # What an accelerator or a precision needs may not be installed
         raise ValueError(
             f'`--accelerator {args.accelerator} --devices {args.devices} --strategy '
             f'{args.strategy} --precision {args.precision}`: {error}'
@@ -215,7 +233,8 @@ def _check_paths(args: argparse.Namespace) -> None:
     for option in ('checkpoint', 's2', 's1', 'pairs', 'cloud_mask'):
         given = getattr(args, option) or []
         for path in [given] if isinstance(given, str) else given:
-            if not Path(path).exists():
+            # Those of GDAL's virtual file systems are looked for when they are opened
+            if not (path.startswith('/vsi') or Path(path).exists()):
                 name = option.replace('_', '-')
                 raise FileNotFoundError(f'`--{name} {path}`: there is no such file.')
 

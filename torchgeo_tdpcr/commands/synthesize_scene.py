@@ -4,13 +4,15 @@
 
 import argparse
 
+from .arguments import user_path
+
 NAME = 'synthesize-scene'
 HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('root', help='folder to write to')
+    parser.add_argument('root', type=user_path, help='folder to write to')
     parser.add_argument('--name', help='start of the names of the files (scene)')
     parser.add_argument(
         '--size',

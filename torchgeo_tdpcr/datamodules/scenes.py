@@ -2,7 +2,6 @@
 
 """Data module of whole scenes, for prediction."""
 
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -21,6 +20,8 @@ from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
 from ..datasets.scenes.common import SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.progress import Progress
+from ..datasets.sources import trusting
+from ..files import expanded
 from ..samplers.windows import WindowSampler
 from ..transforms.bands import check_bands
 from ..transforms.normalize import SARClip
@@ -97,6 +98,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         overlap: int = 64,
         batch_size: int = 4,
         num_workers: int = 0,
+        trusted: bool = False,
     ) -> None:
         """Initialize a new SceneDataModule instance.
 
@@ -125,6 +127,9 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             overlap: Number of pixels that neighbouring windows share at least.
             batch_size: Most windows in a batch.
             num_workers: Number of worker processes that read windows.
+            trusted: Whether rasters may be of any format that GDAL knows, and lead to
+                other files and addresses: VRT, ``/vsicurl/``, ``/vsis3/``. Only for
+                files of people you trust.
 
         Raises:
             ValueError: If neither *pairs* nor both of *s2* and *s1* are given, or an
@@ -152,6 +157,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             offset=offset,
             sar_scale=sar_scale,
             min_sar_cover=min_sar_cover,
+            trusted=trusted,
         )
         self.s2 = s2
         self.s1 = s1
@@ -190,7 +196,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             )
         self.meet_model(stage)
         faults: dict[str, Exception] = {}
-        dataset = SceneDataset(self._scene_pairs(faults), **self.kwargs)
+        with trusting(self.kwargs['trusted']):
+            dataset = SceneDataset(self._scene_pairs(faults), **self.kwargs)
         dataset.rejected |= faults
         trainer = self.trainer
         self.predict_dataset = dataset
@@ -221,7 +228,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 f'{len(pairs) + len(faults)}. Give masks in a table, as `pairs`.'
             )
         (pair,) = pairs
-        return [replace(pair, cloud_mask=pathlib.Path(self.cloud_mask))]
+        return [replace(pair, cloud_mask=expanded(self.cloud_mask))]
 
     @property
     def _scenes(self) -> SceneDataset:

@@ -332,7 +332,7 @@ def _read_cloud_mask(path: str, shape: tuple[int, int]) -> NDArray[Any]:
     """Read a cloud mask that has the shape of the optical image: 1×H×W."""
     try:
         mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
         raise CorruptChipError(path, f'cannot be read ({error})') from error
     if not isinstance(mask, np.ndarray) or mask.shape != shape:
         raise CorruptChipError(

@@ -11,8 +11,6 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-PathLike = str | os.PathLike[str]
-
 
 class WholeCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it.
@@ -24,7 +22,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self,
         checkpoint: dict[str, Any],
-        path: PathLike,
+        path: str | Path,
         storage_options: Any | None = None,
     ) -> None:
         """Write a checkpoint.
@@ -62,7 +60,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(
         self,
-        path: PathLike,
+        path: str | Path,
         map_location: Callable[..., Any] | None = lambda storage, _: storage,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
@@ -84,7 +82,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         return super().load_checkpoint(path, map_location, weights_only)
 
 
-def check_whole(path: PathLike) -> None:
+def check_whole(path: str | os.PathLike[str]) -> None:
     """Raise for a file that is no checkpoint, or part of one.
 
     It reads the last kilobytes, where a zip file, which a checkpoint is, has its table

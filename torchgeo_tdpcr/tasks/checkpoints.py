@@ -5,13 +5,15 @@
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from torch import Tensor, nn
 
 from ..input_record import InputRecord
+from .checkpoint_files import check_whole
 from .phases import Phase, Schedule
 from .weights import HEAD
 
@@ -38,6 +40,28 @@ class CheckpointMixin(Base):
     _head_untrained = False
     #: Whether they come from a checkpoint that does not tell the input.
     _input_untold = False
+
+    @classmethod
+    def load_from_checkpoint(
+        cls, checkpoint_path: Any, *args: Any, **kwargs: Any
+    ) -> Self:
+        """Load a task as Lightning does, and name a file that is truncated.
+
+        Args:
+            checkpoint_path: The checkpoint.
+            *args: Lightning's further arguments.
+            **kwargs: Lightning's further arguments.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: If the file is a part of a checkpoint.
+        """
+        if isinstance(checkpoint_path, str | PathLike):
+            check_whole(checkpoint_path)
+        task: Self = super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        return task
 
     @property
     def trained(self) -> bool:

@@ -3,12 +3,13 @@
 """What a land-cover model alone sees: the Direct and multi-stage rows of Table II."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torchgeo.datasets.utils import Path as PathLike
 from torchgeo.datasets.utils import Sample
+
+from ..files import expanded
 
 
 class LandCoverInput(nn.Module):
@@ -28,7 +29,7 @@ class LandCoverInput(nn.Module):
         super().__init__()
         self.source = source
         self._load = load
-        if source not in ('cloudy', 'clear') and not Path(source).is_file():
+        if source not in ('cloudy', 'clear') and not expanded(source).is_file():
             raise FileNotFoundError(
                 f"`lcs_input={str(source)!r}` is neither 'cloudy' nor 'clear', and there "
                 'is no such file. Give the checkpoint of a task that removes clouds.'
@@ -61,7 +62,7 @@ class LandCoverInput(nn.Module):
         if not self._restorer:
             # Not at once: a task that is built while the command line builds another
             # takes the arguments of that for its own
-            restorer = self._load(self.source).eval().requires_grad_(False)
+            restorer = self._load(expanded(self.source)).eval().requires_grad_(False)
             self._restorer.append(restorer)
         restorer = self._restorer[0].to(image.device)
         with torch.no_grad():

@@ -87,8 +87,9 @@ def keep_metrics(trainer: Trainer) -> None:
         trainer: The trainer, before its loggers have written anything.
     """
     for logger in trainer.loggers:
-        local = type(logger) is CSVLogger and '://' not in str(logger.save_dir)
-        if local and trainer.is_global_zero and logger._experiment is None:
+        if type(logger) is not CSVLogger or '://' in str(logger.save_dir):
+            continue
+        if trainer.is_global_zero and logger._experiment is None:
             Path(logger.log_dir).mkdir(parents=True, exist_ok=True)
             logger._experiment = KeepingWriter(logger.log_dir)
 

@@ -3,7 +3,6 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback
@@ -19,7 +18,7 @@ from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..models import get_model, get_recipe
-from .checkpoint_files import check_whole, write_whole
+from .checkpoint_files import write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
@@ -163,27 +162,6 @@ class TDPCRTask(
         self.scheduler = scheduler
         self._given_record = input_record
         super().__init__()
-
-    @classmethod
-    def load_from_checkpoint(
-        cls, checkpoint_path: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Load a task as Lightning does, and name a file that is truncated.
-
-        Args:
-            checkpoint_path: The checkpoint.
-            *args: Lightning's further arguments.
-            **kwargs: Lightning's further arguments.
-
-        Returns:
-            The task.
-
-        Raises:
-            ValueError: If the file is a part of a checkpoint.
-        """
-        if isinstance(checkpoint_path, str | PathLike):
-            check_whole(checkpoint_path)
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def configure_models(self) -> None:
         """Build the model, load its weights, and freeze what the phase does not train."""

@@ -3,12 +3,12 @@
 """Initial weights from the checkpoint of an earlier phase."""
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..files import expanded, load_fault
 from .checkpoint_files import check_whole
 
 #: The one part that a checkpoint may lack or have on top.
@@ -30,7 +30,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no checkpoint, or one of another model.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file():
         raise FileNotFoundError(
             f'`weights={str(path)!r}`: there is no such file. Give the path of a '
@@ -41,7 +41,8 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
         content: Any = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         raise ValueError(
-            f'`weights={str(path)!r}` cannot be read as a checkpoint: {error}'
+            f'`weights={str(path)!r}` cannot be read as a checkpoint: '
+            f'{load_fault(error)}.'
         ) from error
     state = _model_state(content)
 

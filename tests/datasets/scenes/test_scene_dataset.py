@@ -86,6 +86,29 @@ def test_workers_give_the_same(pair: ScenePair) -> None:
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_workers_trust_as_well(
+    paths: ScenePaths, pair: ScenePair, tmp_path: Path
+) -> None:
+    vrts = [tmp_path / 'a.vrt', tmp_path / 'a_s1.vrt', tmp_path / 'mask.vrt']
+    for path, vrt in zip((paths.s2, paths.s1, paths.clouds), vrts, strict=True):
+        rasterio.shutil.copy(path, vrt, driver='VRT')
+    with pytest.raises(SceneError, match=r"a\.vrt': is a VRT.*`trusted: true` in YAML"):
+        SceneDataModule(*vrts).setup('predict')
+    # The mask alone as well
+    with pytest.raises(SceneError, match=r"mask\.vrt': is a VRT"):
+        SceneDataModule(paths.s2, paths.s1, vrts[2]).setup('predict')
+    size = {'patch_size': 64, 'overlap': 16}
+    plain = SceneDataModule(paths.s2, paths.s1, paths.clouds, **size)
+    led = SceneDataModule(*vrts, **size, num_workers=1, trusted=True)
+    plain.setup('predict')
+    led.setup('predict')
+    both = zip(plain.predict_dataloader(), led.predict_dataloader(), strict=True)
+    for one, two in both:
+        assert torch.equal(one['image'], two['image'])
+    window = PixelBox(0, 0, 64, 64)
+    assert np.array_equal(led.clouds(0, window), plain.clouds(0, window))
+
+
 def test_torchgeo_queries(paths: ScenePaths, pair: ScenePair) -> None:
     dataset = SceneDataset([pair], bands=['B4', 'B3', 'B2'])
     x, y, _ = dataset.bounds

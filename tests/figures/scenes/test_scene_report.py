@@ -229,6 +229,27 @@ class TestFolder:
         with pytest.raises(SceneError, match=r"S2_one\.json': is not JSON"):
             open_map(scene)
 
+    @pytest.mark.parametrize(
+        'text',
+        [
+            '[' * 100_000,
+            '{"type": "Feature", "properties": [1]}',
+            '{"type": "Feature", "properties": {"tdpcr:inputs": 5}}',
+            '{"type": "Feature", "assets": {"image": 5}}',
+        ],
+    )
+    def test_item_is_of_something_else(self, scene: Path, text: str) -> None:
+        path = scene / f'{scene.name}.json'
+        path.write_text(text)
+        with pytest.raises(SceneError, match=rf"{path.name}': is (not JSON|no STAC)"):
+            write_report(scene)
+
+    @pytest.mark.parametrize('inputs', [{'s2': [5]}, {'s2': {'a': 1}}])
+    def test_input_is_no_path(self, scene: Path, inputs: dict[str, Any]) -> None:
+        change_item(scene, **{'tdpcr:inputs': inputs})
+        text = write_report(scene).read_text()
+        assert 'names a Sentinel-2 product that is no path' in text
+
     def test_folder_renamed(self, scene: Path) -> None:
         assert open_map(scene.rename(scene.with_name('moved'))).name == 'S2_one'
 

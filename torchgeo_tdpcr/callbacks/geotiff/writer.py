@@ -14,6 +14,7 @@ from torchgeo.datasets.utils import Path as PathLike
 
 from ...datasets.chips.dataset import ChipDataset
 from ...datasets.chips.union import ChipUnion
+from ...files import expanded
 from .chips import ChipFrame
 from .mosaic import Mosaic
 from .run import MappingRun, Options
@@ -104,7 +105,7 @@ class SceneWriter(BasePredictionWriter):
             raise ValueError(f'`feather={feather}`: give 0 or more pixels.')
         if Path(name).name != name:
             raise ValueError(f'`name={name!r}` must not be a path; see `output_dir`.')
-        self.output_dir = Path(output_dir)
+        self.output_dir = expanded(output_dir)
         self.options = Options(
             layers=None if layers is None else tuple(layers),
             keep_clear=keep_clear,

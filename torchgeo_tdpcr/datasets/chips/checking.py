@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 
 from ..gdal import CHIP_SETTINGS
 from ..grids import Grid
+from ..sources import RASTER_ERRORS, cause_of, open_geotiff
 from .index import read_header
 from .layout import Claim, Layer, Layout
 from .reading import (
@@ -87,7 +87,7 @@ def _check_file(
     if is_reference and grid is None:
         faults.append(('unreadable', read_header(path)[-1]))
     try:
-        with rasterio.open(path, driver='GTiff') as source:
+        with open_geotiff(path) as source:
             fault = type_fault(source.count, source.dtypes[0], layer)
             if fault:
                 kind: Kind = 'bands' if source.count != layer.count else 'dtype'
@@ -96,14 +96,14 @@ def _check_file(
                 faults.append(('grid', shift))
             try:
                 array = source.read()
-            except (RasterioError, OSError) as error:
-                cause = error.__cause__ or error
-                faults.append(('truncated', f'its pixels cannot be read ({cause})'))
+            except (*RASTER_ERRORS, MemoryError) as error:
+                fault_of_pixels = f'its pixels cannot be read ({cause_of(error)})'
+                faults.append(('truncated', fault_of_pixels))
             else:
                 constant = bool((array == array.flat[0]).all())
                 if not fault and (wrong := _value_fault(array, layer, num_classes)):
                     faults.append(('values', wrong))
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         if not faults:
             faults.append(('unreadable', f'cannot be opened ({error})'))
     return FileCheck(faults, digest, constant)

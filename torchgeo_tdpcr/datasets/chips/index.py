@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import rasterio
-from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
-from ...files import replacing
+from ...files import expanded, replacing
 from ..gdal import CHIP_SETTINGS
 from ..grids import Grid, crs_of
 from ..plausibility import grid_fault
+from ..sources import RASTER_ERRORS, open_geotiff
 from .layout import Layout, chip_table
 
 #: Name of the cached table.
@@ -59,7 +59,7 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
     """
     empty = (0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, '')
     try:
-        with rasterio.open(path, driver='GTiff') as source:
+        with open_geotiff(path) as source:
             transform = source.transform
             epsg = source.crs.to_epsg() if source.crs else None
             header = (
@@ -73,7 +73,7 @@ def read_header(path: str) -> tuple[int, float, float, float, float, int, int, A
                 source.count,
                 source.dtypes[0],
             )
-    except (RasterioError, OSError) as error:
+    except RASTER_ERRORS as error:
         return (*empty, f'cannot be opened ({error})')  # type: ignore[return-value]
     if epsg is None:
         return (*header, 'has no CRS with an EPSG code')  # type: ignore[return-value]
@@ -196,7 +196,7 @@ def cache_places(
 def cache_folder(cache: bool | str | os.PathLike[str]) -> Path:
     """The folder of tables that do not lie beside the data."""
     if not isinstance(cache, bool):
-        return Path(os.fspath(cache)).expanduser()
+        return expanded(cache)
     home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     return home / 'torchgeo_tdpcr'
 

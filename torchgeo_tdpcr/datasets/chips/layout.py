@@ -17,6 +17,8 @@ from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
+from ...files import expanded
+
 
 class CorruptChipError(RuntimeError):
     """A file of a chip cannot be used; the message names the file and the fault.
@@ -195,7 +197,7 @@ def find_root(layout: Layout, path: str | os.PathLike[str]) -> Path | None:
 
 def candidates(path: str | os.PathLike[str], name: str) -> Iterator[Path]:
     """Yield a folder and those directly in it, first the one with a data set's name."""
-    here = Path(path).expanduser().absolute()
+    here = expanded(path).absolute()
     if here.is_dir():
         children = sorted(child for child in here.iterdir() if child.is_dir())
         yield here

@@ -14,10 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import rasterio
 import torch
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from ..plausibility import (
     Range,
     pixel_fault,
 )
+from ..sources import RASTER_ERRORS, cause_of, open_geotiff
 from .layout import CorruptChipError, Layer
 
 #: Label of pixels that have no class.
@@ -121,7 +121,7 @@ def opened(
         with warnings.catch_warnings():
             # Whether a place is needed, and missed, is for the caller to say
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            source = rasterio.open(path, driver='GTiff')
+            source = open_geotiff(path)
         with source:
             fault = type_fault(source.count, source.dtypes[0], layer)
             if not fault and grid is not None:
@@ -129,9 +129,9 @@ def opened(
             if fault:
                 raise CorruptChipError(path, fault, aligned)
             yield source
-    except (RasterioError, OSError) as error:
-        cause = error.__cause__ or error
-        raise CorruptChipError(path, f'cannot be read ({cause})', aligned) from error
+    except RASTER_ERRORS as error:
+        fault = f'cannot be read ({cause_of(error)})'
+        raise CorruptChipError(path, fault, aligned) from error
 
 
 def _ranges(window: PixelBox | None) -> tuple[tuple[int, int], tuple[int, int]] | None:

@@ -13,6 +13,7 @@ from torchgeo.datasets import GeoDataset
 from torchgeo.datasets.errors import DatasetNotFoundError
 from torchgeo.datasets.utils import Path
 
+from ...files import expanded
 from .index import load_table
 from .layout import CorruptChipError, Layer, Layout, find_root
 from .reading import type_fault
@@ -115,6 +116,7 @@ def not_found(dataset: GeoDataset, what: str, looked_for: str) -> DatasetNotFoun
 
 def what_is_there(path: Path) -> str:
     """Say in words what there is instead of a data set."""
+    path = expanded(path)
     if not os.path.exists(path):
         return f"'{path}' does not exist."
     if not os.path.isdir(path):

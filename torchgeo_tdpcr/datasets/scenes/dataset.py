@@ -23,6 +23,7 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 from ..grids import PixelBox
 from ..plausibility import check_offset
 from ..plotting import plot_sample
+from ..sources import trusting
 from .common import SceneError, SceneInfo, WindowRun
 from .opening import SceneFiles, open_scene
 from .pairing.pairs import ScenePair
@@ -68,6 +69,7 @@ class SceneDataset(RasterDataset):
         offset: float | Literal['auto'] = 'auto',
         sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
         min_sar_cover: float = 0.9,
+        trusted: bool = False,
     ) -> None:
         """Initialize a new SceneDataset instance.
 
@@ -82,6 +84,8 @@ class SceneDataset(RasterDataset):
                 ``'auto'`` to find out.
             min_sar_cover: Part of a scene that radar must cover at least. Pixels
                 without radar are missing in what is predicted.
+            trusted: Whether rasters may be of any format that GDAL knows, and lead to
+                other files and addresses: VRT, ``/vsicurl/``, ``/vsis3/``.
 
         Raises:
             ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or no
@@ -105,9 +109,9 @@ class SceneDataset(RasterDataset):
         self._readers: list[SceneFiles] = []
         for pair in pairs:
             try:
-                self._readers.append(
-                    open_scene(pair, bands, offset, sar_scale, min_sar_cover)
-                )
+                with trusting(trusted):
+                    scene = open_scene(pair, bands, offset, sar_scale, min_sar_cover)
+                self._readers.append(scene)
             except SceneError as error:
                 if len(pairs) == 1:
                     raise

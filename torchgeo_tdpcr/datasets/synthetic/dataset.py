@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from ...files import write_text
+from ...files import expanded, write_text
 from ..osfcr import COVERS
 from .biomes import BIOMES, CLASSES
 from .scene import build_scene, cloudy_chip, scene_shape, windows
@@ -119,7 +119,7 @@ class SyntheticOSFCR:
             )
         if workers is not None and workers < 0:
             raise ValueError(f'`workers={workers}` is negative: give 0 or more.')
-        self.root = Path(root)
+        self.root = expanded(root)
         self.workers = workers
         self.progress = progress
         self.parameters = {

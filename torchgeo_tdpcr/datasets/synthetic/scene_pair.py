@@ -20,6 +20,7 @@ from rasterio.errors import CRSError
 from rasterio.transform import array_bounds, from_origin
 from rasterio.warp import calculate_default_transform, reproject
 
+from ...files import expanded
 from ...transforms.bands import BASELINE_OFFSET, SENTINEL1_BANDS, SENTINEL2_BANDS
 from ...transforms.clouds import CloudyImage, simulate_clouds
 from ...transforms.noise import FloatArray, block_mean
@@ -130,7 +131,7 @@ def write_scene_pair(
     day = _parse_date(date)
     sar_crs = _parse_crs(_PLACE.epsg if sar_epsg is None else sar_epsg)
 
-    root = Path(root)
+    root = expanded(root)
     product = product_name(kind, name, day, offset)
     names = (product, *(f'{name}_{end}.tif' for end in ScenePaths._fields[1:]))
     paths = ScenePaths(*(root / file for file in names))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
@@ -20,6 +19,8 @@ from ...datasets.grids import Grid, PixelBox
 from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
+from ...datasets.sources import open_raster
+from ...files import expanded
 
 #: Bands drawn red, green and blue.
 RGB_BANDS = ('B4', 'B3', 'B2')
@@ -73,9 +74,21 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
         SceneError: If the folder has no STAC item or no image, or the image lacks a
             band that a picture needs.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     path, item = _item(folder)
+    try:
+        return _opened(folder, path, item)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SceneError(
+            path, f'is no STAC item of a map ({error}); map the scene again.'
+        ) from error
+
+
+def _opened(folder: Path, path: Path, item: dict[str, Any]) -> MappedScene:
+    """The scene of an item."""
     properties = item.get('properties') or {}
+    if not isinstance(properties.get('tdpcr:inputs') or {}, dict):
+        raise TypeError('`tdpcr:inputs` names no files')
     entries: dict[str, Any] = item.get('assets') or {}
     assets = {
         key: file
@@ -87,7 +100,7 @@ def open_map(folder: str | PathLike[str]) -> MappedScene:
         raise SceneError(
             path, f'its asset `image`, {href!r}, does not exist; map the scene again.'
         )
-    with reading(assets['image']), rasterio.open(assets['image']) as source:
+    with reading(assets['image']), open_raster(assets['image']) as source:
         grid = Grid(source.crs, source.transform, source.width, source.height)
         stored = tuple(name or '' for name in source.descriptions)
     bands = tuple(properties.get('tdpcr:bands') or stored)
@@ -118,9 +131,9 @@ def _item(folder: Path) -> tuple[Path, dict[str, Any]]:
     for path in paths:
         try:
             item = json.loads(path.read_text(encoding='utf-8'))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SceneError(path, f'is not JSON ({error}).') from error
         if isinstance(item, dict) and item.get('type') == 'Feature':
             return path, item
@@ -203,7 +216,7 @@ def _read(
     **options: Any,
 ) -> NDArray[np.float32]:
     """Read bands as float32 with NaN where there are no data."""
-    with reading(path), rasterio.open(path) as source:
+    with reading(path), open_raster(path) as source:
         wanted = list(indexes or range(1, source.count + 1))
         if max(wanted) > source.count:
             raise SceneError(

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
-import rasterio
 import torch
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
 from ...datasets.scenes.windows.optical import OpticalReader
+from ...datasets.sources import open_raster
 from ...metrics.functional import restoration_scores
 from ...transforms import Sentinel2Normalize
 from .files import LandCoverClass, MappedScene
@@ -76,10 +76,10 @@ def class_areas(scene: MappedScene, size: int = 1024) -> list[ClassArea]:
     sure, total = np.zeros(256), np.zeros(256)
     with ExitStack() as stack:
         stack.enter_context(reading(scene.assets['classes']))
-        classes = stack.enter_context(rasterio.open(scene.assets['classes']))
+        classes = stack.enter_context(open_raster(scene.assets['classes']))
         confidence = None
         if 'confidence' in scene.assets:
-            confidence = stack.enter_context(rasterio.open(scene.assets['confidence']))
+            confidence = stack.enter_context(open_raster(scene.assets['confidence']))
             if confidence.shape != classes.shape:
                 raise SceneError(
                     scene.assets['confidence'],
@@ -205,7 +205,7 @@ def scene_scores(
     )
     theirs = Sentinel2Normalize(scene.bands, truth.offset)
     path = scene.assets['image']
-    with reading(path), rasterio.open(path) as source:
+    with reading(path), open_raster(path) as source:
         for tile in tiles(scene.grid, size):
             window = PixelBox(
                 max(0, tile.left - HALO),

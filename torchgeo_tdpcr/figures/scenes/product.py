@@ -83,7 +83,9 @@ def open_input(scene: MappedScene) -> SceneProduct:
     given = (scene.properties.get('tdpcr:inputs') or {}).get('s2')
     if not given:
         raise SceneError(scene.folder, 'does not name its Sentinel-2 product.')
-    paths = [given] if isinstance(given, str) else list(given)
+    paths = list(given) if isinstance(given, list) else [given]
+    if not all(isinstance(path, str) for path in paths):
+        raise SceneError(scene.folder, 'names a Sentinel-2 product that is no path.')
     for base in (Path(), scene.folder):
         there = [base / path for path in paths]
         if all(path.exists() for path in there):

@@ -15,7 +15,7 @@ from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import PixelBox
 from ...datasets.plotting import add_legend, panel_figure
 from ...datasets.scenes.windows.optical import OpticalReader
-from ...files import write_text
+from ...files import expanded, write_text
 from . import page as html
 from .files import MappedScene, image_detail, read_detail, read_overview
 from .numbers import class_areas, largest_changes, scene_scores
@@ -103,7 +103,7 @@ def write_report(
         >>> write_report('mapped/T55GEN_20200101')  # doctest: +SKIP
         PosixPath('mapped/T55GEN_20200101/report.html')
     """
-    path = Path(folder) / 'report.html' if output is None else Path(output)
+    path = expanded(Path(folder, 'report.html') if output is None else output)
     views = look(folder, truth, size)
     parts = [
         *_header(views),

@@ -4,6 +4,7 @@
 
 import zipfile
 from datetime import UTC, datetime
+from zipfile import ZIP_DEFLATED, ZipExtFile, ZipFile
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from optical_files import (
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.formats import safe as reader
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
+from torchgeo_tdpcr.datasets.scenes.formats.safe import read_xml
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 
@@ -114,3 +117,63 @@ class TestSafe:
         file.write_text(file.read_text().replace('2020-06-04T10:00:31.024Z', 'unknown'))
         date = find_optical(root).date
         assert date == datetime(2020, 6, 4, 10, 0, 31, tzinfo=UTC)
+
+
+class TestXML:
+    """Files that are made to harm."""
+
+    @pytest.mark.parametrize(
+        ('start', 'message'),
+        [
+            ('<!DOCTYPE a [<!ENTITY b "c">]>', 'it has a document type'),
+            ('<!DOCTYPE a SYSTEM "file:///etc/hostname">', 'it has a document type'),
+            ('<?xml version="1.0" encoding="rot13"?>', 'rot13'),
+            ('<?xml version="1.0" encoding="nope"?>', 'unknown encoding'),
+        ],
+    )
+    def test_refused(self, tmp_path, start, message):
+        path = tmp_path / 'a.xml'
+        path.write_text(f'{start}<a>&b;</a>')
+        with pytest.raises(SceneError, match=rf"a\.xml': is no valid XML .*{message}"):
+            read_xml(str(path))
+
+    def test_read(self, tmp_path):
+        path = tmp_path / 'a.xml'
+        text = '<?xml version="1.0" encoding="utf-16"?><a>ä</a>'
+        path.write_bytes(text.encode('utf-16'))
+        assert read_xml(str(path)).text == 'ä'
+
+    def test_a_zip_bomb(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(reader, '_LARGEST_XML', 2**20)
+        text = f'<a>{" " * 2**23}</a>'
+        with ZipFile(tmp_path / 'a.zip', 'w', ZIP_DEFLATED) as archive:
+            archive.writestr('a.xml', text)
+            archive.writestr('b.xml', text[-(2**20) :])
+        (tmp_path / 'a.xml').write_text(text)
+        asked = []
+        read = ZipExtFile.read
+
+        def noted(self, n=-1):
+            asked.append(n)
+            return read(self, n)
+
+        monkeypatch.setattr(ZipExtFile, 'read', noted)
+        for path in (f'/vsizip/{{{tmp_path}/a.zip}}/a.xml', str(tmp_path / 'a.xml')):
+            with pytest.raises(SceneError, match=r"a\.xml': is larger than 1 MB"):
+                read_xml(path)
+        # It is not unpacked as a whole
+        assert asked == [2**20 + 1]
+        # What is as large as may be is read
+        with pytest.raises(SceneError, match='is no valid XML'):
+            read_xml(f'/vsizip/{{{tmp_path}/a.zip}}/b.xml')
+
+    def test_a_locked_zip(self, tmp_path):
+        path = tmp_path / 'a.zip'
+        with ZipFile(path, 'w') as archive:
+            archive.writestr('a.xml', '<a/>')
+        content = bytearray(path.read_bytes())
+        for mark, place in ((b'PK\x03\x04', 6), (b'PK\x01\x02', 8)):
+            content[content.index(mark) + place] |= 1
+        path.write_bytes(content)
+        with pytest.raises(SceneError, match=r'cannot be read .*encrypted'):
+            read_xml(f'/vsizip/{{{path}}}/a.xml')

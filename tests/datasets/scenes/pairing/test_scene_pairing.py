@@ -85,9 +85,56 @@ class TestReadPairs:
             read_pairs(path)
 
     @pytest.mark.parametrize(
+        'text',
+        [
+            's2;s1\na.tif;s1.tif\n',
+            'S2,S1\na.tif,s1.tif\n',
+            'S2;S1;Cloud Mask;Name\na.tif;s1.tif;;\n;;;\n',
+            's2\ts1\na.tif\ts1.tif\n',
+            'sep=;\r\ns2;s1\r\na.tif;s1.tif\r\n',
+            'sep=|\ns2|s1\na.tif|s1.tif\n',
+            '\n S2 , s1 \n\n"a.tif", s1.tif\n,\n',
+        ],
+    )
+    def test_as_spreadsheets_write_it(self, tmp_path, text):
+        assert read_pairs(self.table(tmp_path, text)) == [
+            ScenePair('a', tmp_path / 'a.tif', tmp_path / 's1.tif')
+        ]
+
+    def test_a_semicolon_in_a_name(self, tmp_path):
+        (tmp_path / 'a;b.tif').touch()
+        (pair,) = read_pairs(self.table(tmp_path, 's2,s1\na;b.tif,s1.tif\n'))
+        assert pair.s2 == tmp_path / 'a;b.tif'
+
+    def test_a_home_folder(self, tmp_path, monkeypatch):
+        path = self.table(tmp_path, 's2,s1\n~/b.tif,s1.tif\n')
+        home = tmp_path / 'home'
+        home.mkdir()
+        (home / 'b.tif').touch()
+        monkeypatch.setenv('HOME', str(home))
+        (home / 'link.csv').symlink_to(path)
+        (home / 's1.tif').touch()
+        (pair,) = read_pairs('~/link.csv')
+        assert (pair.s2, pair.s1) == (home / 'b.tif', home / 's1.tif')
+
+    def test_no_utf8(self, tmp_path):
+        with pytest.raises(
+            SceneError, match=r'not in UTF-8. Save it as such, which Ex'
+        ):
+            read_pairs(self.table(tmp_path, 's2,s1\n', 'utf-16'))
+
+    @pytest.mark.parametrize('name', ['a' * 200, 'ä' * 100, 'a$b<c>', '=1+1', 'a b'])
+    def test_names(self, tmp_path, name):
+        path = self.table(tmp_path, f's2,s1,name\na.tif,s1.tif,{name}\n')
+        assert [pair.name for pair in read_pairs(path)] == [name]
+
+    @pytest.mark.parametrize(
         ('text', 'message'),
         [
-            ('', r'has no column s2\. Columns are s2, s1, cloud_mask, name'),
+            (
+                '',
+                r'has no column s2: its first row is read as \[\]\. Columns are s2, s1, c',
+            ),
             ('s2\na.tif\n', 'has no column s1'),
             ('s2,s1,mask\na.tif,s1.tif,\n', "has a column 'mask'"),
             ('s2,s1\n', 'has no rows'),
@@ -100,6 +147,18 @@ class TestReadPairs:
             ),
             ('s2,s1,name\na.tif,s1.tif,x/y\n', "row 2: the name 'x/y'"),
             ('s2,s1,name\na.tif,s1.tif,..\n', r"row 2: the name '\.\.'"),
+            ('s2,s1,name\na.tif,s1.tif,a\0b\n', r"row 2: the name 'a\\x00b' cannot"),
+            (
+                f's2,s1,name\na.tif,s1.tif,{"a" * 245}\n',
+                "row 2: the name 'a+…' has 245 bytes; 200 are allowed",
+            ),
+            (
+                f's2,s1,name\na.tif,s1.tif,{"ä" * 101}\n',
+                "row 2: the name 'ä+…' has 202 bytes",
+            ),
+            ('s2:s1\na.tif:s1.tif\n', r"has no column s2: .* \['s2:s1'\]"),
+            ('S2,s2,s1\na.tif,a.tif,s1.tif\n', 'has the column s2 twice'),
+            ('s2,s1\n/vsicurl/http://h/a.tif,s1.tif\n', 'row 2: .* is no local file'),
         ],
     )
     def test_faults(self, tmp_path, text, message):

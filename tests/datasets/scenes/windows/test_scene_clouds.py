@@ -156,9 +156,9 @@ class TestClouds:
         path = write(tmp_path / 'a.tif', np.zeros((9, 9), np.uint8), crs=None)
         with pytest.raises(SceneError, match='no coordinate reference system'):
             CloudReader(path, GRID)
-        with pytest.raises(SceneError, match=r"b\.tif': cannot be read"):
+        with pytest.raises(SceneError, match=r"b\.tif': does not exist"):
             CloudReader(tmp_path / 'b.tif', GRID)
-        with pytest.raises(SceneError, match=r"b\.gml': cannot be read"):
+        with pytest.raises(SceneError, match=r"b\.gml': does not exist"):
             CloudReader(tmp_path / 'b.gml', GRID)
         path = tmp_path / 'c.gml'
         path.write_text(GML.format(outer='1 x', inner=''))

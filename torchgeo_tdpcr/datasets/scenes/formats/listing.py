@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
+from ....files import expanded
 from ..common import SceneError
 from .naming import RASTERS, band_of_file, polarisation_of
 from .polarisations import pair_beside
@@ -35,7 +36,7 @@ def list_products(
         raise ValueError(f'`{what}=[]`: give at least one product.')
     found = [
         product
-        for path in map(Path, given)
+        for path in map(expanded, given)
         for product in (inside(path) if path.is_dir() else [path])
     ]
     return list(dict.fromkeys(found))

@@ -2,6 +2,7 @@
 
 """What the names of files and folders tell about scenes: band, date, polarisation."""
 
+import os
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,6 +10,10 @@ from pathlib import PurePath
 
 #: Endings of the rasters that scenes come in.
 RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
+
+#: Bytes of the name of a scene at most: names of files, some of them on their way, are
+#: up to 50 longer, and file systems end at 255.
+LONGEST_NAME = 200
 
 _BAND = r'B(?:0?([1-9])|(1[0-2])|0?(8A))'
 _BAND_FILE = re.compile(
@@ -109,6 +114,32 @@ def product_name(path: PurePath) -> str:
     while match := _ENDING.search(name):
         name = name[: match.start()]
     return name
+
+
+def name_fault(name: str) -> str:
+    """Tell why a scene cannot have a name, of which folders and files are made.
+
+    Returns:
+        The fault in words, '' if there is none.
+
+    Example:
+        >>> name_fault('S2A_T32TQM'), name_fault('a/b')
+        ('', "the name 'a/b' cannot be that of a folder.")
+    """
+    size = len(os.fsencode(name))
+    if size > LONGEST_NAME:
+        return (
+            f'the name {name[:40] + "…"!r} has {size} bytes; {LONGEST_NAME} are allowed. '
+            'Rename the product, or give a name in the column `name` of a CSV file.'
+        )
+    if (
+        not name
+        or name in ('.', '..')
+        or set(name) & set('/\\')
+        or not name.isprintable()
+    ):
+        return f'the name {name!r} cannot be that of a folder.'
+    return ''
 
 
 def strip_band(name: str) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ....files import expanded
 from ...grids import Grid
+from ...sources import fault_of_place
 from ..common import SceneError
 from .naming import RASTERS, date_of, polarisation_of
 from .products import BandFile
@@ -60,7 +62,7 @@ def describe_radar(
     check_radar(bands, files)
     if rasters is None:
         files.close()
-    given = Path(path if isinstance(path, (str, PathLike)) else bands[0].path)
+    given = expanded(path if isinstance(path, (str, PathLike)) else bands[0].path)
     return RadarProduct(
         given, bands, files.grid(bands[0].path), date_of(given.name), files.headers
     )
@@ -89,15 +91,15 @@ def find_radar(
         SceneError: If it is none of these.
     """
     if not isinstance(path, (str, PathLike)):
-        pair = [Path(file) for file in path]
+        pair = [expanded(file) for file in path]
         if len(pair) != 2:
             raise ValueError(f'`path` has {len(pair)} files; give VV and VH.')
         if polarisation_of(pair[0].name) == 'VH':
             pair.reverse()
         return BandFile(str(pair[0])), BandFile(str(pair[1]))
-    path = Path(path)
-    if not path.exists():
-        raise SceneError(path, 'does not exist.')
+    path = expanded(path)
+    if fault := fault_of_place(path):
+        raise SceneError(path, fault)
     if path.suffix.lower() in ('.safe', '.zip') or (path / 'manifest.safe').exists():
         raise SceneError(
             path,

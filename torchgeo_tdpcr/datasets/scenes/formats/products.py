@@ -10,7 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, cast
 
+from ....files import expanded
 from ....transforms.bands import SENTINEL2_BANDS
+from ...sources import fault_of_place
 from ..common import SceneError
 from .evidence import Evidence, of_name, of_tags, settle
 from .naming import (
@@ -132,14 +134,14 @@ def find_optical(
         (['B4', 'B8A'], 2020, None)
     """
     if not isinstance(path, (str, PathLike)):
-        files = [Path(file) for file in path]
+        files = [expanded(file) for file in path]
         if not files:
             raise ValueError('`path=[]`: give at least one file.')
         name = strip_band(files[0].name) or files[0].absolute().parent.name
         return _from_files(files[0].parent, name, files)
-    path = Path(path)
-    if not path.exists():
-        raise SceneError(path, 'does not exist.')
+    path = expanded(path)
+    if fault := fault_of_place(path):
+        raise SceneError(path, fault)
     if is_metadata(path):
         path = path.absolute().parent
     if is_safe(path):

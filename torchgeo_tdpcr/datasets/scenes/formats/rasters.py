@@ -3,11 +3,11 @@
 """Opening the rasters of scenes: settings of GDAL, errors, what files say, open files."""
 
 import os
-import warnings
 import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import parent_process
 from os import PathLike
 from typing import Any
@@ -15,13 +15,21 @@ from typing import Any
 import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.warp import transform
 
 from ...gdal import SCENE_SETTINGS
-from ...grids import Grid
+from ...grids import Grid, epsg_of
 from ...plausibility import grid_fault
+from ...sources import (
+    RASTER_ERRORS,
+    DistrustError,
+    cause_of,
+    is_trusting,
+    open_raster,
+)
 from ..common import SceneError
 
 
@@ -46,9 +54,10 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
     with rasterio.Env(**settings):
         try:
             yield
-        except (RasterioError, CPLE_BaseError, OSError) as error:
-            cause = error.__cause__ or error
-            raise SceneError(path, f'cannot be read ({cause}).') from error
+        except DistrustError as error:
+            raise SceneError(path, str(error)) from error
+        except RASTER_ERRORS as error:
+            raise SceneError(path, f'cannot be read ({cause_of(error)}).') from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,23 @@ def read_mask(raster: DatasetReader, mask: int, **options: Any) -> NDArray[Any]:
     return array
 
 
+def crs_name(crs: CRS) -> str:
+    """Name a CRS shortly: its EPSG code, or else the name in its definition."""
+    code = epsg_of(crs)
+    return f'EPSG:{code}' if code else crs.to_wkt().split('"')[1]
+
+
+@lru_cache(maxsize=256)
+def _lies_on_earth(grid: Grid) -> bool:
+    """Whether the corners of a raster have longitudes and latitudes."""
+    left, bottom, right, top = grid.bounds
+    try:
+        _, latitudes = transform(grid.crs, 'EPSG:4326', [left, right], [bottom, top])
+    except CPLE_BaseError:
+        return False
+    return all(abs(latitude) <= 90.01 for latitude in latitudes)
+
+
 #: Readers whose files are open at the same time. A reader has 13 at most, and systems
 #: allow a process as few as 256.
 _READERS = 16
@@ -150,10 +176,15 @@ class RasterFiles:
 
     Args:
         headers: Headers that are known already; takes those that are read.
+        trusted: Whether files may be of any format, and anywhere (defaults to whether
+            they may where this is made, see :func:`~.sources.trusting`).
     """
 
-    def __init__(self, headers: Headers | None = None) -> None:
+    def __init__(
+        self, headers: Headers | None = None, trusted: bool | None = None
+    ) -> None:
         self.headers: Headers = {} if headers is None else headers
+        self._trusted = is_trusting() if trusted is None else trusted
         self._open: dict[str, DatasetReader] = {}
         self._process = os.getpid()
 
@@ -193,6 +224,15 @@ class RasterFiles:
             raise SceneError(
                 path, f'{fault}. Give it the CRS and the geotransform that it has.'
             )
+        with reading(path):
+            if not _lies_on_earth(grid):
+                raise SceneError(
+                    path,
+                    f'has corners from {grid.bounds[0]:g}, {grid.bounds[3]:g} to '
+                    f'{grid.bounds[2]:g}, {grid.bounds[1]:g}, which are nowhere in its '
+                    f'coordinate reference system, {crs_name(grid.crs)}. Give it the '
+                    'right one.',
+                )
         return grid
 
     def __getitem__(self, path: str) -> DatasetReader:
@@ -201,10 +241,7 @@ class RasterFiles:
             # The parent's files share their position with it
             self._open, self._process = {}, os.getpid()
         if path not in self._open:
-            with warnings.catch_warnings():
-                # Whether a raster has a place is checked, with an error of its own
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                self._open[path] = rasterio.open(path)
+            self._open[path] = open_raster(path, self._trusted)
         self._note_use()
         return self._open[path]
 
@@ -224,5 +261,5 @@ class RasterFiles:
             source.close()
         self._open = {}
 
-    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[Headers]]:
-        return RasterFiles, (self.headers,)
+    def __reduce__(self) -> tuple[type['RasterFiles'], tuple[Headers, bool]]:
+        return RasterFiles, (self.headers, self._trusted)

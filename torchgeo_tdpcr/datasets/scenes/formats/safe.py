@@ -9,6 +9,7 @@ The format, and the names of the elements that are read here, are those of ESA's
 import re
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from os import PathLike
@@ -25,6 +26,26 @@ _METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')
 _POLYGONS = re.compile(r'MSK_CLOUDS_(?:[^/]*_)?B00[^/]*\.gml$')
 _CLASSES = re.compile(r'MSK_CLASSI_B00\.jp2$')
 _INSIDE = re.compile(r'/vsizip/\{(.+)\}/([^}]+)$')
+
+#: Bytes of an XML file at most. Those of real products have less than 10 MB.
+_LARGEST_XML = 64 * 2**20
+
+#: What reading a zip raises: broken, encrypted, or packed in ways that Python cannot.
+_ZIP_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class _Builder(ET.TreeBuilder):
+    """Refuses a document type: entities in it may grow without end, or name files."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise ValueError(f'it has a document type, {name!r}')
 
 
 class SafeContents(NamedTuple):
@@ -65,7 +86,7 @@ def _files(path: Path) -> _Files:
         else:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except _ZIP_ERRORS as error:
         raise SceneError(path, f'cannot be read ({error}).') from error
     return _Files(path, sorted(names))
 
@@ -80,16 +101,29 @@ def read_bytes(path: str) -> bytes:
         Its contents.
 
     Raises:
-        SceneError: If it cannot be read.
+        SceneError: If it cannot be read, or is too large for what is read as a whole.
     """
     inside = _INSIDE.match(path)
     try:
         if not inside:
-            return Path(path).read_bytes()
-        with zipfile.ZipFile(inside[1]) as archive:
-            return archive.read(inside[2])
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+            with open(path, 'rb') as file:
+                content = file.read(_LARGEST_XML + 1)
+        else:
+            # Not `archive.read`, which would unpack a zip bomb
+            with (
+                zipfile.ZipFile(inside[1]) as archive,
+                archive.open(inside[2]) as packed,
+            ):
+                content = packed.read(_LARGEST_XML + 1)
+    except (*_ZIP_ERRORS, KeyError) as error:
         raise SceneError(path, f'cannot be read ({error}).') from error
+    if len(content) > _LARGEST_XML:
+        raise SceneError(
+            path,
+            f'is larger than {_LARGEST_XML // 2**20} MB, which no metadata and no mask '
+            'of ESA is. Fetch the product anew.',
+        )
+    return content
 
 
 def read_xml(path: str) -> ET.Element:
@@ -102,11 +136,12 @@ def read_xml(path: str) -> ET.Element:
         Its root.
 
     Raises:
-        SceneError: If it cannot be read, or is no XML.
+        SceneError: If it cannot be read, or is no XML, or has entities of its own.
     """
     try:
-        return ET.fromstring(read_bytes(path))
-    except ET.ParseError as error:
+        return ET.fromstring(read_bytes(path), ET.XMLParser(target=_Builder()))
+    except (ET.ParseError, ValueError, LookupError) as error:
+        # What is unknown of it may be its encoding
         raise SceneError(path, f'is no valid XML ({error}).') from error
 
 

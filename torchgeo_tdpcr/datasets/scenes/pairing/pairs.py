@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..common import SceneError
+from ..formats.naming import name_fault
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import OpticalProduct, find_optical
 from ..formats.rasters import RasterFiles
@@ -70,7 +71,7 @@ def uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:
         The pairs in the same order.
 
     Raises:
-        SceneError: If the names are not unique even so.
+        SceneError: If the names are not unique even so, or one cannot be a folder's.
     """
     names = Counter(pair.name for pair in pairs)
     pairs = [
@@ -79,6 +80,9 @@ def uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:
         else replace(pair, name=f'{pair.s2.absolute().parent.name}_{pair.name}')
         for pair in pairs
     ]
+    for pair in pairs:
+        if fault := name_fault(pair.name):
+            raise SceneError(pair.s2, fault)
     (name, count), *_ = Counter(pair.name for pair in pairs).most_common(1)
     if count > 1:
         raise SceneError(

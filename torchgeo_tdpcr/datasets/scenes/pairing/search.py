@@ -11,7 +11,7 @@ from ..common import SceneError
 from ..formats.listing import Paths, list_products, optical_in, radar_in
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import OpticalProduct, find_optical
-from ..formats.rasters import RasterFiles
+from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
 from ..windows.warping import points_of, source_pixels
 from .pairs import ScenePair, uniquely_named
@@ -106,7 +106,8 @@ def _choose(
 ) -> RadarProduct:
     """The raster that goes with a product."""
     grid = _footprint(product)
-    parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
+    with reading(product.path):
+        parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
     near: list[tuple[float, _Candidate]] = []
     far: list[tuple[float, RadarProduct]] = []
     for part, candidate in sorted(parts, key=lambda item: -item[0]):

@@ -3,15 +3,22 @@
 """Pairs as a table tells them."""
 
 import csv
+import io
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+from ....files import expanded
+from ...sources import fault_of_place
 from ..common import SceneError
-from ..formats.naming import product_name
+from ..formats.naming import name_fault, product_name
 from .pairs import ScenePair, uniquely_named
 
 _REQUIRED = ('s2', 's1')
 _COLUMNS = (*_REQUIRED, 'cloud_mask', 'name')
+
+#: What spreadsheets and people put between fields.
+_DELIMITERS = (',', ';', '\t')
 
 
 def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
@@ -19,8 +26,9 @@ def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
 
     Args:
         csv_path: CSV file with the columns ``s2`` and ``s1``, and optionally
-            ``cloud_mask`` and ``name``. Paths are relative to the file. Names that are
-            left out are those of the Sentinel-2 products.
+            ``cloud_mask`` and ``name``, in capitals or not, with commas, semicolons or
+            tabs between them. Paths are relative to the file. Names that are left out
+            are those of the Sentinel-2 products.
 
     Returns:
         A pair for each row.
@@ -34,56 +42,88 @@ def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
         ...     for name in ('S2_T32TQM.tif', 's1.tif'):
         ...         Path(folder, name).touch()
         ...     table = Path(folder, 'pairs.csv')
-        ...     _ = table.write_text('s2,s1\nS2_T32TQM.tif,s1.tif')
+        ...     _ = table.write_text('S2;S1\nS2_T32TQM.tif;s1.tif')
         ...     [pair.name for pair in read_pairs(table)]
         ['S2_T32TQM']
     """
-    csv_path = Path(csv_path)
-    try:
-        with csv_path.open(encoding='utf-8-sig', newline='') as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            columns = [column.strip() for column in table.fieldnames or ()]
-            table.fieldnames = columns
-            rows = [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SceneError(csv_path, f'cannot be read ({error}).') from error
+    csv_path = expanded(csv_path)
+    columns, rows = _read(csv_path)
     missing = [column for column in _REQUIRED if column not in columns]
     unknown = [column for column in columns if column not in _COLUMNS]
-    if missing or unknown:
-        what = (
-            f'has no column {missing[0]}' if missing else f'has a column {unknown[0]!r}'
+    twice = [column for column in columns if columns.count(column) > 1]
+    if missing or unknown or twice:
+        if missing:
+            what = f'has no column {missing[0]}'
+        elif unknown:
+            what = f'has a column {unknown[0]!r}'
+        else:
+            what = f'has the column {twice[0]} twice'
+        raise SceneError(
+            csv_path,
+            f'{what}: its first row is read as {columns}. Columns are '
+            f'{", ".join(_COLUMNS)}, with commas, semicolons or tabs between them.',
         )
-        raise SceneError(csv_path, f'{what}. Columns are {", ".join(_COLUMNS)}.')
     if not rows:
         raise SceneError(csv_path, 'has no rows.')
-    return uniquely_named(csv_path, [_pair(csv_path, *row) for row in rows])
+    return uniquely_named(
+        csv_path, [_pair(csv_path, line, columns, row) for line, row in rows]
+    )
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Names of the columns, and rows by the line that they end in; no empty ones."""
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+        lines = io.StringIO(text).readlines()
+        first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+        # The first line may be Excel's, which tells what stands between fields
+        told = lines[first].strip() if lines else ''
+        if told[:4].lower() == 'sep=' and len(told) == 5:
+            delimiter, first = told[4], first + 1
+        else:
+            delimiter = max(_DELIMITERS, key=lambda mark: told.count(mark))
+        reader = csv.reader(lines[first:], delimiter=delimiter, skipinitialspace=True)
+        table = [
+            (first + reader.line_num, row) for row in reader if any(map(str.strip, row))
+        ]
+    except UnicodeDecodeError as error:
+        raise SceneError(
+            path,
+            'is not in UTF-8. Save it as such, which Excel calls CSV UTF-8.',
+        ) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise SceneError(path, f'cannot be read ({error}).') from error
+    if not table:
+        return [], []
+    columns = [column.strip() for column in table[0][1]]
+    known = [column.lower().replace(' ', '_').replace('-', '_') for column in columns]
+    return [
+        word if word in _COLUMNS else column
+        for word, column in zip(known, columns, strict=True)
+    ], table[1:]
 
 
 def _pair(
-    csv_path: Path, line: int, row: dict[str, str | list[str] | None]
+    csv_path: Path, line: int, columns: Sequence[str], row: Sequence[str]
 ) -> ScenePair:
-    texts = {
-        key: text.strip() for key, text in row.items() if isinstance(text, str) and key
-    }
-    if None in row:
+    fields = [text.strip() for text in row]
+    if any(fields[len(columns) :]):
         raise SceneError(csv_path, f'row {line} has more fields than columns.')
+    texts = dict(zip(columns, fields, strict=False))
     paths: dict[str, Path] = {}
     for column in _COLUMNS[:3]:
         if not texts.get(column):
             if column in _REQUIRED:
                 raise SceneError(csv_path, f'row {line} has no {column}.')
             continue
-        path = csv_path.parent / texts[column]
-        if not path.exists():
+        path = csv_path.parent / expanded(texts[column])
+        if fault := fault_of_place(path):
             raise SceneError(
                 csv_path,
-                f"row {line}: {column} '{path}' does not exist. Paths are relative to "
-                'the table.',
+                f"row {line}: {column} '{path}' {fault} Paths are relative to the table.",
             )
         paths[column] = path
     name = texts.get('name') or product_name(paths['s2'])
-    if name in ('.', '..') or set(name) & set('/\\'):
-        raise SceneError(
-            csv_path, f'row {line}: the name {name!r} cannot be that of a folder.'
-        )
+    if fault := name_fault(name):
+        raise SceneError(csv_path, f'row {line}: {fault}')
     return ScenePair(name, paths['s2'], paths['s1'], paths.get('cloud_mask'))

@@ -15,7 +15,9 @@ from rasterio.features import rasterize
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
+from ....files import expanded
 from ...grids import Grid, PixelBox
+from ...sources import fault_of_place
 from ..common import SceneError
 from ..formats.naming import classification_among
 from ..formats.products import BandFile, CloudMask, MaskKind
@@ -67,7 +69,10 @@ class CloudReader:
         if isinstance(source, BandFile):
             source = CloudMask(source.path, _kind(source.path), source.index)
         elif not isinstance(source, CloudMask):
-            source = CloudMask(str(source), _kind(str(source)))
+            path = str(expanded(source))
+            if fault := fault_of_place(path):
+                raise SceneError(path, fault)
+            source = CloudMask(path, _kind(path))
         self.source = source
         """The mask, and how it is coded."""
         self.grid = grid
@@ -160,11 +165,13 @@ def _ring(path: str, node: Any) -> list[tuple[float, float]]:
         if child.tag.endswith('}posList'):
             try:
                 numbers = [float(text) for text in (child.text or '').split()]
+                step = int(child.get('srsDimension', 2))
             except ValueError as error:
                 raise SceneError(
                     path, f'has a corner that is none ({error}).'
                 ) from error
-            step = int(child.get('srsDimension', 2))
+            if step < 2 or not np.isfinite(numbers).all():
+                raise SceneError(path, 'has a corner that is none.')
             return list(zip(numbers[::step], numbers[1::step], strict=False))
     return []
 
