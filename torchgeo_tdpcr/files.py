@@ -66,9 +66,11 @@ def replacing(path: Path) -> Iterator[Path]:
             the file.
     """
     part = path.with_name(_hidden(path))
+    own = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        own = True
         yield part
         os.replace(part, path)
     except OSError as error:
@@ -78,7 +80,8 @@ def replacing(path: Path) -> Iterator[Path]:
         why = error.strerror or _innermost(error)
         raise OSError(f"'{path}' could not be written: {why}.") from error
     finally:
-        part.unlink(missing_ok=True)
+        if own:
+            part.unlink(missing_ok=True)
 
 
 def _innermost(error: BaseException) -> str:
