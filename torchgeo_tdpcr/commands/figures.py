@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .checks import check_folder, check_output, whole
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -45,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(
-        '--chips', type=int, nargs='+', metavar='ROW', help='rows of the split to draw'
+        '--chips',
+        type=whole(0),
+        nargs='+',
+        metavar='ROW',
+        help='rows of the split to draw',
     )
     chosen.add_argument(
         '--number',
@@ -58,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--output', default='figures', help='folder (%(default)s)')
     parser.add_argument('--suffix', choices=('png', 'pdf'), default='png')
-    parser.add_argument('--dpi', type=int, default=150, help='(%(default)s)')
+    parser.add_argument('--dpi', type=whole(1), default=150, help='(%(default)s)')
     parser.add_argument('--bands', nargs='+', help='bands of the models (all 13)')
     parser.add_argument(
         '--sar-clip',
@@ -70,6 +76,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--class-names', nargs='+', help='of the land cover (those of the checkpoint)'
     )
     parser.add_argument('--device', default='cpu', help='(%(default)s)')
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    parse_checkpoints(args.checkpoint)
+    check_folder('--data', args.data)
+    check_number(args.number)
+    check_output('--output', args.output)
+
+
+def check_number(number: int) -> None:
+    """Raise unless there is something to draw."""
+    if number < 1:
+        raise ValueError(f'`--number {number}`: draw at least one chip.')
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Drawing chips of '{args.data}' for '{args.output}'"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -241,8 +266,7 @@ def spread_rows(index: Any, number: int) -> list[int]:
     """
     import numpy as np
 
-    if number < 1:
-        raise ValueError(f'`--number {number}`: draw at least one chip.')
+    check_number(number)
     order = np.arange(len(index))
     if 'cover' in index:
         cover = index['cover'].str.extract(r'(\d+)', expand=False).astype(int)

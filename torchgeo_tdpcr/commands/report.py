@@ -5,6 +5,8 @@
 import argparse
 from pathlib import Path
 
+from .checks import check_file, check_folder, check_output
+
 NAME = 'report'
 HELP = 'show a mapped scene, before and after, as an HTML page or a picture'
 DESCRIPTION = (
@@ -27,21 +29,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    check_folder('SCENE_FOLDER', args.scene)
+    if args.truth is not None:
+        check_file('--truth', args.truth, folder=True)
+    path = output_of(args)
+    if path.suffix.lower() not in PAGES + PICTURES:
+        raise ValueError(
+            f'`--output {args.output}`: give it one of the endings '
+            f'{", ".join(PAGES + PICTURES)}.'
+        )
+    check_output('--output', str(path), folder=False)
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Reporting on '{args.scene}'"
+
+
+def output_of(args: argparse.Namespace) -> Path:
+    """The file to write."""
+    return Path(args.output or Path(args.scene) / 'report.html')
+
+
 def run(args: argparse.Namespace) -> int:
     """Write the page or the picture."""
     from ..figures import plot_scene, write_report
     from ..figures.saving import save_figure
 
-    path = Path(args.output or Path(args.scene) / 'report.html')
-    suffix = path.suffix.lower()
-    if suffix in PAGES:
+    path = output_of(args)
+    if path.suffix.lower() in PAGES:
         write_report(args.scene, path, args.truth)
-    elif suffix in PICTURES:
-        save_figure(plot_scene(args.scene, args.truth), path)
     else:
-        raise ValueError(
-            f'`--output {args.output}`: give it one of the endings '
-            f'{", ".join(PAGES + PICTURES)}.'
-        )
+        save_figure(plot_scene(args.scene, args.truth), path)
     print(f'Wrote {path}')
     return 0

@@ -95,15 +95,15 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 folder of several, or a list; they are paired by place and date.
             cloud_mask: Cloud mask of a single product, nonzero in clouds and shadows
                 (defaults to the product's own, if it has one).
-            pairs: Table in place of *s2* and *s1*: a CSV file with the columns ``s2``
-                and ``s1``, and optionally ``cloud_mask`` and ``name``.
+            pairs: Table in place of `s2` and `s1`: a CSV file with the columns `s2`
+                and `s1`, and optionally `cloud_mask` and `name`.
             max_days: Most days between the two of a pair.
             bands: Names of the Sentinel-2 bands that the model takes, or None for all.
-            offset: What the digital numbers carry on top, or ``'auto'`` to find out.
-            sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
-                ``'auto'`` to find out.
+            offset: What the digital numbers carry on top, or `'auto'` to find out.
+            sar_scale: Whether Sentinel-1 is in `'db'` or `'linear'` power, or
+                `'auto'` to find out.
             sar_clip: Clip range of the SAR bands that the model was trained with, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize`.
             min_sar_cover: Part of a scene that radar must cover at least.
             patch_size: Height and width of the windows in pixels.
             overlap: Number of pixels that neighbouring windows share at least.
@@ -111,7 +111,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             num_workers: Number of worker processes that read windows.
 
         Raises:
-            ValueError: If neither *pairs* nor both of *s2* and *s1* are given, or an
+            ValueError: If neither `pairs` nor both of `s2` and `s1` are given, or an
                 argument is out of its range.
 
         Example:

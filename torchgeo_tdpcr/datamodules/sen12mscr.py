@@ -13,7 +13,7 @@ from .chips import ChipDataModule
 
 
 class SEN12MSCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
+    """Data module of `torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
 
     def __init__(
         self,
@@ -35,9 +35,9 @@ class SEN12MSCRDataModule(ChipDataModule):
             num_workers: Number of worker processes that read chips.
             bands: Names of the Sentinel-2 bands to read, or None for all 13.
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize`.
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize`.
             **kwargs: Further arguments of
-                :class:`~torchgeo_tdpcr.datasets.SEN12MSCR`.
+                `torchgeo_tdpcr.datasets.SEN12MSCR`.
 
         Raises:
             ValueError: If a band or the clip range is unknown.

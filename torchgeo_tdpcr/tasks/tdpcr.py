@@ -72,48 +72,50 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
         """Initialize a new TDPCRTask instance.
 
         Args:
-            model: Name of a registered model, see
-                :func:`~torchgeo_tdpcr.models.list_models`.
-            model_kwargs: Further arguments of the model.
+            model: Name of a registered model: {models}, or yours.
+            model_kwargs: Further arguments of the model, such as
+                `{residual: false}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
+                prints those of the class of `tdpcr`; *Models* in the documentation has
+                those of all.
             weights: Checkpoint of an earlier phase to start from. A segmentation decoder
                 that it lacks starts at random; everything else must match.
             in_channels: Number of optical bands.
             sar_channels: Number of SAR bands.
             num_classes: Number of land-cover classes, or None for cloud removal only.
             labels: Names of the classes, for the per-class metrics.
-            training: ``'cr'`` for Phase 1; ``'peft'`` or ``'fpft'`` for Phase 2 from
-                *weights*, parameter-efficient or with every parameter; ``'joint'`` for
-                both outputs from scratch; ``'cr+peft'`` or ``'cr+fpft'`` for both phases
-                in one fit; ``'lcs'`` for land cover alone.
+            training: `'cr'` for Phase 1; `'peft'` or `'fpft'` for Phase 2 from
+                `weights`, parameter-efficient or with every parameter; `'joint'` for
+                both outputs from scratch; `'cr+peft'` or `'cr+fpft'` for both phases
+                in one fit; `'lcs'` for land cover alone.
             phase1_epochs: Number of epochs of Phase 1 in a fit with both phases.
             lr: Learning rate.
             lr_phase2: Learning rate of Phase 2 in a fit with both phases (defaults to
-                *lr*).
+                `lr`).
             weight_decay: Weight decay of AdamW.
-            scheduler: Schedule of the learning rate within each phase: ``'cosine'``,
-                ``'multistep'``, ``'plateau'``, None, or a callable that takes the
+            scheduler: Schedule of the learning rate within each phase: `'cosine'`,
+                `'multistep'`, `'plateau'`, None, or a callable that takes the
                 optimizer.
-            patience: Patience of ``'plateau'`` in epochs.
+            patience: Patience of `'plateau'` in epochs.
             lambda_rec: Weight of the reconstruction loss in Eq. 12.
             lambda_seg: Weight of the segmentation loss in Eq. 12.
             lambda_ssim: Weight of the SSIM term in Eq. 11.
             label_smoothing: Label smoothing of the cross-entropy.
             class_weights: Weight of each class in the cross-entropy.
             ignore_index: Label that counts neither in the loss nor in the metrics.
-            recipe: ``'common'`` to train with the losses and the optimizer above, as all
-                models of a comparison should be; ``'own'`` for those of the paper of
-                the model; ``'losses'`` for the losses of its paper with the optimizer
+            recipe: `'common'` to train with the losses and the optimizer above, as all
+                models of a comparison should be; `'own'` for those of the paper of
+                the model; `'losses'` for the losses of its paper with the optimizer
                 above, for models that another loss would turn into something else.
                 Validation and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
-                ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
+                `'cloudy'`, `'clear'` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
-            compile: Whether to compile the model with :func:`torch.compile`.
+            compile: Whether to compile the model with `torch.compile`.
 
         Raises:
             ValueError: If an argument is none of its choices, Phase 2 is asked for
-                without *num_classes*, or *weights* is of another model.
-            FileNotFoundError: If *weights* does not exist.
+                without `num_classes`, or `weights` is of another model.
+            FileNotFoundError: If `weights` does not exist.
 
         Example:
             >>> import torch
