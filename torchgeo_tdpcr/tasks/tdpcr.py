@@ -16,7 +16,7 @@ from torchgeo.tasks import BaseTask
 from ..callbacks import PredictionFigures
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
-from ..models import get_model, get_recipe
+from ..models import get_model, get_recipe, list_models
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
 from .phases import Schedule, Training, set_trainable
@@ -75,8 +75,8 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             model: Name of a registered model: {models}, or yours.
             model_kwargs: Further arguments of the model, such as
                 `{residual: false}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
-                prints those of the class of `tdpcr`; *Models* in the documentation has
-                those of all.
+                prints those of `tdpcr`; the page on models in the documentation has those
+                of all.
             weights: Checkpoint of an earlier phase to start from. A segmentation decoder
                 that it lacks starts at random; everything else must match.
             in_channels: Number of optical bands.
@@ -301,6 +301,12 @@ class TDPCRTask(PhaseSwitchMixin, EvaluationMixin, BaseTask):
             mask = batch['mask']
         losses: dict[str, Tensor] = self.criterion(outputs, batch['image_clear'], mask)
         return losses
+
+
+# What `--model.help TDPCRTask` prints is this text
+TDPCRTask.__init__.__doc__ = (TDPCRTask.__init__.__doc__ or '').replace(
+    '{models}', ', '.join(f'`{name}`' for name in list_models())
+)
 
 
 def _load_restorer(path: Path) -> TDPCRTask:
