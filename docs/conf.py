@@ -24,6 +24,7 @@ nitpicky = False
 html_theme = 'furo'
 html_title = f'torchgeo-tdpcr {release}'
 html_static_path = ['_static']
+html_css_files = ['tables.css']
 
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 3

@@ -40,6 +40,11 @@ class _ThenImportPlugin(Loader):
         spec.loader = self.loader
         module.__loader__ = self.loader
         self.loader.exec_module(module)
+        # Not at the top: that runs in every program that imports torch
+        from ._command import is_torchgeo, quieten
+
+        if is_torchgeo():
+            quieten()
         for name in PLUGIN:
             import_module(name)
 

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""The command ``torchgeo-tdpcr``: data sets, scenes, figures and reports.
+"""The command `torchgeo-tdpcr`: data sets, scenes, figures and reports.
 
 Training and testing go through TorchGeo's own command, ``torchgeo``.
 """
@@ -20,10 +20,17 @@ from .commands import (
     synthesize_scene,
     verify,
 )
+from .commands.processes import is_first_process
 from .commands.wording import in_options
 from .signals import INTERRUPTED, Terminated, ending_on_sigterm
 
-#: Each has NAME, HELP, perhaps DESCRIPTION, add_arguments and run.
+DESCRIPTION = (
+    'Data sets, scenes, figures and reports. Training and testing go through '
+    "TorchGeo's own command, `torchgeo`."
+)
+
+#: Each has NAME, HELP, perhaps DESCRIPTION, add_arguments, check (what is wrong with the
+#: arguments, light), doing (what it is about to do, in a line) and run.
 COMMANDS: tuple[ModuleType, ...] = (
     map_scenes,
     report,
@@ -37,7 +44,7 @@ COMMANDS: tuple[ModuleType, ...] = (
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog='torchgeo-tdpcr', description=__doc__)
+    parser = argparse.ArgumentParser(prog='torchgeo-tdpcr', description=DESCRIPTION)
     commands = parser.add_subparsers(dest='command', required=True)
     for module in COMMANDS:
         default = f'{module.HELP[0].upper()}{module.HELP[1:]}.'
@@ -47,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
             description=getattr(module, 'DESCRIPTION', default),
         )
         module.add_arguments(command)
-        command.set_defaults(run=module.run, parser=command)
+        command.set_defaults(module=module, parser=command)
     return parser
 
 
@@ -71,7 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with ending_on_sigterm():
-            status: int = args.run(args)
+            args.module.check(args)
+            if is_first_process():
+                # What follows imports PyTorch and TorchGeo, which is silent for long
+                print(f'{args.module.doing(args)} …', file=sys.stderr, flush=True)
+            status: int = args.module.run(args)
         return status
     except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
         text = _printable(str(error) or type(error).__name__)

@@ -32,9 +32,12 @@ from .jobs import LOG, Job
 from .options import DEFAULT_SCALE, Options
 from .plan import HERE
 from .planning import Plan, make_plan
+from .progress import Progress
 
 #: The torchgeo command, '' for the one on the path.
 TORCHGEO = ''
+#: Seconds between two looks at the runs.
+POLL = 2.0
 #: Where the commands of this environment lie.
 BIN = Path(sys.executable).parent
 
@@ -90,13 +93,16 @@ def options_of(args: argparse.Namespace) -> Options:
     )
 
 
-def snakemake(options: Options, jobs: int, *flags: str) -> int:
+def snakemake(
+    options: Options, jobs: int, *flags: str, progress: Progress | None = None
+) -> int:
     """Run all runs with Snakemake, or end it and its jobs with this process.
 
     Args:
         options: What the user chose.
         jobs: Runs at a time.
         flags: More arguments.
+        progress: Tells what the runs have come to, None for nothing.
 
     Returns:
         Its exit status.
@@ -116,12 +122,25 @@ def snakemake(options: Options, jobs: int, *flags: str) -> int:
         env={**os.environ, 'PATH': f'{os.environ["PATH"]}{os.pathsep}{BIN}'},
     )
     try:
-        return process.wait()
+        while True:
+            try:
+                status = process.wait(timeout=POLL)
+                break
+            except subprocess.TimeoutExpired:
+                tell(progress)
+        tell(progress)
+        return status
     except (KeyboardInterrupt, Terminated):
         # Snakemake would wait for its jobs
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+
+
+def tell(progress: Progress | None) -> None:
+    """Print what the runs have come to."""
+    for line in progress.lines() if progress else ():
+        print(line, flush=True)
 
 
 @contextmanager
@@ -217,7 +236,8 @@ def main(argv: list[str] | None = None) -> int:
         status = 0
         if done < len(plan.jobs):
             with locked(options.folder):
-                status = snakemake(options, args.jobs)
+                progress = Progress(plan.jobs.values())
+                status = snakemake(options, args.jobs, progress=progress)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

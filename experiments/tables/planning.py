@@ -7,7 +7,7 @@ What cannot be right is refused here, before anything is trained.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .jobs import Job
@@ -110,7 +110,7 @@ def synthetic_file(root: Path) -> Path:
 
 
 def _select(tables: Iterable[Table], runs: Iterable[str]) -> None:
-    """Keep the rows of some runs only."""
+    """Keep the rows of some runs only, and what they are compared with."""
     known = {row.run for table in tables for row in table.rows}
     if unknown := set(runs) - known:
         raise ValueError(
@@ -118,7 +118,15 @@ def _select(tables: Iterable[Table], runs: Iterable[str]) -> None:
             f'are: {" ".join(sorted(known))}.'
         )
     for table in tables:
-        table.rows = [row for row in table.rows if row.run in runs]
+        kept = [row for row in table.rows if row.run in runs and not row.reference]
+        # Any run of the table can tell what its systems are compared with, as all are
+        # tested on the same chips
+        references = [
+            row if row.run in runs else replace(row, run=kept[0].run)
+            for row in table.rows
+            if row.reference and kept
+        ]
+        table.rows = [*references, *kept]
 
 
 def _jobs(options: Options, scale: Scale, runs: list[Run]) -> dict[Key, Job]:

@@ -29,6 +29,9 @@ def main(argv: list[str]) -> None:
     """Import the files before ``--``, then run the torchgeo command on what follows."""
     from torchgeo.main import main as torchgeo
 
+    from torchgeo_tdpcr._command import quieten
+
+    quieten()
     end = argv.index('--')
     import_models([Path(file) for file in argv[:end]])
     torchgeo(argv[end + 1 :])

@@ -43,5 +43,5 @@ def test_positional_arguments() -> None:
 
 def test_errors_of_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = str(tmp_path / 'root')
-    assert main(['synthesize', root, '--chip-size', '1', '--no-progress']) == 2
-    assert '`--chip-size 1`' in capsys.readouterr().err
+    assert main(['synthesize', root, '--chip-size', '33', '--no-progress']) == 2
+    assert '`--chip-size 33` is odd' in capsys.readouterr().err

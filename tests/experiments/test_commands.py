@@ -3,6 +3,8 @@
 """The commands that pages, docstrings and messages name are there."""
 
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,8 +47,33 @@ def test_helps(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         module.main(['--help'])
     assert ended.value.code == 0
-    assert capsys.readouterr().out.startswith(f'usage: python -m {name} ')
+    text = capsys.readouterr().out
+    assert text.startswith(f'usage: python -m {name} ')
+    assert re.findall(r':\w+:`|``', text) == []
     assert f'    python -m {name}' in (module.__doc__ or '')
+
+
+@pytest.mark.parametrize(
+    ('name', 'arguments'),
+    [
+        ('experiments.real', ['--samples', '/none', '--checkpoint', '/none']),
+        ('experiments.tables', ['1', '--data', 'osfcr', '--root', '/none']),
+    ],
+)
+def test_wrong_paths_are_told_at_once(name: str, arguments: list[str]) -> None:
+    code = (
+        'import sys\n'
+        f'from {name}.__main__ import main\n'
+        f'try: status = main({arguments!r})\n'
+        'except SystemExit as ended: status = ended.code\n'
+        'print(status, "torch" in sys.modules)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == '2 False\n'
+    assert '/none`: ' in done.stderr
+    assert 'no such folder' in done.stderr
 
 
 def test_files_that_are_named_are_there() -> None:

@@ -5,6 +5,7 @@
 import argparse
 
 from ..files import expanded
+from .checks import whole
 
 
 def user_path(text: str) -> str:
@@ -25,7 +26,7 @@ def add_trusted(parser: argparse._ActionsContainer) -> None:
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Add the folder, the number of workers and the switch of the progress bar."""
     parser.add_argument('root', type=user_path, help='folder of the data set')
-    parser.add_argument('--workers', type=int, help='how many work in parallel')
+    parser.add_argument('--workers', type=whole(0), help='how many work in parallel')
     parser.add_argument(
         '--no-progress', action='store_true', help='show no progress bar'
     )

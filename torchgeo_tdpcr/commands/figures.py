@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import expanded, load_fault
 from .arguments import user_path
+from .checks import check_folder, check_output, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(
-        '--chips', type=int, nargs='+', metavar='ROW', help='rows of the split to draw'
+        '--chips',
+        type=whole(0),
+        nargs='+',
+        metavar='ROW',
+        help='rows of the split to draw',
     )
     chosen.add_argument(
         '--number',
@@ -65,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--output', type=user_path, default='figures', help='folder (%(default)s)'
     )
     parser.add_argument('--suffix', choices=('png', 'pdf'), default='png')
-    parser.add_argument('--dpi', type=int, default=150, help='(%(default)s)')
+    parser.add_argument('--dpi', type=whole(1), default=150, help='(%(default)s)')
     parser.add_argument(
         '--bands', nargs='+', help='bands of the models (those of the checkpoints)'
     )
@@ -78,6 +83,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--class-names', nargs='+', help='of the land cover (those of the checkpoint)'
     )
     parser.add_argument('--device', default='cpu', help='(%(default)s)')
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    parse_checkpoints(args.checkpoint)
+    check_folder('--data', args.data)
+    check_number(args.number)
+    check_output('--output', args.output)
+
+
+def check_number(number: int) -> None:
+    """Raise unless there is something to draw."""
+    if number < 1:
+        raise ValueError(f'`--number {number}`: draw at least one chip.')
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Drawing chips of '{args.data}' for '{args.output}'"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -282,8 +306,7 @@ def spread_rows(index: Any, number: int) -> list[int]:
     """
     import numpy as np
 
-    if number < 1:
-        raise ValueError(f'`--number {number}`: draw at least one chip.')
+    check_number(number)
     order = np.arange(len(index))
     if 'cover' in index:
         cover = index['cover'].str.extract(r'(\d+)', expand=False).astype(int)

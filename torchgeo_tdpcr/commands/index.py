@@ -5,6 +5,7 @@
 import argparse
 
 from .arguments import add_root
+from .checks import check_folder
 
 NAME = 'index'
 HELP = 'build the index of a data set and count its chips'
@@ -17,6 +18,16 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_root(parser)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    check_folder('ROOT', args.root)
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Indexing '{args.root}'"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..files import load_fault
 from .arguments import add_trusted, user_path
+from .checks import check_output, number, whole
+from .processes import is_first_process
 from .wording import in_options
 
 NAME = 'map'
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     scenes.add_argument(
         '--max-days',
-        type=float,
+        type=number(0),
         default=15,
         help='most days between the two (default: 15)',
     )
@@ -60,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     scenes.add_argument(
         '--min-sar-cover',
-        type=float,
+        type=number(0, 1),
         default=0.9,
         help='part that radar must cover (default: 0.9)',
     )
@@ -84,21 +86,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'the checkpoint)',
     )
     model.add_argument(
-        '--patch-size', type=int, default=256, help='window (default: 256 pixels)'
+        '--patch-size', type=whole(1), default=256, help='window (default: 256 pixels)'
     )
     model.add_argument(
-        '--overlap', type=int, default=64, help='of windows (default: 64 pixels)'
+        '--overlap', type=whole(0), default=64, help='of windows (default: 64 pixels)'
     )
     model.add_argument(
-        '--batch-size', type=int, default=4, help='windows in a batch (default: 4)'
+        '--batch-size', type=whole(1), default=4, help='windows in a batch (default: 4)'
     )
-    model.add_argument('--num-workers', type=int, default=0, help='reading processes')
+    model.add_argument(
+        '--num-workers', type=whole(0), default=0, help='reading processes'
+    )
     model.add_argument('--compile', action='store_true', help='compile the model')
     model.add_argument('--precision', default='32-true', help='such as bf16-mixed')
     model.add_argument('--accelerator', default='auto', help='cpu, gpu, …')
     model.add_argument('--devices', default='auto', help='how many')
     model.add_argument('--strategy', default='auto', help='such as ddp')
-    model.add_argument('--num-nodes', type=int, default=1, help='how many machines')
+    model.add_argument(
+        '--num-nodes', type=whole(1), default=1, help='how many machines'
+    )
     output = parser.add_argument_group('output')
     output.add_argument(
         '--output-dir',
@@ -118,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         '--feather',
-        type=int,
+        type=whole(0),
         default=8,
         help='border around clouds (default: 8 pixels)',
     )
@@ -133,9 +139,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument('--no-progress', action='store_true', help='no progress bar')
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    given = args.s2 is not None, args.s1 is not None, args.pairs is not None
+    if given not in ((True, True, False), (False, False, True)):
+        raise ValueError(
+            'Give `--s2` and `--s1`, or a table as `--pairs`, and not both.'
+        )
+    _check_paths(args)
+    check_output('--output', args.output_dir)
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Mapping with '{args.checkpoint}' into '{args.output_dir}'"
+
+
 def run(args: argparse.Namespace) -> int:
     """Map the scenes. Returns 1 if some could not be mapped, else 0."""
-    _check_paths(args)
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch import Trainer
 
@@ -208,6 +229,8 @@ def run(args: argparse.Namespace) -> int:
             f'`--accelerator {args.accelerator} --devices {args.devices} --strategy '
             f'{args.strategy} --precision {args.precision}`: {error}'
         ) from error
+    if is_first_process():
+        print('Opening the scenes …', file=sys.stderr, flush=True)
     try:
         trainer.predict(task, datamodule=datamodule, return_predictions=False)
     except ScenesFailed as error:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .arguments import add_trusted, user_path
+from .checks import check_file, check_folder, check_output
 
 NAME = 'report'
 HELP = 'show a mapped scene, before and after, as an HTML page or a picture'
@@ -36,25 +37,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trusted(parser)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    check_folder('SCENE_FOLDER', args.scene)
+    # One of GDAL's virtual file systems is looked for when it is opened
+    if args.truth is not None and not args.truth.startswith('/vsi'):
+        check_file('--truth', args.truth, folder=True)
+    path = output_of(args)
+    if path.suffix.lower() not in PAGES + PICTURES:
+        raise ValueError(
+            f'`--output {args.output}`: give it one of the endings '
+            f'{", ".join(PAGES + PICTURES)}.'
+        )
+    check_output('--output', str(path), folder=False)
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Reporting on '{args.scene}'"
+
+
+def output_of(args: argparse.Namespace) -> Path:
+    """The file to write."""
+    return Path(args.output or Path(args.scene) / 'report.html')
+
+
 def run(args: argparse.Namespace) -> int:
     """Write the page or the picture."""
     from ..datasets.sources import trusting
     from ..figures import plot_scene, write_report
     from ..figures.saving import save_figure
 
-    path = Path(args.output or Path(args.scene) / 'report.html')
-    suffix = path.suffix.lower()
-    if suffix in PAGES:
+    path = output_of(args)
+    if path.suffix.lower() in PAGES:
         with trusting(args.trusted):
             write_report(args.scene, path, args.truth)
-    elif suffix in PICTURES:
+    else:
         with trusting(args.trusted):
             figure = plot_scene(args.scene, args.truth)
         save_figure(figure, path)
-    else:
-        raise ValueError(
-            f'`--output {args.output}`: give it one of the endings '
-            f'{", ".join(PAGES + PICTURES)}.'
-        )
     print(f'Wrote {path}')
     return 0

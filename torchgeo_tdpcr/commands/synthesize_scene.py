@@ -5,6 +5,7 @@
 import argparse
 
 from .arguments import user_path
+from .checks import check_output, number, whole
 
 NAME = 'synthesize-scene'
 HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
@@ -16,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--name', help='start of the names of the files (scene)')
     parser.add_argument(
         '--size',
-        type=int,
+        type=whole(32, 10_980),
         nargs='+',
         metavar='PIXELS',
         help='side, or height and width, in pixels of 10 m (1020)',
     )
-    parser.add_argument('--seed', type=int, help='seed of everything random (0)')
+    parser.add_argument('--seed', type=whole(0), help='seed of everything random (0)')
     parser.add_argument(
         '--kind',
         choices=('geotiff', 'bands', 'safe', 'zip'),
@@ -30,23 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'multiples of 6',
     )
     parser.add_argument(
-        '--cover', type=float, help='part under cloud or shadow, 0 to 1 (0.4)'
+        '--cover', type=number(0, 1), help='part under cloud or shadow, 0 to 1 (0.4)'
     )
     parser.add_argument(
-        '--offset', type=int, help='added to the optical digital numbers (1000)'
+        '--offset',
+        type=whole(0, 10_000),
+        help='added to the optical digital numbers (1000)',
     )
     parser.add_argument(
         '--sar-epsg', type=int, help="EPSG code of the radar's CRS (the scene's)"
     )
     parser.add_argument(
-        '--sar-res', type=float, help='pixel size of the radar in metres (10)'
+        '--sar-res', type=number(1, 1000), help='pixel size of the radar in metres (10)'
     )
     parser.add_argument(
         '--sar-scale', choices=('db', 'linear'), help='scale of the backscatter (db)'
     )
     parser.add_argument(
         '--sar-margin',
-        type=int,
+        type=whole(0, 1000),
         help='pixels by which the radar extends beyond the scene (64)',
     )
     parser.add_argument(
@@ -55,6 +58,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='leave a corner of the Sentinel-2 product empty',
     )
     parser.add_argument('--date', help='day of the acquisition (2020-06-04)')
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    check_output('ROOT', args.root)
+    if args.size is not None and len(args.size) > 2:
+        raise ValueError(
+            f'`--size` has {len(args.size)} numbers: give the side, or the height and '
+            'the width.'
+        )
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Writing a synthetic scene to '{args.root}'"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,11 +94,6 @@ def run(args: argparse.Namespace) -> int:
     )
     given = {name: getattr(args, name) for name in names}
     if args.size is not None:
-        if len(args.size) > 2:
-            raise ValueError(
-                f'`--size` has {len(args.size)} numbers: give the side, or the height '
-                'and the width.'
-            )
         # one number is both
         given['size'] = (args.size[0], args.size[-1])
     paths = write_scene_pair(

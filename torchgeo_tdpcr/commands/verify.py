@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 from .arguments import add_root
+from .checks import check_folder, whole
 
 NAME = 'verify'
 HELP = 'list everything that is wrong with the files of a data set'
@@ -20,9 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('--json', action='store_true', help='print a JSON array')
     parser.add_argument(
-        '--num-classes', type=int, default=7, help='number of land-cover classes'
+        '--num-classes',
+        type=whole(1, 255),
+        default=7,
+        help='number of land-cover classes',
     )
     add_root(parser)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise for arguments that cannot be right."""
+    check_folder('ROOT', args.root)
+
+
+def doing(args: argparse.Namespace) -> str:
+    """Say what is about to be done."""
+    return f"Verifying '{args.root}'"
 
 
 def run(args: argparse.Namespace) -> int:

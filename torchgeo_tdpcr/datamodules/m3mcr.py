@@ -18,7 +18,7 @@ from .chips import ChipDataModule
 
 
 class M3MCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.M3MCR`.
+    """Data module of `torchgeo_tdpcr.datasets.M3MCR`.
 
     The scaling is that of the authors' public loader, and the same as for Sentinel-2 and
     Sentinel-1: digital numbers 0…10000 (reflectance 0…1) to [0, 1], VV from −25 and VH from
@@ -47,18 +47,18 @@ class M3MCRDataModule(ChipDataModule):
             batch_size: Number of crops in a training batch; a batch of whole samples has
                 a quarter as many.
             patch_size: Height and width of the random training crops in pixels (defaults
-                to 160, as in the authors' loader, or to 90 with ``resolution='sar'``).
+                to 160, as in the authors' loader, or to 90 with `resolution='sar'`).
             num_workers: Number of worker processes that read samples.
-            resolution: Grid of the samples: ``'optical'`` (3 m) or ``'sar'`` (10 m).
-            bands: Of ``'B'``, ``'G'``, ``'R'`` and ``'NIR'`` (defaults to all).
+            resolution: Grid of the samples: `'optical'` (3 m) or `'sar'` (10 m).
+            bands: Of `'B'`, `'G'`, `'R'` and `'NIR'` (defaults to all).
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
-                of the checkpoint in use, or else to ``'joint'``).
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to `'joint'`).
             val_share: Share of the training areas that validate; 0 to train with all,
-                with ``trainer.limit_val_batches=0``.
+                with `trainer.limit_val_batches=0`.
             corrupt: Whether chips that cannot be read as they should be, such as those with
-                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
-            **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.M3MCR`.
+                NaN, are an `'error'` or left out: `'skip'`, see the dataset.
+            **kwargs: Further arguments of `torchgeo_tdpcr.datasets.M3MCR`.
 
         Raises:
             ValueError: If the clip range is unknown.

@@ -15,7 +15,7 @@ from .chips import ChipDataModule
 
 
 class OSFCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.OSFCR`."""
+    """Data module of `torchgeo_tdpcr.datasets.OSFCR`."""
 
     def __init__(
         self,
@@ -44,27 +44,27 @@ class OSFCRDataModule(ChipDataModule):
             num_workers: Number of worker processes that read chips.
             bands: Names of the Sentinel-2 bands to read (defaults to those of the
                 checkpoint in use, or else to all 13).
-            split_by: How to split, see :class:`~torchgeo_tdpcr.datasets.OSFCR`:
-                ``'published'`` as in published figures, which leaks, or ``'roi'`` or
-                ``'component'``, which do not.
-            cover: Cloud-cover folders to read, such as ``'0-20%'`` (defaults to all).
+            split_by: How to split, see `torchgeo_tdpcr.datasets.OSFCR`:
+                `'published'` as in published figures, which leaks, or `'roi'` or
+                `'component'`, which do not.
+            cover: Cloud-cover folders to read, such as `'0-20%'` (defaults to all).
             offset: What to subtract from Sentinel-2's digital numbers, 0 or 1000, or
-                ``'auto'`` to find out per file.
+                `'auto'` to find out per file.
             class_names: Names of the land-cover classes, for figures.
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
-                of the checkpoint in use, or else to ``'joint'``).
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to `'joint'`).
             corrupt: Whether chips that cannot be read as they should be, such as those with
-                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
-            synthetic: Whether to write a synthetic data set to *paths* first, unless it
+                NaN, are an `'error'` or left out: `'skip'`, see the dataset.
+            synthetic: Whether to write a synthetic data set to `paths` first, unless it
                 is there already.
             synthetic_args: Arguments of
-                :class:`~torchgeo_tdpcr.datasets.SyntheticOSFCR`.
-            **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.OSFCR`.
+                `torchgeo_tdpcr.datasets.SyntheticOSFCR`.
+            **kwargs: Further arguments of `torchgeo_tdpcr.datasets.OSFCR`.
 
         Raises:
             ValueError: If a band, the split or the clip range is unknown, or
-                *synthetic* is set with several *paths*.
+                `synthetic` is set with several `paths`.
 
         Example:
             >>> OSFCRDataModule(bands=['B4', 'B3', 'B2']).val_batch_size

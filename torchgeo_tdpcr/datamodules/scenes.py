@@ -110,29 +110,29 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 folder of several, or a list; they are paired by place and date.
             cloud_mask: Cloud mask of a single product, nonzero in clouds and shadows
                 (defaults to the product's own, if it has one).
-            pairs: Table in place of *s2* and *s1*: a CSV file with the columns ``s2``
-                and ``s1``, and optionally ``cloud_mask`` and ``name``.
+            pairs: Table in place of `s2` and `s1`: a CSV file with the columns `s2`
+                and `s1`, and optionally `cloud_mask` and `name`.
             max_days: Most days between the two of a pair.
             bands: Names of the Sentinel-2 bands that the model takes (defaults to those
                 of its checkpoint, or else to all 13).
-            offset: What the digital numbers carry on top, 0 or 1000, or ``'auto'`` to
+            offset: What the digital numbers carry on top, 0 or 1000, or `'auto'` to
                 find out. A number decides where a product contradicts itself.
-            sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
-                ``'auto'`` to find out.
+            sar_scale: Whether Sentinel-1 is in `'db'` or `'linear'` power, or
+                `'auto'` to find out.
             sar_clip: Clip range of the SAR bands that the model was trained with, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
-                of its checkpoint, or else to ``'joint'``).
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of its checkpoint, or else to `'joint'`).
             min_sar_cover: Part of a scene that radar must cover at least.
             patch_size: Height and width of the windows in pixels.
             overlap: Number of pixels that neighbouring windows share at least.
             batch_size: Most windows in a batch.
             num_workers: Number of worker processes that read windows.
             trusted: Whether rasters may be of any format that GDAL knows, and lead to
-                other files and addresses: VRT, ``/vsicurl/``, ``/vsis3/``. Only for
+                other files and addresses: VRT, `/vsicurl/`, `/vsis3/`. Only for
                 files of people you trust.
 
         Raises:
-            ValueError: If neither *pairs* nor both of *s2* and *s1* are given, or an
+            ValueError: If neither `pairs` nor both of `s2` and `s1` are given, or an
                 argument is out of its range.
 
         Example:

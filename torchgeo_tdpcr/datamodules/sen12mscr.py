@@ -14,7 +14,7 @@ from .chips import ChipDataModule
 
 
 class SEN12MSCRDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
+    """Data module of `torchgeo_tdpcr.datasets.SEN12MSCR` (Phase 1 only)."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class SEN12MSCRDataModule(ChipDataModule):
             bands: Names of the Sentinel-2 bands to read (defaults to those of the
                 checkpoint in use, or else to all 13).
             sar_clip: Clip range of the SAR bands, see
-                :class:`~torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
-                of the checkpoint in use, or else to ``'joint'``).
+                `torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
+                of the checkpoint in use, or else to `'joint'`).
             corrupt: Whether chips that cannot be read as they should be, such as those with
-                NaN, are an ``'error'`` or left out: ``'skip'``, see the dataset.
+                NaN, are an `'error'` or left out: `'skip'`, see the dataset.
             **kwargs: Further arguments of
-                :class:`~torchgeo_tdpcr.datasets.SEN12MSCR`.
+                `torchgeo_tdpcr.datasets.SEN12MSCR`.
 
         Raises:
             ValueError: If a band or the clip range is unknown.

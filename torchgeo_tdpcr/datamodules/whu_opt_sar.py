@@ -14,7 +14,7 @@ from .chips import ChipDataModule
 
 
 class WHUOPTSARDataModule(ChipDataModule):
-    """Data module of :class:`~torchgeo_tdpcr.datasets.WHUOPTSAR`.
+    """Data module of `torchgeo_tdpcr.datasets.WHUOPTSAR`.
 
     Digital numbers 0…255 become [0, 1], of optical and SAR images alike: the published
     files are 8-bit, and those who use them divide by 255.
@@ -45,11 +45,11 @@ class WHUOPTSARDataModule(ChipDataModule):
             batch_size: Number of crops in a training batch; a batch of whole chips has
                 a quarter as many.
             patch_size: Height and width of the random training crops in pixels (defaults
-                to *size*: whole chips, flipped and rotated).
+                to `size`: whole chips, flipped and rotated).
             num_workers: Number of worker processes that read chips.
             size: Height and width of a chip in pixels.
-            stride: Pixels from a chip of a scene to the next (defaults to *size*).
-            bands: Of ``'R'``, ``'G'``, ``'B'`` and ``'NIR'`` (defaults to all).
+            stride: Pixels from a chip of a scene to the next (defaults to `size`).
+            bands: Of `'R'`, `'G'`, `'B'` and `'NIR'` (defaults to all).
             optical_max: Digital number of the optical images that becomes 1; of other
                 than 8-bit files it must be given.
             sar_max: Digital number of the SAR images that becomes 1, likewise.
@@ -59,8 +59,8 @@ class WHUOPTSARDataModule(ChipDataModule):
                 epoch sees others than it would have seen. In validation and testing a
                 chip always has the same clouds.
             val_share: Share of the training scenes that validate; 0 to train with all,
-                with ``trainer.limit_val_batches=0``.
-            **kwargs: Further arguments of :class:`~torchgeo_tdpcr.datasets.WHUOPTSAR`.
+                with `trainer.limit_val_batches=0`.
+            **kwargs: Further arguments of `torchgeo_tdpcr.datasets.WHUOPTSAR`.
 
         Example:
             >>> WHUOPTSARDataModule(size=128).patch_size

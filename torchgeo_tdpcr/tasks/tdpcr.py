@@ -17,7 +17,7 @@ from ..callbacks import PredictionFigures, StopOnSigterm
 from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
-from ..models import get_model, get_recipe
+from ..models import get_model, get_recipe, list_models
 from .checkpoint_files import write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
@@ -81,52 +81,54 @@ class TDPCRTask(
         """Initialize a new TDPCRTask instance.
 
         Args:
-            model: Name of a registered model, see
-                :func:`~torchgeo_tdpcr.models.list_models`.
-            model_kwargs: Further arguments of the model.
+            model: Name of a registered model: {models}, or yours.
+            model_kwargs: Further arguments of the model, such as
+                `{residual: false}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
+                prints those of `tdpcr`; the page on models in the documentation has those
+                of all.
             weights: Checkpoint of an earlier phase to start from. A segmentation decoder
                 that it lacks starts at random; everything else must match.
             in_channels: Number of optical bands.
             sar_channels: Number of SAR bands.
             num_classes: Number of land-cover classes, or None for cloud removal only.
             labels: Names of the classes, for the per-class metrics.
-            training: ``'cr'`` for Phase 1; ``'peft'`` or ``'fpft'`` for Phase 2 from
-                *weights*, parameter-efficient or with every parameter; ``'joint'`` for
-                both outputs from scratch; ``'cr+peft'`` or ``'cr+fpft'`` for both phases
-                in one fit; ``'lcs'`` for land cover alone.
+            training: `'cr'` for Phase 1; `'peft'` or `'fpft'` for Phase 2 from
+                `weights`, parameter-efficient or with every parameter; `'joint'` for
+                both outputs from scratch; `'cr+peft'` or `'cr+fpft'` for both phases
+                in one fit; `'lcs'` for land cover alone.
             phase1_epochs: Number of epochs of Phase 1 in a fit with both phases.
             lr: Learning rate.
             lr_phase2: Learning rate of Phase 2 in a fit with both phases (defaults to
-                *lr*).
+                `lr`).
             weight_decay: Weight decay of AdamW.
-            scheduler: Schedule of the learning rate within each phase: ``'cosine'``,
-                ``'multistep'``, ``'plateau'``, None, or a callable that takes the
+            scheduler: Schedule of the learning rate within each phase: `'cosine'`,
+                `'multistep'`, `'plateau'`, None, or a callable that takes the
                 optimizer.
-            patience: Patience of ``'plateau'`` in epochs.
+            patience: Patience of `'plateau'` in epochs.
             lambda_rec: Weight of the reconstruction loss in Eq. 12.
             lambda_seg: Weight of the segmentation loss in Eq. 12.
             lambda_ssim: Weight of the SSIM term in Eq. 11.
             label_smoothing: Label smoothing of the cross-entropy.
             class_weights: Weight of each class in the cross-entropy.
             ignore_index: Label that counts neither in the loss nor in the metrics.
-            recipe: ``'common'`` to train with the losses and the optimizer above, as all
-                models of a comparison should be; ``'own'`` for those of the paper of
-                the model; ``'losses'`` for the losses of its paper with the optimizer
+            recipe: `'common'` to train with the losses and the optimizer above, as all
+                models of a comparison should be; `'own'` for those of the paper of
+                the model; `'losses'` for the losses of its paper with the optimizer
                 above, for models that another loss would turn into something else.
                 The losses of a paper see what the task feeds the model: `image` as
-                *lcs_input* chooses it, `image_clear` and `mask` where *training*
+                `lcs_input` chooses it, `image_clear` and `mask` where `training`
                 restores and segments. Validation and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
-                ``'cloudy'``, ``'clear'`` (Direct), or a checkpoint of a task that
+                `'cloudy'`, `'clear'` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
-            compile: Whether to compile the model with :func:`torch.compile`.
+            compile: Whether to compile the model with `torch.compile`.
             input_record: What the model was trained with: bands, scaling and classes.
                 Checkpoints bring it; leave it out.
 
         Raises:
             ValueError: If an argument is none of its choices, Phase 2 is asked for
-                without *num_classes*, or *weights* is of another model.
-            FileNotFoundError: If *weights* does not exist.
+                without `num_classes`, or `weights` is of another model.
+            FileNotFoundError: If `weights` does not exist.
 
         Example:
             >>> import torch
@@ -359,6 +361,12 @@ class TDPCRTask(
             mask = batch['mask']
         losses: dict[str, Tensor] = self.criterion(outputs, batch['image_clear'], mask)
         return losses
+
+
+# What `--model.help TDPCRTask` prints is this text
+TDPCRTask.__init__.__doc__ = (TDPCRTask.__init__.__doc__ or '').replace(
+    '{models}', ', '.join(f'`{name}`' for name in list_models())
+)
 
 
 def _require(batch: Sample, *keys: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.quickstart.__main__ import results
+from experiments.quickstart.job import results
 
 PAGE = Path(__file__).parents[3] / 'docs' / 'results' / 'quickstart.md'
 

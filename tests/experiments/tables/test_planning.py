@@ -274,6 +274,26 @@ def test_rows_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'cr-glfcr' in printed
 
 
+def test_some_rows_keep_what_they_are_compared_with() -> None:
+    """By a run of theirs, so that nothing else is trained for it."""
+    options = Options(tables=(1, 2), rows=('cr-glfcr', 'lcs-sar'))
+    plan_ = make_plan(options)
+    rows = {
+        number: [(row.label, row.run, row.prefix + row.suffix) for row in table.rows]
+        for number, table in plan_.tables.items()
+    }
+    assert rows[1] == [
+        ('Cloudy input', 'cr-glfcr', 'input_'),
+        ('GLF-CR', 'cr-glfcr', ''),
+    ]
+    assert rows[2][0] == (
+        'Commonest class',
+        'lcs-sar',
+        '_majority',
+    )
+    assert {name for name, _ in plan_.jobs} == {'cr-glfcr', 'lcs-sar'}
+
+
 def test_data_that_are_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,7 +174,7 @@ class TestPage:
         text = write_report(scene).read_text(encoding='utf-8')
         assert 'cloudy.tif&#x27;: is no longer there.' in text
         assert 'slider"' not in text
-        assert 'Before<' not in text
+        assert 'Before:' not in text
 
     def test_input_on_another_grid(self, scene: Path, tmp_path: Path) -> None:
         write(tmp_path / 'cloudy.tif', image(), 0, x=600_010.0)
@@ -206,11 +206,40 @@ class TestPage:
         output = tmp_path / 'new' / 'page.html'
         assert write_report(scene, output, tmp_path / 'clear.tif') == output
         text = output.read_text(encoding='utf-8')
-        row = re.search('<td>After</td><td>(.*?) dB</td><td>.*?</td><td>(.*?)<', text)
+        row = re.search(
+            '<td>After, all pixels</td><td>(.*?) dB</td><td>.*?</td><td>(.*?)<', text
+        )
         assert row is not None
         assert row.groups() == ('40.00', '0.0100')
-        assert '<td>Before</td>' in text
-        assert '<figcaption>Truth</figcaption>' in text
+        assert '<td>Before, all pixels</td>' in text
+        assert 'names no cloud mask' in text
+        assert '<figcaption>Truth: the clear image given</figcaption>' in text
+
+    def test_cloudy_pixels(self, scene: Path, tmp_path: Path) -> None:
+        clouds = np.zeros((HEIGHT, WIDTH), 'uint8')
+        clouds[20:60, 30:70] = 1
+        mask = write(tmp_path / 'clouds.tif', clouds, None)
+        inputs = {'s2': str(tmp_path / 'cloudy.tif'), 'cloud_mask': str(mask)}
+        change_item(scene, **{'tdpcr:inputs': inputs})
+        text = write_report(scene, truth=tmp_path / 'clear.tif').read_text('utf-8')
+        assert f'Cloud or shadow by {mask}' in text
+        found = dict(re.findall(r'<td>(\w+, \w+) pixels</td><td>([\d.]+) dB', text))
+        assert list(found) == [
+            'Before, all',
+            'After, all',
+            'Before, cloudy',
+            'After, cloudy',
+        ]
+        assert found['After, cloudy'] == found['After, all'] == '40.00'
+        images = [
+            (image()[:, 20:60, 30:70].astype(float) - 1000) / 10_000,
+            np.full((len(BANDS), 40, 40), 0.8),
+        ]
+        images[1][BANDS.index('B10')] = images[0][BANDS.index('B10')]
+        mse = np.mean((images[0] - images[1]) ** 2)
+        assert float(found['Before, cloudy']) == pytest.approx(
+            -10 * np.log10(mse), abs=0.01
+        )
 
     def test_truth_elsewhere(self, scene: Path, tmp_path: Path) -> None:
         truth = write(tmp_path / 'other.tif', image(), 0, x=0.0)
@@ -361,9 +390,9 @@ class TestPicture:
     def test_panels(self, scene: Path, tmp_path: Path) -> None:
         figure = plot_scene(scene, tmp_path / 'clear.tif', size=40)
         assert [ax.get_title() for ax in figure.axes] == [
-            'Before',
-            'After',
-            'Truth',
+            'Before: Sentinel-2 as it was',
+            'After: clouds removed',
+            'Truth: the clear image given',
             'Land cover',
             'Change (0 to 5000)',
         ]
@@ -379,14 +408,18 @@ class TestPicture:
         for key in ('classes', 'change'):
             (scene / f'S2_one_{key}.tif').unlink()
         (tmp_path / 'cloudy.tif').unlink()
-        assert [ax.get_title() for ax in plot_scene(scene).axes] == ['After']
+        assert [ax.get_title() for ax in plot_scene(scene).axes] == [
+            'After: clouds removed'
+        ]
 
 
 class TestCommand:
     def run(self, *args: str) -> int:
         parser = argparse.ArgumentParser()
         command.add_arguments(parser)
-        return command.run(parser.parse_args(args))
+        parsed = parser.parse_args(args)
+        command.check(parsed)
+        return command.run(parsed)
 
     def test_page_and_picture(
         self, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -84,7 +84,7 @@ class SceneWriter(BasePredictionWriter):
                 of the scene says clear.
             feather: Width in pixels of the border around clouds in which the image
                 fades from one to the other.
-            class_names: Names of the classes (defaults to the ``labels`` of the task).
+            class_names: Names of the classes (defaults to the `labels` of the task).
             class_colors: Red, green and blue, 0 to 255, of each class.
             name: Name of the mosaic, where the data module knows of no scenes.
             compress: Compression of the files.
@@ -93,7 +93,7 @@ class SceneWriter(BasePredictionWriter):
             properties: Further properties of the STAC items.
 
         Raises:
-            ValueError: If a layer is unknown, *feather* is negative, or *name* is no
+            ValueError: If a layer is unknown, `feather` is negative, or `name` is no
                 name of a file.
         """
         super().__init__('batch')

@@ -15,6 +15,7 @@ from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
+from ...datasets.scenes.windows.clouds import CloudReader
 from ...datasets.scenes.windows.optical import OpticalReader
 from ...datasets.sources import open_raster
 from ...metrics.functional import restoration_scores
@@ -180,6 +181,7 @@ def scene_scores(
     scene: MappedScene,
     truth: OpticalReader,
     compared: OpticalReader | None = None,
+    clouds: CloudReader | None = None,
     size: int = 512,
 ) -> dict[str, float]:
     """Compare a scene with a clear image of the same place, over all its pixels.
@@ -192,14 +194,16 @@ def scene_scores(
         scene: The scene.
         truth: The clear image in the bands of the scene.
         compared: What to score instead of the scene's image, such as its input.
+        clouds: Where there was cloud or shadow, for scores over such pixels besides.
         size: Width and height of the windows that are read at a time.
 
     Returns:
-        ``psnr`` in dB, ``ssim``, ``mae`` in reflectance and ``sam`` in degrees; empty
-        if no pixel has data in both.
+        ``psnr`` in dB, ``ssim``, ``mae`` in reflectance and ``sam`` in degrees; with
+        *clouds* the same over cloudy pixels, as ``psnr_cloudy`` and so on. What no
+        pixel with data in both is behind is left out.
     """
-    sums = {'mse': 0.0, 'ssim': 0.0, 'mae': 0.0, 'sam': 0.0}
-    pixels = 0
+    # Sums over pixels, all and cloudy ones, and how many there are
+    sums: dict[str, dict[str, float]] = {'': {}, '_cloudy': {}}
     ours = Sentinel2Normalize(
         scene.bands, scene.offset if compared is None else compared.offset
     )
@@ -226,22 +230,43 @@ def scene_scores(
                 tile.left - window.left : tile.right - window.left,
             ] = True
             counted = counted & valid & inside
-            if not counted.any():
-                continue
-            scores = restoration_scores(
-                ours(torch.from_numpy(image.astype(np.float32)))[None],
-                theirs(torch.from_numpy(clear.astype(np.float32)))[None],
-                torch.from_numpy(counted)[None],
+            ours_, theirs_ = (
+                normalize(torch.from_numpy(array.astype(np.float32)))[None]
+                for normalize, array in ((ours, image), (theirs, clear))
             )
-            number = int(counted.sum())
-            pixels += number
-            part = {
-                key: float(scores[f'{key}_cloudy']) for key in ('ssim', 'mae', 'sam')
-            }
-            part['mse'] = 10 ** (-float(scores['psnr_cloudy']) / 10)
-            for key, value in part.items():
-                sums[key] += value * number
-    if not pixels:
+            parts = {'': counted}
+            if clouds is not None:
+                parts['_cloudy'] = counted & clouds.read(window)
+            for part, mask in parts.items():
+                _add(sums[part], ours_, theirs_, mask)
+    return {
+        f'{key}{part}': value
+        for part, added in sums.items()
+        for key, value in _means(added).items()
+    }
+
+
+def _add(
+    sums: dict[str, float],
+    image: torch.Tensor,
+    clear: torch.Tensor,
+    counted: NDArray[np.bool_],
+) -> None:
+    """Add the scores of the pixels of a window that count."""
+    number = int(counted.sum())
+    if not number:
+        return
+    # Scores over the pixels of a mask are called those of cloudy pixels
+    scores = restoration_scores(image, clear, torch.from_numpy(counted)[None])
+    values = {key: float(scores[f'{key}_cloudy']) for key in ('ssim', 'mae', 'sam')}
+    values['mse'] = 10 ** (-float(scores['psnr_cloudy']) / 10)
+    for key, value in {**values, 'pixels': 1.0}.items():
+        sums[key] = sums.get(key, 0.0) + value * number
+
+
+def _means(sums: dict[str, float]) -> dict[str, float]:
+    """Turn sums over pixels into scores."""
+    if not sums:
         return {}
-    means = {key: value / pixels for key, value in sums.items()}
+    means = {key: sums[key] / sums['pixels'] for key in ('mse', 'ssim', 'mae', 'sam')}
     return {'psnr': -10 * math.log10(means.pop('mse')), **means}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.products import OpticalProduct, find_optical
+from ...datasets.scenes.windows.clouds import CloudReader
 from ...datasets.scenes.windows.optical import OpticalReader
 from .files import RGB_BANDS, MappedScene, read_overview
 
@@ -92,6 +93,26 @@ def open_input(scene: MappedScene) -> SceneProduct:
             product = find_optical(there[0] if isinstance(given, str) else there)
             return SceneProduct(product, scene, scene.offset)
     raise SceneError(paths[0], 'is no longer there.')
+
+
+def open_clouds(scene: MappedScene) -> CloudReader | None:
+    """Open the cloud mask that a scene was mapped with, None where there is none.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The mask that was given, or else the product's own.
+    """
+    given = (scene.properties.get('tdpcr:inputs') or {}).get('cloud_mask')
+    for base in (Path(), scene.folder):
+        if given and (base / given).exists():
+            return CloudReader(base / given, scene.grid)
+    try:
+        own = None if given else open_input(scene).product.clouds
+    except (SceneError, OSError):
+        return None
+    return None if own is None else CloudReader(own, scene.grid)
 
 
 def check_grid(path: str | PathLike[str], found: Grid, wanted: Grid) -> None:

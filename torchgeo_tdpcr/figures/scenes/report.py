@@ -19,6 +19,7 @@ from ...files import expanded, write_text
 from . import page as html
 from .files import MappedScene, image_detail, read_detail, read_overview
 from .numbers import class_areas, largest_changes, scene_scores
+from .product import open_clouds
 from .views import (
     Picture,
     Views,
@@ -29,6 +30,11 @@ from .views import (
     overview_labels,
     prompt_picture,
 )
+
+#: What pictures are called.
+BEFORE = 'Before: Sentinel-2 as it was'
+AFTER = 'After: clouds removed'
+TRUTH = 'Truth: the clear image given'
 
 
 def plot_scene(
@@ -56,10 +62,10 @@ def plot_scene(
     views = look(folder, truth, size)
     row: dict[str, Picture] = {}
     if views.before is not None:
-        row['Before'] = views.before
-    row['After'] = views.after
+        row[BEFORE] = views.before
+    row[AFTER] = views.after
     if views.truth is not None:
-        row['Truth'] = views.truth
+        row[TRUTH] = views.truth
     legend: dict[str, Any] = {}
     if 'classes' in views.scene.assets:
         labels = overview_labels(views)
@@ -183,27 +189,40 @@ def _scores(views: Views) -> list[str]:
         return []
     scene = views.scene
     clear = OpticalReader(views.clear.product, scene.bands, views.clear.offset)
-    found = {'After': scene_scores(scene, clear)}
+    clouds = open_clouds(scene)
+    found = {'After': scene_scores(scene, clear, clouds=clouds)}
     if views.original is not None:
         product = OpticalReader(views.original.product, scene.bands, scene.offset)
-        found = {'Before': scene_scores(scene, clear, product), **found}
-    rows = [
-        [
-            name,
-            f'{s["psnr"]:.2f} dB',
-            f'{s["ssim"]:.4f}',
-            f'{s["mae"]:.4f}',
-            f'{s["sam"]:.2f}°',
-        ]
-        for name, s in found.items()
-        if s
+        found = {'Before': scene_scores(scene, clear, product, clouds), **found}
+    head = ['', 'PSNR', 'SSIM', 'MAE (reflectance)', 'SAM']
+    table = [
+        html.table(
+            head,
+            [
+                [
+                    f'{name}, {pixels}',
+                    f'{scores[f"psnr{part}"]:.2f} dB',
+                    f'{scores[f"ssim{part}"]:.4f}',
+                    f'{scores[f"mae{part}"]:.4f}',
+                    f'{scores[f"sam{part}"]:.2f}°',
+                ]
+                for part, pixels in (('', 'all pixels'), ('_cloudy', 'cloudy pixels'))
+                for name, scores in found.items()
+                if f'psnr{part}' in scores
+            ],
+        )
     ]
+    cloudy = (
+        'The map names no cloud mask, so there are no scores of cloudy pixels.'
+        if clouds is None
+        else f'Cloud or shadow by {clouds.source.path}.'
+    )
     return [
         html.heading('Against the truth'),
-        html.table(['', 'PSNR', 'SSIM', 'MAE (reflectance)', 'SAM'], rows),
+        *table,
         html.note(
-            f'Truth: {views.clear.product.path}. Over all pixels that both have, '
-            f'{len(scene.bands)} bands, digital numbers 0 to 10,000 as 0 to 1.'
+            f'Truth: {views.clear.product.path}. Over pixels that both have, '
+            f'{len(scene.bands)} bands, digital numbers 0 to 10,000 as 0 to 1. {cloudy}'
         ),
     ]
 
@@ -266,17 +285,17 @@ def _details(views: Views) -> list[str]:
         figures = []
         if views.original is not None:
             detail = views.original.detail(window)
-            figures.append(html.figure(optical_picture(detail), 'Before'))
+            figures.append(html.figure(optical_picture(detail), BEFORE))
         detail = image_detail(views.scene, window)
-        figures.append(html.figure(optical_picture(detail), 'After'))
+        figures.append(html.figure(optical_picture(detail), AFTER))
         if views.clear is not None:
             detail = views.clear.detail(window)
-            figures.append(html.figure(optical_picture(detail), 'Truth'))
+            figures.append(html.figure(optical_picture(detail), TRUTH))
         if 'classes' in views.scene.assets:
             labels = read_detail(views.scene.assets['classes'], [1], window)[0]
             codes = np.nan_to_num(labels, nan=IGNORE_INDEX).astype(np.uint8)
             picture = class_picture(views.scene, codes)
-            figures.append(html.figure(picture, 'Land cover', True))
+            figures.append(html.figure(picture, 'Land cover, mapped', True))
         parts += [html.note(_place(views.scene, window)), html.row(figures)]
     return [html.heading('Where it changed most'), *parts] if parts else []
 
