@@ -52,6 +52,12 @@ def make_trainer(**kwargs: Any) -> Trainer:
     )
 
 
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the command leaves its configuration
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope='module')
 def trained(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that a Python program wrote."""
