@@ -9,7 +9,7 @@ import torch
 import yaml
 from lightning.pytorch import Trainer
 
-from torchgeo_tdpcr import TDPCRTask
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 
 TINY = {'dims': [4, 8], 'depths': [1, 1]}
 
@@ -29,7 +29,9 @@ def write_run(root: Path, name: str, seed: int, data: Path, **arguments: Any) ->
         accelerator='cpu', logger=False, enable_progress_bar=False, max_epochs=0,
         default_root_dir=root, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.strategy.connect(tiny_task(seed, **arguments))
+    task = tiny_task(seed, **arguments)
+    task.input_record = OSFCRDataModule(data).input_record
+    trainer.strategy.connect(task)
     trainer.save_checkpoint(folder / 'checkpoints' / 'last.ckpt')
     settings = {
         'model': {'class_path': 'TDPCRTask', 'init_args': arguments},

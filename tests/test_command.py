@@ -92,7 +92,7 @@ def test_quiet_of_others_alone(
         warnings.warn('`isinstance(treespec, LeafSpec)` is deprecated', stacklevel=1)
         warnings.warn('Your data have a fault', stacklevel=1)
     assert [str(warning.message) for warning in shown] == ['Your data have a fault']
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger.name):
         logger.info('Tip: For seamless cloud logging, try installing it')
         logger.info('GPU available: False')
     assert caplog.messages == ['GPU available: False']

@@ -305,7 +305,7 @@ def test_names_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('crs', 'message'),
     [
-        ('EPSG:4326', r'has corners from 600000, 5e\+06 .* nowhere .* EPSG:4326'),
+        ('EPSG:4326', 'has pixels of 10×10°; .* Give it the CRS'),
         ('LOCAL_CS["plan",UNIT["metre",1]]', 'nowhere in its .* system, plan'),
         (None, 'has no coordinate reference system'),
     ],

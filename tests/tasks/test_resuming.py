@@ -207,7 +207,15 @@ def test_a_longer_fit_whose_rate_does_not_climb(
     for scheduler, rate in ((None, 0.01), ('multistep', 0.00125)):
         task = COSINE | {'scheduler': scheduler}
         start = wholes(task=task)[2] / 'step=9.ckpt'
-        _, rates = fit(synthetic_root, tmp_path, start=start, task=task, max_epochs=4)
+        longer = partial(
+            fit, synthetic_root, tmp_path, start=start, task=task, max_epochs=4
+        )
+        if scheduler is None:
+            _, rates = longer()
+        else:
+            steps = r'milestones=\[2, 2, 3\]`, not \[2, 3, 4\]'
+            with pytest.warns(UserWarning, match=steps):
+                _, rates = longer()
         assert [rate for _, _, rate, _ in rates.rates] == [rate] * 3
 
 

@@ -4,6 +4,7 @@
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -131,6 +132,11 @@ def check_resumed(
         if ours != saved[name]:
             rank_zero_warn(
                 f'The learning rate goes on by the schedule of the checkpoint, with '
-                f'`{name}={saved[name]}`, not {ours}. For another schedule start a new '
-                'fit with the checkpoint as `weights`.'
+                f'`{name}={_shown(saved[name])}`, not {_shown(ours)}. For another '
+                'schedule start a new fit with the checkpoint as `weights`.'
             )
+
+
+def _shown(value: Any) -> Any:
+    """An argument as a user writes it; a MultiStepLR counts its milestones."""
+    return sorted(value.elements()) if isinstance(value, Counter) else value

@@ -337,4 +337,4 @@ def test_command_passes_everything_on(tmp_path: Path) -> None:
 
 def test_command_takes_two_sizes_at_most(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='`--size` has 3 numbers'):
-        synthesize_scene.run(parse(str(tmp_path), '--size', '64', '64', '64'))
+        synthesize_scene.check(parse(str(tmp_path), '--size', '64', '64', '64'))

@@ -236,7 +236,11 @@ def test_what_builds_on_another_checkpoint_is_told(
 #: A torchgeo command that a cluster ends: one fit early and in peace, another by force.
 ENDED = """#!/bin/sh
 case "$*" in
-    fit*cr-tdpcr-local*) exec {torchgeo} "$@" --trainer.max_epochs=1 ;;
+    fit*cr-tdpcr-local*) exec {torchgeo} "$@" \\
+        --trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping \\
+        --trainer.callbacks.monitor=train_loss \\
+        --trainer.callbacks.stopping_threshold=1e9 \\
+        --trainer.callbacks.check_on_train_epoch_end=true ;;
     fit*cr-tdpcr-global*) kill -KILL $$ ;;
     *) exec {torchgeo} "$@" ;;
 esac
@@ -281,7 +285,7 @@ def test_runs_that_end_early_and_go_on(
     # What can be given to the torchgeo command again begins anew
     settings = yaml.safe_load((folder / 'settings.yaml').read_text())
     assert settings['ckpt_path'] is None
-    assert settings['trainer']['max_epochs'] == 1
+    assert settings['trainer']['max_epochs'] == 2
     assert (runs / 'peft-tdpcr-global' / 'seed5' / 'result.json').exists()
 
 
