@@ -168,7 +168,7 @@ def test_what_leads_elsewhere(
     folder = tmp_path / 'data'
     folder.mkdir()
     lead(folder, secret)
-    with pytest.raises(DistrustError, match='`--trusted`'):
+    with pytest.raises(DistrustError, match='`trusted`'):
         open_raster(folder / 'a.tif')
     with trusting(), open_raster(folder / 'a.tif') as file:
         assert file.count == 1
@@ -254,7 +254,7 @@ def test_names_that_gdal_would_take_apart(
 
 def test_places() -> None:
     assert fault_of_place('https:/host/a.tif').startswith('is no local file. Write')
-    assert '`--trusted`' in fault_of_place('/vsicurl/http:/host/a.tif')
+    assert '`trusted`' in fault_of_place('/vsicurl/http:/host/a.tif')
     assert fault_of_place('missing') == 'does not exist.'
     assert not fault_of_place(os.getcwd())
     with trusting():

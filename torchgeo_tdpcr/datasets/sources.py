@@ -48,10 +48,7 @@ _BESIDE = ('.ovr', '.msk')
 
 _IN_ZIP = re.compile(r'/vsizip/\{(/(?!vsi).+|[A-Za-z]:.+)\}/[^{}]+')
 
-_HOW = (
-    'If you trust it and whatever it leads to, give `--trusted` (`trusted: true` in YAML, '
-    '`trusted=True` in Python).'
-)
+_HOW = 'If you trust it and whatever it leads to, set `trusted`.'
 
 #: Characters of a message of GDAL or PROJ that are passed on.
 _LONGEST = 300

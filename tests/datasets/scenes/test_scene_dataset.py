@@ -92,7 +92,7 @@ def test_workers_trust_as_well(
     vrts = [tmp_path / 'a.vrt', tmp_path / 'a_s1.vrt', tmp_path / 'mask.vrt']
     for path, vrt in zip((paths.s2, paths.s1, paths.clouds), vrts, strict=True):
         rasterio.shutil.copy(path, vrt, driver='VRT')
-    with pytest.raises(SceneError, match=r"a\.vrt': is a VRT.*`trusted: true` in YAML"):
+    with pytest.raises(SceneError, match=r"a\.vrt': is a VRT.*set `trusted`"):
         SceneDataModule(*vrts).setup('predict')
     # The mask alone as well
     with pytest.raises(SceneError, match=r"mask\.vrt': is a VRT"):

@@ -22,7 +22,7 @@ def refused(path, *messages):
     """The offset cannot be told, whatever else can; saying it decides."""
     with pytest.raises(SceneError) as error:
         offset_of(path)
-    for message in (*messages, '`--offset`'):
+    for message in (*messages, 'Give `offset`: 1000'):
         assert message in str(error.value)
     for offset in (0, 1000):
         assert offset_of(path, offset=offset) == offset

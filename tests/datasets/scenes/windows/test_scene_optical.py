@@ -117,7 +117,7 @@ class TestRead:
     def test_no_b10_and_no_offset(self, tmp_path):
         product = find_optical(write(tmp_path / 'a.tif', numbers(12)))
         with pytest.raises(
-            SceneError, match=r"a\.tif': has no B10.*Give `offset` \(`--offset`\): 1000"
+            SceneError, match=r"a\.tif': has no B10.*Give `offset`: 1000"
         ):
             OpticalReader(product)
 

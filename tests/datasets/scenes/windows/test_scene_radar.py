@@ -100,13 +100,15 @@ class TestSameGrid:
         path = write(tmp_path / 'a.tif', power(decibels()))
         image = RadarReader(path, GRID, 'linear').read(GRID.all)
         np.testing.assert_allclose(image, decibels(), atol=1e-4)
-        with pytest.raises(SceneError, match=r"a\.tif': is in power.*`--sar-scale db`"):
+        with pytest.raises(SceneError, match=r"a\.tif': is in power.*`sar_scale='db'`"):
             RadarReader(path, GRID, 'db')
         other = write(tmp_path / 'b.tif', decibels())
         np.testing.assert_array_equal(
             RadarReader(other, GRID, 'db').read(GRID.all), decibels()
         )
-        with pytest.raises(SceneError, match=r"b\.tif': is in dB.*-sar-scale linear`"):
+        with pytest.raises(
+            SceneError, match=r"b\.tif': is in dB.*`sar_scale='linear'`"
+        ):
             RadarReader(other, GRID, 'linear')
         with pytest.raises(ValueError, match="choose 'auto'"):
             RadarReader(path, GRID, 'power')

@@ -38,7 +38,7 @@ _MIXED = 0.01
 _LOW_AT_TOP, _LOW_ON_GROUND = (0.05, 900.0), (0.25, 500.0)
 
 ADVICE = (
-    'Give `offset` (`--offset`): 1000 since processing baseline 04.00 (2022), 0 before, '
+    'Give `offset`: 1000 since processing baseline 04.00 (2022), 0 before, '
     'or where it was removed.'
 )
 

@@ -71,8 +71,8 @@ def find_scale(
         names = {'db': 'dB', 'linear': 'power'}
         raise SceneError(
             path,
-            f'is in {names[scale]}, for the median is {told}; `--sar-scale {asked}` '
-            f'(`sar_scale={asked!r}`) says {names[asked]}. Leave the option out.',
+            f'is in {names[scale]}, for the median is {told}; `sar_scale={asked!r}` '
+            f'says {names[asked]}. Leave it out.',
         )
     for name, median, limits in zip(
         ('VV', 'VH'), medians, _MEDIANS[scale], strict=False
