@@ -13,7 +13,12 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rio_cogeo import cog_validate
 
-from torchgeo_tdpcr.callbacks.geotiff.raster import Band, RawRaster, write_cog
+from torchgeo_tdpcr.callbacks.geotiff.raster import (
+    Band,
+    RawRaster,
+    check_whole,
+    write_cog,
+)
 from torchgeo_tdpcr.datasets.grids import Grid
 
 HEIGHT, WIDTH = 700, 1100
@@ -43,6 +48,28 @@ def category_names(path: Path) -> list[str] | None:
             result.append(names[len(result)].decode())
         gdal.GDALClose(source)
     return result or None
+
+
+def test_last_bytes_that_are_lacking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = RawRaster(tmp_path / 'x.raw', 2, HEIGHT, WIDTH, 'uint16')
+    raw.create()
+    raw.write(0, np.random.default_rng(0).integers(1, 99, (2, HEIGHT, WIDTH), 'uint16'))
+    path = tmp_path / 'x.tif'
+    arguments = (raw, path, GRID, [Band('a'), Band('b')], 0, 'NEAREST', 'DEFLATE')
+    write_cog(*arguments)
+    whole = path.read_bytes()
+
+    def lose(*_: object, **__: object) -> None:
+        # As GDAL leaves it on a disk that is full by then
+        path.write_bytes(whole[:-1000])
+
+    monkeypatch.setattr('torchgeo_tdpcr.callbacks.geotiff.raster.copy', lose)
+    with pytest.raises(OSError, match=r"x\.tif' could not be written to its end"):
+        write_cog(*arguments)
+    path.write_bytes(whole)
+    check_whole(path)
 
 
 def test_raw_rows_are_on_disk_at_once(tmp_path: Path) -> None:

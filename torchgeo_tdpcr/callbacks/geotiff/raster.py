@@ -136,6 +136,9 @@ def write_cog(
         nodata: Number of missing pixels.
         resampling: How GDAL makes overviews, such as ``'AVERAGE'``.
         compress: Compression of GDAL's COG driver, such as ``'DEFLATE'``.
+
+    Raises:
+        OSError: If the disk has no room for the last of it.
     """
     vrt = raw.path.with_suffix('.vrt')
     vrt.write_bytes(_describe(raw, grid, bands, nodata))
@@ -157,7 +160,41 @@ def write_cog(
     # Overviews are made in a temporary file, which need not be small
     with rasterio.Env(**SCENE_SETTINGS, ZSTD_LEVEL_OVERVIEW=1):
         copy(vrt, path, driver='COG', **options)
+        check_whole(path)
     vrt.unlink()
+
+
+def check_whole(path: Path) -> None:
+    """Raise for a GeoTIFF whose last bytes are lacking.
+
+    GDAL does not tell of them: it writes them when it closes a file, and takes what the
+    disk has no room for as written.
+
+    Args:
+        path: The GeoTIFF.
+
+    Raises:
+        OSError: If the file ends before one of its blocks does.
+    """
+    size = path.stat().st_size
+    with rasterio.open(path, driver='GTiff') as raster:
+        for band, (height, width) in zip(
+            raster.indexes, raster.block_shapes, strict=True
+        ):
+            for row in range(-(-raster.height // height)):
+                for column in range(-(-raster.width // width)):
+                    start, count = (
+                        int(
+                            raster.get_tag_item(f'{key}_{column}_{row}', 'TIFF', band)
+                            or 0
+                        )
+                        for key in ('BLOCK_OFFSET', 'BLOCK_SIZE')
+                    )
+                    if start + count > size:
+                        raise OSError(
+                            f"'{path}' could not be written to its end: is the disk "
+                            'full? Free some space, and start again.'
+                        )
 
 
 def _describe(

@@ -208,13 +208,13 @@ class SyntheticOSFCR:
         if found is None:
             raise FileExistsError(
                 f"'{self.folder}' holds files that SyntheticOSFCR did not write. Give "
-                'another `root`.'
+                'another folder.'
             )
         if found != self.parameters:
             raise FileExistsError(
                 f"'{self.folder}' holds a synthetic data set made with {found}, not "
-                f'{self.parameters}. Give another `root`, delete that folder, or use '
-                'its parameters.'
+                f'{self.parameters}. Give another folder, delete that one, or give the '
+                'parameters that it was made with.'
             )
 
     def _read(self, name: str) -> dict[str, int] | None:
