@@ -184,7 +184,7 @@ def test_interrupted_run_is_finished(folder: Path, tmp_path: Path) -> None:
 
 def test_other_parameters_are_refused(tmp_path: Path) -> None:
     make(tmp_path, num_rois=1, chips_per_roi=1).generate()
-    with pytest.raises(FileExistsError, match=r"'seed': 0.*'seed': 3.*another `root`"):
+    with pytest.raises(FileExistsError, match=r"'seed': 0.*'seed': 3.*another folder"):
         make(tmp_path, num_rois=1, chips_per_roi=1, seed=3).generate()
 
 
