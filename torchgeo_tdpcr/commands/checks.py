@@ -5,7 +5,8 @@
 import argparse
 import os
 from collections.abc import Callable
-from pathlib import Path
+
+from ..files import expanded
 
 
 def check_folder(name: str, given: str) -> None:
@@ -19,7 +20,7 @@ def check_folder(name: str, given: str) -> None:
         FileNotFoundError: If there is no such folder, or it is empty.
         NotADirectoryError: If it is a file.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     if not path.exists():
         raise FileNotFoundError(f'`{name} {given}`: there is no such folder.')
     if not path.is_dir():
@@ -40,7 +41,7 @@ def check_file(name: str, given: str, folder: bool = False) -> None:
         FileNotFoundError: If there is no such file.
         IsADirectoryError: If it is a folder.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     if not path.exists():
         raise FileNotFoundError(f'`{name} {given}`: there is no such file.')
     if path.is_dir() and not folder:
@@ -60,7 +61,7 @@ def check_output(name: str, given: str, folder: bool = True) -> None:
         IsADirectoryError: If a folder stands where a file is to be.
         PermissionError: If nothing may be written there.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     if path.is_dir() and not folder:
         raise IsADirectoryError(f'`{name} {given}`: is a folder. Give a file.')
     place = path if folder else path.parent
@@ -83,16 +84,7 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
         low: The least.
         high: The most, None for any.
     """
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is no whole number') from None
-        _check_range(value, low, high)
-        return value
-
-    return parse
+    return _within(int, 'whole number', low, high)
 
 
 def number(low: float, high: float | None = None) -> Callable[[str], float]:
@@ -102,20 +94,21 @@ def number(low: float, high: float | None = None) -> Callable[[str], float]:
         low: The least.
         high: The most, None for any.
     """
+    return _within(float, 'number', low, high)
 
-    def parse(text: str) -> float:
+
+def _within[T: (int, float)](
+    kind: type[T], name: str, low: float, high: float | None
+) -> Callable[[str], T]:
+    def parse(text: str) -> T:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is no number') from None
-        _check_range(value, low, high)
+            raise argparse.ArgumentTypeError(f'{text!r} is no {name}') from None
+        # Not the other way round, as NaN is within no range
+        if not (low <= value and (high is None or value <= high)):
+            wanted = f'{low} or more' if high is None else f'{low} to {high}'
+            raise argparse.ArgumentTypeError(f'{value}: give {wanted}')
         return value
 
     return parse
-
-
-def _check_range(value: float, low: float, high: float | None) -> None:
-    # Not the other way round, as NaN is within no range
-    if not (low <= value and (high is None or value <= high)):
-        wanted = f'{low} or more' if high is None else f'{low} to {high}'
-        raise argparse.ArgumentTypeError(f'{value}: give {wanted}')

@@ -15,6 +15,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_info
 
+from ..files import replacing
+
 
 class KeepingWriter(ExperimentWriter):
     """Writes metrics, and loses none that are there.
@@ -63,8 +65,6 @@ class KeepingWriter(ExperimentWriter):
         return step < steps - again
 
     def _rewrite(self, path: Path, rows: list[dict[str, str]]) -> None:
-        from ..files import replacing
-
         with replacing(path) as part, part.open('w', newline='') as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
