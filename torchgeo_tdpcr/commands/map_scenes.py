@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from ..files import load_fault
-from .arguments import add_trusted, user_path
+from .arguments import add_declared, add_trusted, declared_of, user_path
 from .checks import check_output, number, whole
 from .processes import is_first_process
 from .wording import in_options
@@ -48,18 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=15,
         help='most days between the two (default: 15)',
     )
-    scenes.add_argument(
-        '--offset',
-        type=float,
-        choices=(0, 1000),
-        help='what digital numbers carry on top (default: found out)',
-    )
-    scenes.add_argument(
-        '--sar-scale',
-        choices=('auto', 'db', 'linear'),
-        default='auto',
-        help='what Sentinel-1 is in (default: found out)',
-    )
+    add_declared(scenes)
     scenes.add_argument(
         '--min-sar-cover',
         type=number(0, 1),
@@ -75,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='checkpoint of TDPCRTask',
     )
     model.add_argument(
-        '--bands',
+        '--model-bands',
+        dest='bands',
         nargs='+',
         help='bands of the model (default: those of the checkpoint)',
     )
@@ -188,8 +178,7 @@ def run(args: argparse.Namespace) -> int:
         pairs=args.pairs,
         max_days=args.max_days,
         bands=args.bands,
-        offset='auto' if args.offset is None else args.offset,
-        sar_scale=args.sar_scale,
+        **declared_of(args),
         sar_clip=args.sar_clip,
         min_sar_cover=args.min_sar_cover,
         patch_size=args.patch_size,

@@ -3,7 +3,7 @@
 """Data module of whole scenes, for prediction."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -15,10 +15,10 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets.grids import PixelBox
-from ..datasets.plausibility import check_offset
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
-from ..datasets.scenes.common import SceneInfo, WindowRun
+from ..datasets.scenes.common import CloudMaskKind, SARScale, SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
+from ..datasets.scenes.declared import declare
 from ..datasets.scenes.progress import Progress
 from ..datasets.sources import trusting
 from ..files import expanded
@@ -91,7 +91,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         max_days: float = 15,
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
-        sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
+        sar_scale: SARScale | Literal['auto'] = 'auto',
         sar_clip: SARClip | None = None,
         min_sar_cover: float = 0.9,
         patch_size: int = 256,
@@ -99,6 +99,11 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         batch_size: int = 4,
         num_workers: int = 0,
         trusted: bool = False,
+        all_bands: Sequence[str] | None = None,
+        scale: float | None = None,
+        any_res: bool = False,
+        polarisations: Sequence[str] | None = None,
+        cloud_mask_kind: CloudMaskKind | Literal['auto'] = 'auto',
     ) -> None:
         """Initialize a new SceneDataModule instance.
 
@@ -117,8 +122,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 of its checkpoint, or else to all 13).
             offset: What the digital numbers carry on top, 0 or 1000, or `'auto'` to
                 find out. A number decides where a product contradicts itself.
-            sar_scale: Whether Sentinel-1 is in `'db'` or `'linear'` power, or
-                `'auto'` to find out.
+            sar_scale: Whether Sentinel-1 is in `'db'`, `'linear'` power or
+                `'amplitude'`, or `'auto'` to find out.
             sar_clip: Clip range of the SAR bands that the model was trained with, see
                 `torchgeo_tdpcr.transforms.Sentinel1Normalize` (defaults to that
                 of its checkpoint, or else to `'joint'`).
@@ -130,6 +135,16 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             trusted: Whether rasters may be of any format that GDAL knows, and lead to
                 other files and addresses: VRT, `/vsicurl/`, `/vsis3/`. Only for
                 files of people you trust.
+            all_bands: Order of the bands of Sentinel-2 rasters (defaults to what their
+                descriptions, or the usual order, tell).
+            scale: Reflectance of one unit of Sentinel-2, 0.0001 for digital numbers
+                (defaults to what is found out).
+            any_res: Whether pixels of Sentinel-2 may be of another size than 10 m.
+            polarisations: Order of the bands of Sentinel-1 rasters, such as
+                `[VH, VV]` (defaults to what is found out).
+            cloud_mask_kind: What the numbers of cloud masks mean: `'binary'` (nonzero is
+                cloud or shadow), `'probability'`, `'scl'`, `'fmask'` or `'cloudsen12'`,
+                or `'auto'` to find out.
 
         Raises:
             ValueError: If neither `pairs` nor both of `s2` and `s1` are given, or an
@@ -146,7 +161,15 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 'Give `s2` and `s1`, or a table as `pairs`, and not both: '
                 f'`s2={s2!r}`, `s1={s1!r}`, `pairs={pairs!r}`.'
             )
-        check_offset(offset)
+        self.declared = declare(
+            all_bands=all_bands,
+            scale=scale,
+            offset=offset,
+            any_res=any_res,
+            polarisations=polarisations,
+            sar_scale=sar_scale,
+            cloud_mask_kind=cloud_mask_kind,
+        )
         names = check_bands(bands)
         super().__init__(
             cast(Any, SceneDataset),
@@ -154,10 +177,9 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             patch_size=patch_size,
             num_workers=num_workers,
             bands=names,
-            offset=offset,
-            sar_scale=sar_scale,
             min_sar_cover=min_sar_cover,
             trusted=trusted,
+            **asdict(self.declared),
         )
         self.s2 = s2
         self.s1 = s1
@@ -172,8 +194,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         """What predictions depend on, besides the files and the model."""
         return {
             'bands': self.kwargs['bands'],
-            'offset': self.kwargs['offset'],
-            'sar_scale': self.kwargs['sar_scale'],
+            **asdict(self.declared),
             'sar_clip': self.sar_clip,
             'patch_size': self.patch_size,
             'overlap': self.overlap,
@@ -218,7 +239,11 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             pairs = read_pairs(self.pairs)
         else:
             pairs = pair_scenes(
-                cast(Any, self.s2), cast(Any, self.s1), self.max_days, faults
+                cast(Any, self.s2),
+                cast(Any, self.s1),
+                self.max_days,
+                faults,
+                self.declared,
             )
         if self.cloud_mask is None:
             return pairs

@@ -5,10 +5,17 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ...transforms.bands import QUANTIFICATION
 from ..grids import Grid, PixelBox
+
+#: What backscatter is in: dB, power, or amplitude, the square root of power.
+type SARScale = Literal['db', 'linear', 'amplitude']
+
+#: What the numbers of a cloud mask mean: nonzero is cloud or shadow; the probability of
+#: cloud; the classes of ESA's scene classification, of Fmask, or of CloudSEN12.
+type CloudMaskKind = Literal['binary', 'probability', 'scl', 'fmask', 'cloudsen12']
 
 
 class SceneError(RuntimeError):

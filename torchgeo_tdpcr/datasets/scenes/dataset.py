@@ -21,10 +21,10 @@ from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ..grids import PixelBox
-from ..plausibility import check_offset
 from ..plotting import plot_sample
 from ..sources import trusting
-from .common import SceneError, SceneInfo, WindowRun
+from .common import CloudMaskKind, SARScale, SceneError, SceneInfo, WindowRun
+from .declared import declare
 from .opening import SceneFiles, open_scene
 from .pairing.pairs import ScenePair
 from .progress import Progress
@@ -67,9 +67,14 @@ class SceneDataset(RasterDataset):
         pairs: Sequence[ScenePair],
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
-        sar_scale: Literal['auto', 'db', 'linear'] = 'auto',
+        sar_scale: SARScale | Literal['auto'] = 'auto',
         min_sar_cover: float = 0.9,
         trusted: bool = False,
+        all_bands: Sequence[str] | None = None,
+        scale: float | None = None,
+        any_res: bool = False,
+        polarisations: Sequence[str] | None = None,
+        cloud_mask_kind: CloudMaskKind | Literal['auto'] = 'auto',
     ) -> None:
         """Initialize a new SceneDataset instance.
 
@@ -78,23 +83,32 @@ class SceneDataset(RasterDataset):
             bands: Names of the Sentinel-2 bands to read, or None for all that the
                 products have.
             offset: What the digital numbers carry on top, 0 or 1000, or ``'auto'`` to
-                find out from the product's metadata, tags, or else B10. A number decides
-                where these contradict each other.
-            sar_scale: Whether Sentinel-1 is in ``'db'`` or ``'linear'`` power, or
-                ``'auto'`` to find out.
+                find out from the product's metadata, tags, or its numbers. A number
+                decides where these contradict each other.
+            sar_scale: Whether Sentinel-1 is in ``'db'``, ``'linear'`` power or
+                ``'amplitude'``, or ``'auto'`` to find out.
             min_sar_cover: Part of a scene that radar must cover at least. Pixels
                 without radar are missing in what is predicted.
             trusted: Whether rasters may be of any format that GDAL knows, and lead to
                 other files and addresses: VRT, ``/vsicurl/``, ``/vsis3/``.
+            all_bands: Order of the bands of Sentinel-2 rasters (defaults to what their
+                descriptions, or the usual order, tell).
+            scale: Reflectance of one unit of Sentinel-2, 0.0001 for digital numbers
+                (defaults to what is found out).
+            any_res: Whether pixels of Sentinel-2 may be of another size than 10 m.
+            polarisations: Order of the bands of Sentinel-1 rasters, such as
+                ``('VH', 'VV')`` (defaults to what is found out).
+            cloud_mask_kind: What the numbers of cloud masks mean: ``'binary'``,
+                ``'probability'``, ``'scl'``, ``'fmask'`` or ``'cloudsen12'``, or
+                ``'auto'`` to find out.
 
         Raises:
-            ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or no
-                baseline has *offset*.
+            ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or
+                what is said of the files cannot be.
             SceneError: If there is one scene only, and its files cannot be used.
         """
         if not pairs:
             raise ValueError('`pairs` is empty: give at least one scene.')
-        check_offset(offset)
         if not 0 <= min_sar_cover <= 1:
             raise ValueError(f'`min_sar_cover={min_sar_cover}` is not within 0 to 1.')
         self.paths = [pair.s2 for pair in pairs]
@@ -107,10 +121,19 @@ class SceneDataset(RasterDataset):
         #: How far a run over the scenes is, for whoever takes part in it.
         self.progress = Progress()
         self._readers: list[SceneFiles] = []
+        said = declare(
+            all_bands=all_bands,
+            scale=scale,
+            offset=offset,
+            any_res=any_res,
+            polarisations=polarisations,
+            sar_scale=sar_scale,
+            cloud_mask_kind=cloud_mask_kind,
+        )
         for pair in pairs:
             try:
                 with trusting(trusted):
-                    scene = open_scene(pair, bands, offset, sar_scale, min_sar_cover)
+                    scene = open_scene(pair, bands, said, min_sar_cover)
                 self._readers.append(scene)
             except SceneError as error:
                 if len(pairs) == 1:

@@ -4,9 +4,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from .common import SceneError, SceneInfo
+from .declared import Declared
 from .formats.rasters import RasterFiles
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
@@ -33,8 +34,7 @@ class SceneFiles(NamedTuple):
 def open_scene(
     pair: ScenePair,
     bands: Sequence[str] | None,
-    offset: float | Literal['auto'],
-    sar_scale: Literal['auto', 'db', 'linear'],
+    declared: Declared,
     min_sar_cover: float,
 ) -> SceneFiles:
     """Open the files of a scene and check that they fit together.
@@ -42,8 +42,7 @@ def open_scene(
     Args:
         pair: The files.
         bands: Names of the Sentinel-2 bands to read, None for all.
-        offset: What the digital numbers carry on top, or ``'auto'``.
-        sar_scale: What the radar is in, or ``'auto'``.
+        declared: What the user says of them.
         min_sar_cover: Part of the scene that radar must cover at least.
 
     Returns:
@@ -52,10 +51,15 @@ def open_scene(
     Raises:
         SceneError: If a file cannot be used, or radar covers too little.
     """
-    product = pair.find_optical()
-    optical = OpticalReader(product, bands, offset)
+    product = pair.find_optical(declared.all_bands)
+    optical = OpticalReader(product, bands, declared.offset, declared.scale)
     rasters = RasterFiles()
-    radar = RadarReader(pair.find_radar(rasters), optical.grid, sar_scale, rasters)
+    radar = RadarReader(
+        pair.find_radar(rasters, declared.polarisations),
+        optical.grid,
+        declared.sar_scale,
+        rasters,
+    )
     cover, meets = radar.coverage(), radar.meets
     radar.close()
     if cover < min_sar_cover or not cover:
@@ -71,7 +75,11 @@ def open_scene(
             what = f"does not cover any of '{pair.s2}': they are at different places."
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds
-    clouds = None if source is None else CloudReader(source, optical.grid)
+    clouds = (
+        None
+        if source is None
+        else CloudReader(source, optical.grid, declared.cloud_mask_kind)
+    )
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     if pair.cloud_mask is not None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
-from ...datasets.scenes.formats.products import OpticalProduct, find_optical
+from ...datasets.scenes.formats.parts import OpticalProduct
+from ...datasets.scenes.formats.products import find_optical
 from ...datasets.scenes.windows.clouds import CloudReader
 from ...datasets.scenes.windows.optical import OpticalReader
 from .files import RGB_BANDS, MappedScene, read_overview

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ....files import expanded
 from ..common import SceneError
-from .naming import RASTERS, band_of_file, polarisation_of
+from .bands import band_of_file
+from .naming import RASTERS, polarisation_of
 from .polarisations import pair_beside
 from .safe import is_safe
 

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What the names of files and folders tell about scenes: band, date, polarisation."""
+"""What the names of files and folders tell about scenes: date, polarisation, mask."""
 
 import os
 import re
@@ -15,52 +15,10 @@ RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 #: up to 50 longer, and file systems end at 255.
 LONGEST_NAME = 200
 
-_BAND = r'B(?:0?([1-9])|(1[0-2])|0?(8A))'
-_BAND_FILE = re.compile(
-    rf'(?:^|[_.\- ]){_BAND}(?:_(\d+)m)?\.(?:tiff?|jp2)$', re.IGNORECASE
-)
-_BAND_LABEL = re.compile(rf'\s*{_BAND}(?![A-Za-z0-9])', re.IGNORECASE)
 _TIME = re.compile(r'(?<!\d)(20\d{6})T(\d{6})(?!\d)')
 _DAY = re.compile(r'(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)')
 _ENDING = re.compile(r'\.(?:SAFE|zip|tiff?|jp2|vrt|img)$', re.IGNORECASE)
 _SCL = re.compile(r'(?:^|_)SCL(?:_(\d+)m)?\.(?:tiff?|jp2)$', re.IGNORECASE)
-
-
-def _band(match: re.Match[str]) -> str:
-    return 'B' + next(group for group in match.groups()[:3] if group).upper()
-
-
-def band_of_file(name: str) -> tuple[str, int | None] | None:
-    """Tell which band a file holds.
-
-    Args:
-        name: Name of the file, without folders.
-
-    Returns:
-        The band, and its resolution in metres if the name has it; None if the name
-        does not end in a band. ESA's quality masks (``MSK_…``) are no bands.
-
-    Example:
-        >>> band_of_file('T32TQM_20200604T100031_B02_10m.jp2'), band_of_file('x_b8a.tif')
-        (('B2', 10), ('B8A', None))
-        >>> band_of_file('T32TQM_20200604T100031_TCI.jp2')
-    """
-    match = _BAND_FILE.search(name)
-    if not match or name.upper().startswith('MSK_'):
-        return None
-    return _band(match), int(match[4]) if match[4] else None
-
-
-def band_of_label(label: str | None) -> str | None:
-    """Tell which band a description of a raster band names.
-
-    Example:
-        >>> band_of_label('B08, central wavelength 842 nm'), band_of_label('B8A')
-        ('B8', 'B8A')
-        >>> band_of_label('NDVI')
-    """
-    match = _BAND_LABEL.match(label or '')
-    return _band(match) if match else None
 
 
 def classification_among(names: Iterable[str]) -> str | None:
@@ -103,6 +61,17 @@ def date_of(name: str) -> datetime | None:
     return None
 
 
+def date_near(path: PurePath) -> datetime | None:
+    """Find the date of a file or folder in its name, or in that of a folder around it.
+
+    Example:
+        >>> date_near(PurePath('S2_20200604/bands/B02.tif')).day
+        4
+    """
+    names = (path.name, *(folder.name for folder in path.parents))
+    return next((date for name in names if (date := date_of(name))), None)
+
+
 def product_name(path: PurePath) -> str:
     """Name a product after its file or folder, without the endings.
 
@@ -140,16 +109,6 @@ def name_fault(name: str) -> str:
     ):
         return f'the name {name!r} cannot be that of a folder.'
     return ''
-
-
-def strip_band(name: str) -> str:
-    """Remove the band from the name of a file.
-
-    Example:
-        >>> strip_band('T32TQM_20200604_B02_10m.jp2')
-        'T32TQM_20200604'
-    """
-    return _BAND_FILE.sub('', name)
 
 
 def polarisation_of(name: str) -> str | None:

@@ -16,7 +16,7 @@ from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
 from .naming import RASTERS, date_of, polarisation_of
-from .products import BandFile
+from .parts import BandFile
 from .rasters import Headers, RasterFiles
 
 
@@ -42,6 +42,7 @@ class RadarProduct:
 def describe_radar(
     path: str | PathLike[str] | Sequence[str | PathLike[str]],
     rasters: RasterFiles | None = None,
+    polarisations: Sequence[str] | None = None,
 ) -> RadarProduct:
     """Find VV and VH, and check that they hold backscatter and lie somewhere.
 
@@ -50,6 +51,8 @@ def describe_radar(
     Args:
         path: See :func:`find_radar`.
         rasters: To open the files with (defaults to some that are closed again).
+        polarisations: Order of the bands of a raster, such as ``('VH', 'VV')``; None to
+            find out.
 
     Returns:
         The raster.

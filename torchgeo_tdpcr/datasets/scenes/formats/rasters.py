@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from multiprocessing import parent_process
 from os import PathLike
@@ -74,6 +75,7 @@ class RasterHeader:
         masked: Whether a mask tells which pixels are missing.
         alpha: Band that is marked as one, None where there is none. Near infrared often
             is, so it tells missing pixels only if it is not read as a band.
+        date: When it was acquired, as its metadata tell; None if they do not.
     """
 
     grid: Grid
@@ -84,6 +86,7 @@ class RasterHeader:
     gcps: bool
     masked: bool = False
     alpha: int | None = None
+    date: datetime | None = None
 
     @property
     def count(self) -> int:
@@ -124,7 +127,18 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         raster.colorinterp.index(ColorInterp.alpha) + 1
         if ColorInterp.alpha in raster.colorinterp
         else None,
+        _date_of(raster),
     )
+
+
+def _date_of(raster: DatasetReader) -> datetime | None:
+    """The time that GDAL's domain of imagery metadata has."""
+    text = raster.tags(ns='IMAGERY').get('ACQUISITIONDATETIME', '')
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def read_mask(raster: DatasetReader, mask: int, **options: Any) -> NDArray[Any]:

@@ -20,7 +20,8 @@ from ....transforms.bands import QUANTIFICATION
 from ...plausibility import YEARS
 from ..common import SceneError
 from .evidence import Evidence, of_baseline, of_name, of_values
-from .naming import band_of_file, classification_among
+from .bands import band_of_file
+from .naming import classification_among
 
 _METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')
 _POLYGONS = re.compile(r'MSK_CLOUDS_(?:[^/]*_)?B00[^/]*\.gml$')

@@ -3,13 +3,15 @@
 """A pair of files that make a scene, and what was found of them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..common import SceneError
 from ..formats.naming import name_fault
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.products import OpticalProduct, find_optical
+from ..formats.parts import OpticalProduct
+from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles
 
 
@@ -35,8 +37,11 @@ class ScenePair:
     optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
     radar: RadarProduct | None = field(default=None, compare=False, repr=False)
 
-    def find_optical(self) -> OpticalProduct:
+    def find_optical(self, all_bands: Sequence[str] | None = None) -> OpticalProduct:
         """Return the product; its files are opened only if nobody has looked yet.
+
+        Args:
+            all_bands: Order of the bands of a raster, see :class:`.Declared`.
 
         Raises:
             SceneError: If *s2* is no product.
@@ -44,20 +49,23 @@ class ScenePair:
         # Of a pair with another file put in, what was found is of no use
         if self.optical is not None and self.optical.path == self.s2:
             return self.optical
-        return find_optical(self.s2)
+        return find_optical(self.s2, all_bands)
 
-    def find_radar(self, rasters: RasterFiles) -> RadarProduct:
+    def find_radar(
+        self, rasters: RasterFiles, polarisations: Sequence[str] | None = None
+    ) -> RadarProduct:
         """Return the raster; its files are opened only if nobody has looked yet.
 
         Args:
             rasters: To open them with.
+            polarisations: Order of the bands of a raster, see :class:`.Declared`.
 
         Raises:
             SceneError: If *s1* is no raster with VV and VH.
         """
         if self.radar is not None and self.radar.path == self.s1:
             return self.radar
-        return describe_radar(self.s1, rasters)
+        return describe_radar(self.s1, rasters, polarisations)
 
 
 def uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:

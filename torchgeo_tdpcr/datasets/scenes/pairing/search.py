@@ -4,13 +4,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ...grids import Grid
-from ..common import SceneError
+from ..common import SARScale, SceneError
+from ..declared import Declared
 from ..formats.listing import Paths, list_products, optical_in, radar_in
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.products import OpticalProduct, find_optical
+from ..formats.parts import OpticalProduct
+from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
 from ..windows.warping import points_of, source_pixels
@@ -38,6 +40,7 @@ def pair_scenes(
     s1: Paths,
     max_days: float = 15,
     faults: dict[str, Exception] | None = None,
+    declared: Declared | None = None,
 ) -> list[ScenePair]:
     """Pair each Sentinel-2 product with a Sentinel-1 raster.
 
@@ -52,6 +55,7 @@ def pair_scenes(
         max_days: Days that may lie between the two.
         faults: Takes what is wrong with products that cannot be paired, by name, so
             that the others are. Without it, and if none can be paired, that is raised.
+        declared: What the user says of the files (defaults to nothing).
 
     Returns:
         A pair for each Sentinel-2 product, in the order given; those of a folder by
@@ -63,12 +67,19 @@ def pair_scenes(
     """
     if not max_days >= 0:
         raise ValueError(f'`max_days={max_days}`: give 0 or more.')
-    products = [find_optical(path) for path in list_products(s2, optical_in, 's2')]
-    candidates = [_candidate(path) for path in list_products(s1, radar_in, 's1')]
+    said = Declared() if declared is None else declared
+    products = [
+        find_optical(path, said.all_bands)
+        for path in list_products(s2, optical_in, 's2')
+    ]
+    candidates = [
+        _candidate(path, said.polarisations)
+        for path in list_products(s1, radar_in, 's1')
+    ]
     pairs = []
     for product in products:
         try:
-            radar = _choose(product, candidates, max_days)
+            radar = _choose(product, candidates, max_days, said.sar_scale)
         except SceneError as error:
             if faults is None or len(products) == len(faults) + 1:
                 raise
@@ -88,9 +99,9 @@ def pair_scenes(
     return uniquely_named(products[0].path, pairs)
 
 
-def _candidate(path: Path) -> _Candidate:
+def _candidate(path: Path, polarisations: Sequence[str] | None) -> _Candidate:
     rasters = RasterFiles()
-    return _Candidate(describe_radar(path, rasters), rasters)
+    return _Candidate(describe_radar(path, rasters, polarisations), rasters)
 
 
 def _footprint(product: OpticalProduct) -> Grid:
@@ -102,7 +113,10 @@ def _footprint(product: OpticalProduct) -> Grid:
 
 
 def _choose(
-    product: OpticalProduct, candidates: Sequence[_Candidate], max_days: float
+    product: OpticalProduct,
+    candidates: Sequence[_Candidate],
+    max_days: float,
+    sar_scale: SARScale | Literal['auto'],
 ) -> RadarProduct:
     """The raster that goes with a product."""
     grid = _footprint(product)
@@ -128,7 +142,7 @@ def _choose(
         # Nothing is covered beyond the outline, so that the rest cannot be better
         if part < max((cover for cover, _ in measured), default=0) - _SAME:
             break
-        reader = RadarReader(radar, grid, rasters=rasters)
+        reader = RadarReader(radar, grid, sar_scale, rasters)
         measured.append((reader.coverage(_POINTS), radar))
     best = max((cover for cover, _ in measured), default=0)
     if best == 0:

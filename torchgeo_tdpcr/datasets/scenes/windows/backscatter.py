@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...plausibility import DECIBELS, MEDIAN_DECIBELS, power_of, strays, within
-from ..common import SceneError
+from ..common import SARScale, SceneError
 
 type Scale = Literal['db', 'linear']
 
@@ -30,7 +30,7 @@ _CALIBRATE = 'Calibrate it to sigma0 or gamma0 first.'
 
 
 def find_scale(
-    path: str, values: Sequence[NDArray[Any]], asked: Literal['auto', 'db', 'linear']
+    path: str, values: Sequence[NDArray[Any]], asked: SARScale | Literal['auto']
 ) -> Scale:
     """Tell what a raster is in, and refuse one that is in nothing that is known.
 

@@ -5,7 +5,7 @@
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from rasterio.warp import reproject, transform_geom
 from ....files import expanded
 from ...grids import Grid, PixelBox
 from ...sources import fault_of_place
-from ..common import SceneError
+from ..common import CloudMaskKind, SceneError
 from ..formats.naming import classification_among
-from ..formats.products import BandFile, CloudMask, MaskKind
+from ..formats.parts import BandFile, CloudMask, MaskKind
 from ..formats.rasters import RasterFiles, reading
 from ..formats.safe import read_xml
 from .warping import TOLERANCE, same_grid, source_window, transform_of
@@ -64,7 +64,10 @@ class CloudReader:
     """
 
     def __init__(
-        self, source: CloudMask | BandFile | str | PathLike[str], grid: Grid
+        self,
+        source: CloudMask | BandFile | str | PathLike[str],
+        grid: Grid,
+        kind: CloudMaskKind | Literal['auto'] = 'auto',
     ) -> None:
         if isinstance(source, BandFile):
             source = CloudMask(source.path, _kind(source.path), source.index)
@@ -156,7 +159,7 @@ def _kind(path: str) -> MaskKind:
         return 'gml'
     if re.match(r'MSK_CLASSI', name, re.IGNORECASE):
         return 'classi'
-    return 'scl' if classification_among([name]) else 'mask'
+    return 'scl' if classification_among([name]) else 'binary'
 
 
 def _ring(path: str, node: Any) -> list[tuple[float, float]]:

@@ -14,7 +14,7 @@ from ...grids import Grid, PixelBox
 from ...plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ..common import SceneError
 from ..formats.evidence import ADVICE, of_numbers, settle
-from ..formats.products import OpticalProduct
+from ..formats.parts import OpticalProduct
 from ..formats.rasters import RasterFiles, read_mask, reading
 from .numbers import BandNumbers, check_numbers, sample_bands
 
@@ -69,6 +69,7 @@ class OpticalReader:
         product: OpticalProduct,
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
+        scale: float | None = None,
     ) -> None:
         check_offset(offset)
         self.product = product

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from multiprocessing import parent_process
 from os import PathLike
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from ...grids import Grid, PixelBox
-from ..common import SceneError
+from ..common import SARScale, SceneError
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.rasters import RasterFiles, read_mask, reading
 from .backscatter import PIXELS, Scale, find_scale
@@ -30,6 +30,8 @@ from .warping import (
 
 #: Sources whose pixels are finer than the scene's by more than this are averaged.
 _AVERAGED = 1.5
+
+_SCALES = get_args(SARScale.__value__)
 
 #: Points a side that tell the scale; more where few find nothing.
 _SAMPLES = (32, 256)
@@ -87,11 +89,11 @@ class RadarReader:
         self,
         path: RadarProduct | str | PathLike[str] | Sequence[str | PathLike[str]],
         grid: Grid,
-        scale: Literal['auto', 'db', 'linear'] = 'auto',
+        scale: SARScale | Literal['auto'] = 'auto',
         rasters: RasterFiles | None = None,
     ) -> None:
-        if scale not in ('auto', 'db', 'linear'):
-            raise ValueError(f"`scale={scale!r}`: choose 'auto', 'db' or 'linear'.")
+        if scale not in ('auto', *_SCALES):
+            raise ValueError(f'`scale={scale!r}`: choose one of {("auto", *_SCALES)}.')
         self._shared = rasters is not None
         self._files = rasters or RasterFiles()
         source = path
@@ -170,7 +172,7 @@ class RadarReader:
         if not self._shared:
             self.close()
 
-    def _find_scale(self, asked: Literal['auto', 'db', 'linear']) -> Scale:
+    def _find_scale(self, asked: SARScale | Literal['auto']) -> Scale:
         path = self.bands[0].path
         with reading(path):
             part = source_window(self._own, self.grid, self.grid.all)
