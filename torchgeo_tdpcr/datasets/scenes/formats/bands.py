@@ -3,8 +3,9 @@
 """What names of bands mean: those of ESA, and those that platforms give them.
 
 Codes (``B8A``, ``B08``, ``Band 8``) may stand among other words, as
-``20200604_B2_median`` does. Common names are those of the STAC extension for electro-optical
-data, of Element 84's Earth Search, Digital Earth Australia and Africa, FORCE and others.
+``20200604_B2_median`` does. Common names are those of STAC's extension for
+electro-optical data, of Element 84's Earth Search, Digital Earth Australia and Africa,
+FORCE and others.
 """
 
 import re
@@ -106,9 +107,10 @@ def _code_of(words: Sequence[str]) -> set[str]:
     for i, word in enumerate(words):
         if match := _CODE.fullmatch(word):
             found.add('B' + match[1])
-        elif word == 'BAND' and i + 1 < len(words):
-            if match := re.fullmatch(r'0?(8A|1[0-2]|[1-9])', words[i + 1]):
-                found.add('B' + match[1])
+        elif word == 'BAND' and (
+            match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2]))
+        ):
+            found.add('B' + match[1])
     return found
 
 
@@ -271,7 +273,7 @@ def band_of_file(name: str) -> tuple[str, int | None] | None:
     Example:
         >>> band_of_file('T32TQM_20200604T100031_B02_10m.jp2'), band_of_file('x_b8a.tif')
         (('B2', 10), ('B8A', None))
-        >>> band_of_file('2020-06-04_Sentinel-2_L2A_B02_(Raw).tiff'), band_of_file('red.tif')
+        >>> band_of_file('2020-06-04_S2_L2A_B02_(Raw).tiff'), band_of_file('red.tif')
         (('B2', None), ('B4', None))
         >>> band_of_file('T32TQM_20200604T100031_TCI.jp2')
     """

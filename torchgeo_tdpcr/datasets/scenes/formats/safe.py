@@ -19,8 +19,8 @@ from typing import NamedTuple
 from ....transforms.bands import QUANTIFICATION
 from ...plausibility import YEARS
 from ..common import SceneError
-from .evidence import Evidence, of_baseline, of_name, of_values
 from .bands import band_of_file
+from .evidence import Evidence, of_baseline, of_name, of_values
 from .naming import classification_among
 
 _METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..common import SceneError
 from ..formats.naming import name_fault
-from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.parts import OpticalProduct
+from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles
 

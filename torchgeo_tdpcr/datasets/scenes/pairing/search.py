@@ -10,8 +10,8 @@ from ...grids import Grid
 from ..common import SARScale, SceneError
 from ..declared import Declared
 from ..formats.listing import Paths, list_products, optical_in, radar_in
-from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.parts import OpticalProduct
+from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
