@@ -105,10 +105,9 @@ def _words(name: str) -> list[str]:
 def _code_of(words: Sequence[str]) -> set[str]:
     found = set()
     for i, word in enumerate(words):
-        if match := _CODE.fullmatch(word):
-            found.add('B' + match[1])
-        elif word == 'BAND' and (
-            match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2]))
+        if (match := _CODE.fullmatch(word)) or (
+            word == 'BAND'
+            and (match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2])))
         ):
             found.add('B' + match[1])
     return found
