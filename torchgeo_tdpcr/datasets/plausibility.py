@@ -58,7 +58,8 @@ AIR_LIGHT = 300.0
 #: the ground, too, some band of visible light has brighter pixels.
 GREY = 255.0
 
-#: What hardly a pixel of visible light and near infrared is above: thick clouds reach 17,000.
+#: What hardly a pixel of visible light and near infrared is above. Thick clouds reach
+#: 17,000.
 TOO_BRIGHT = 30_000.0
 
 #: Medians that only what is white has, that is snow and clouds: then blue, red and near

@@ -4,6 +4,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 import rasterio
 from optical_files import (

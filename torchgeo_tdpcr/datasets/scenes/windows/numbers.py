@@ -144,7 +144,7 @@ def find_scale(samples: Sequence[BandNumbers]) -> float:
     # Of each what is bright, but not what is out of range
     tops = [(_top(part.values), part) for part in telling]
     top, part = max(tops, key=lambda item: item[0])
-    if not top:
+    if top <= 0:
         return digital  # and refused, for what they are
     real = all(part.values.dtype.kind == 'f' for part in telling)
     if real and top < _REFLECTANCE:
