@@ -90,7 +90,13 @@ def open_scene(
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     date = None if product.date is None else (_naive(product.date),) * 2
     info = SceneInfo(
-        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+        pair.name,
+        optical.grid,
+        inputs,
+        date,
+        optical.bands,
+        float(optical.offset),
+        declared=declared.said,
     )
     return SceneFiles(info, optical, radar, clouds)
 

@@ -279,7 +279,7 @@ def band_of_file(name: str) -> tuple[str, int | None] | None:
     stem = re.sub(r'\.[A-Za-z0-9]{2,4}$', '', name)
     resolution = _RESOLUTION.search(stem)
     found = _read(_RESOLUTION.sub('_', stem))
-    if found not in SENTINEL2_BANDS:
+    if found is None or found not in SENTINEL2_BANDS:
         return None
     return found, int(resolution[1]) if resolution else None
 

@@ -161,12 +161,20 @@ class OpticalReader:
             if source.mask is not None:
                 there &= self._read(source, window, None)[0] != 0
         there &= self._there(image)
-        if not self.is_digital:
-            image = self._converted(image)
+        image = self.digital(image)
         return image, there & self._within(image)
 
-    def _converted(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Digital numbers of a C×H×W image as stored."""
+    def digital(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Make digital numbers of what the files hold.
+
+        Args:
+            image: The bands that are read, as stored, of shape C×H×W.
+
+        Returns:
+            Digital numbers with their offset: the image itself if it holds such.
+        """
+        if self.is_digital:
+            return image
         pairs = np.array([self._gains[band] for band in self.bands], np.float32)
         # Numbers that stand for missing pixels may be as large as the type allows
         with np.errstate(over='ignore', invalid='ignore'):
@@ -316,8 +324,8 @@ class OpticalReader:
                 gains[numbers.band] = gain * QUANTIFICATION, shift * QUANTIFICATION
         if untagged:
             found = 1 / QUANTIFICATION if self._is_safe else find_scale(untagged)
-            gain = _AS_STORED if is_digital(found) else (found * QUANTIFICATION, 0.0)
-            gains |= {numbers.band: gain for numbers in untagged}
+            pair = _AS_STORED if is_digital(found) else (found * QUANTIFICATION, 0.0)
+            gains |= {numbers.band: pair for numbers in untagged}
         return gains
 
     @property
