@@ -55,7 +55,7 @@ def open_scene(
     """
     product = pair.find_optical(declared.all_bands)
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
-    if not declared.any_res and (fault := _size_fault(optical.grid)):
+    if not declared.any_res and (fault := size_fault(optical.grid)):
         raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
     radar = RadarReader(
@@ -101,8 +101,15 @@ def open_scene(
     return SceneFiles(info, optical, radar, clouds)
 
 
-def _size_fault(grid: Grid) -> str:
-    """Tell that pixels are not those of Sentinel-2's finest bands."""
+def size_fault(grid: Grid) -> str:
+    """Tell that pixels are not of the size that models are trained with.
+
+    Args:
+        grid: The pixels.
+
+    Returns:
+        The fault in words, '' if they are.
+    """
     across, down = grid.ground_size
     if within(across, TEN_METRES) or within(down, TEN_METRES):
         return ''

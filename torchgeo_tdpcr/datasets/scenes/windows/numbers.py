@@ -41,14 +41,18 @@ class BandNumbers(NamedTuple):
         band: Its name.
         path: Its file.
         values: The numbers, without missing pixels.
+        cover: Part of what was looked at that is not missing.
     """
 
     band: str
     path: str
     values: NDArray[Any]
+    cover: float = 1.0
 
 
-def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
+def sample_pixels(
+    raster: DatasetReader, indexes: Sequence[int]
+) -> tuple[NDArray[Any], int]:
     """Read pixels from all over a file, without those where all bands are 0.
 
     Args:
@@ -56,7 +60,7 @@ def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]
         indexes: Bands, counted from 1.
 
     Returns:
-        The same pixels of each band, C×N.
+        The same pixels of each band, C×N, and how many were looked at.
     """
     for read in (sample, overview):
         array = read(raster, indexes)
@@ -64,7 +68,7 @@ def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]
         # What lies between the blocks may be all that there is
         if there.any():
             break
-    return array[:, there]
+    return array[:, there], array.shape[1]
 
 
 def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
@@ -100,13 +104,14 @@ def sample_bands(
     Returns:
         The numbers of each band.
     """
-    array = sample_pixels(raster, list(bands.values()))
+    array, count = sample_pixels(raster, list(bands.values()))
     parts = []
     for name, values, missing in zip(bands, array, nodata, strict=True):
         kept = values != (0 if missing is None else missing)
         if values.dtype.kind == 'f':
             kept &= np.isfinite(values)
-        parts.append(BandNumbers(name, raster.name, values[kept]))
+        cover = float(kept.sum()) / max(count, 1)
+        parts.append(BandNumbers(name, raster.name, values[kept], cover))
     return parts
 
 
