@@ -89,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
         text = _printable(str(error) or type(error).__name__)
         print(f'{command}: {in_options(text, args.parser)}', file=sys.stderr)
+        if args.module is not inspect_files:
+            for note in getattr(error, '__notes__', ()):
+                print(note, file=sys.stderr)
         return 2
     except Terminated as end:
         print(f'{command}: {end}', file=sys.stderr)

@@ -18,8 +18,14 @@ type SARScale = Literal['db', 'linear', 'amplitude']
 type CloudMaskKind = Literal['binary', 'probability', 'scl', 'fmask', 'cloudsen12']
 
 
+#: Where to find out more about a file that is refused.
+INSPECT = '`torchgeo-tdpcr inspect PATH` shows how a file is read, and why not.'
+
+
 class SceneError(RuntimeError):
     """A file of a scene is not what it must be.
+
+    A note at the end of its traceback says how to find out more.
 
     Args:
         path: The file.
@@ -34,6 +40,7 @@ class SceneError(RuntimeError):
         super().__init__(path, fault)
         self.path = str(path)
         self.fault = fault
+        self.add_note(INSPECT)
 
     def __str__(self) -> str:
         """File and fault."""
