@@ -51,13 +51,12 @@ class Bits:
 
     def is_clear(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Tell which numbers, of any shape, are known to be clear."""
-        bits, whole = numbers, np.ones(numbers.shape, np.bool_)
+        known = (numbers >= 0) & (numbers < self.fill)
+        bits = numbers
         if numbers.dtype.kind == 'f':
-            whole = (numbers >= 0) & (numbers <= self.fill) & (numbers % 1 == 0)
-            bits = np.where(whole, numbers, 0).astype(np.int64)
-        clear: NDArray[np.bool_] = (
-            whole & ((bits & self.cloudy) == 0) & (bits != self.fill)
-        )
+            known &= numbers % 1 == 0
+            bits = np.where(known, numbers, 0).astype(np.int64)
+        clear: NDArray[np.bool_] = known & ((bits & self.cloudy) == 0)
         return clear
 
 

@@ -25,7 +25,7 @@ class MaskNumbers(NamedTuple):
 
     Args:
         seen: Those of pixels that are not missing, each once, ascending, as float64.
-        name: Name of the file.
+        name: Description of the band and name of the file.
         is_float: Whether they may be fractions.
     """
 
@@ -41,7 +41,7 @@ class MaskNumbers(NamedTuple):
 
         Args:
             array: The pixels, of any shape.
-            name: Name of the file.
+            name: Description of the band and name of the file.
             nodata: Number of missing pixels; one of 0 is a number as any other.
 
         Example:
@@ -55,7 +55,8 @@ class MaskNumbers(NamedTuple):
     @property
     def codes(self) -> NDArray[np.float64]:
         """The numbers without 255, which masks of all forms have where they know not."""
-        return self.seen[self.seen != FILL]
+        codes: NDArray[np.float64] = self.seen[self.seen != FILL]
+        return codes
 
     def within(self, low: int, high: int) -> bool:
         """Tell whether all but 255 are whole and within a range."""
@@ -87,24 +88,29 @@ _PERCENT = words('cldprb|cld')
 
 
 def is_binary(numbers: MaskNumbers) -> bool:
+    """0 and one mark of cloud, or one of them alone."""
     others = set(numbers.codes) - {0}
     return len(others) == 0 or (len(others) == 1 and others <= set(_MARKS))
 
 
 def is_qa60(numbers: MaskNumbers) -> bool:
+    """Bits 10 and 11, and no others."""
     return set(numbers.seen) <= {0, 1024, 2048, 3072}
 
 
 def is_scl(numbers: MaskNumbers) -> bool:
+    """Classes of 0 to 11."""
     return numbers.within(0, 11)
 
 
 def is_hls(numbers: MaskNumbers) -> bool:
+    """Bytes: above what classes may be, or HLS by name."""
     beyond = bool((numbers.codes > 5).any())
     return numbers.within(0, 255) and (beyond or bool(_HLS.search(numbers.name)))
 
 
 def is_fmask(numbers: MaskNumbers) -> bool:
+    """Classes of 0 to 4, and nothing that speaks for bits or python-fmask."""
     if _HLS.search(numbers.name) or _OA.search(numbers.name):
         return False
     # Without any clear land, 3 and 4 might be python-fmask's
@@ -113,6 +119,7 @@ def is_fmask(numbers: MaskNumbers) -> bool:
 
 
 def is_python_fmask(numbers: MaskNumbers) -> bool:
+    """Classes of 0 to 5, of which only this has the last."""
     if _HLS.search(numbers.name) or _FMASK_NUMBER.search(numbers.name):
         return False
     water = 5 in numbers.seen
@@ -120,12 +127,14 @@ def is_python_fmask(numbers: MaskNumbers) -> bool:
 
 
 def is_probability(numbers: MaskNumbers) -> bool:
+    """Within 0 to 255, or to 100 where the name says so."""
     top = 100 if _PERCENT.search(numbers.name) else 255
     codes = numbers.codes
     return bool(((codes >= 0) & (codes <= top)).all())
 
 
 def tells_probability(numbers: MaskNumbers) -> bool:
+    """Fractions of 0 to 1, or whole numbers to 100, too many for classes."""
     codes = numbers.codes
     if (codes % 1 != 0).any():
         return bool((codes >= 0).all() and (codes <= 1).all())

@@ -84,6 +84,7 @@ def tell_mask(
         SceneError: If neither tells, or they contradict each other.
 
     Example:
+        >>> import numpy as np
         >>> look = lambda: MaskNumbers.of(np.array([0, 2, 4]), 'x_Fmask4.tif')
         >>> tell_mask('x_Fmask4.tif', '', look)
         ('fmask', Classes(clear=(0, 1, 3)))
@@ -91,7 +92,7 @@ def tell_mask(
     name = PurePath(path).name
     if kind != 'auto':
         return _declared(path, kind, look)
-    if _SCORE.search(label or name) or label.strip().lower() == 'cs':
+    if _SCORE.search(f'{label} {name}') or label.strip().lower() == 'cs':
         raise SceneError(
             path,
             'is Cloud Score+ by its name, whose high numbers are clear. Give 1 − it with '
@@ -154,9 +155,10 @@ def _only(
         kind, meaning = found.pop()
         return cast(CloudMaskKind, kind), meaning
     could = [form for form in forms or OF_NUMBERS if form.fits(numbers)]
-    titles = ', or '.join(form.title for form in could) or 'no form that is known'
+    kinds = ', '.join(f"'{kind}'" for kind in dict.fromkeys(f.kind for f in could))
     raise SceneError(
         path,
-        f'holds {numbers} as a cloud mask, and its name and numbers do not settle what '
-        f'they mean: {titles}. {_SAY}',
+        f'holds {numbers} as a cloud mask. Neither its name nor these '
+        f'settle what they mean; of the kinds that are known, {kinds or "none"} may '
+        f'hold them. {_SAY}',
     )

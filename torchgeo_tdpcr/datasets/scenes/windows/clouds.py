@@ -170,6 +170,7 @@ class CloudReader:
     def _numbers(self) -> MaskNumbers:
         """Numbers from all over the mask."""
         path = self.source.path
+        label = self._files.header(path).labels[self.source.index - 1]
         with reading(path):
             # Overviews of classes may be averages
             array = sample(self._files[path], self._indexes, exact=True)
@@ -177,7 +178,7 @@ class CloudReader:
             raise SceneError(
                 path, f'holds {array.dtype} numbers, which tell no clouds.'
             )
-        return MaskNumbers.of(array, Path(path).name, self._nodata)
+        return MaskNumbers.of(array, f'{label} {Path(path).name}', self._nodata)
 
     def _cloudy(self, raster: DatasetReader, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window of the mask, on its own pixels, is cloud."""
