@@ -73,15 +73,15 @@ def drawn(meaning, size=SIZE, seed=0):
     return numbers[picks].reshape(size, size), cloud[picks].reshape(size, size)
 
 
-def check(path, kind, array, cloud, **said):
+def check(path, kind, array, cloud, said='auto'):
     """The file holds the array; the reader finds the kind and the clouds."""
-    reader = CloudReader(write(path, array), GRID, **said)
+    reader = CloudReader(write(path, array), GRID, said)
     assert reader.source.kind == kind
     np.testing.assert_array_equal(reader.read(GRID.all), cloud)
     # The same from 20 m, and of a part that does not begin where pixels do
     coarse, cloud = array[::2, ::2], np.kron(cloud[::2, ::2], np.ones((2, 2), bool))
     place = from_origin(LEFT, TOP, 20, 20)
-    reader = CloudReader(write(path, coarse.copy(), place), GRID, **said)
+    reader = CloudReader(write(path, coarse.copy(), place), GRID, said)
     assert reader.source.kind == kind
     reader = pickle.loads(pickle.dumps(reader))
     np.testing.assert_array_equal(reader.read(GRID.all), cloud)
@@ -253,10 +253,10 @@ class TestDeclared:
         ],
     )
     def test_taken_at_its_word(self, tmp_path, kind, meaning):
-        check(tmp_path / 'mask.tif', kind, *drawn(meaning), kind=kind)
+        check(tmp_path / 'mask.tif', kind, *drawn(meaning), said=kind)
         # Even against its name
         name = 'CLM.tif' if kind != 'binary' else 'SCL.tif'
-        check(tmp_path / name, kind, *drawn(meaning), kind=kind)
+        check(tmp_path / name, kind, *drawn(meaning), said=kind)
 
     def test_polygons_are_polygons(self, tmp_path):
         path = tmp_path / 'a.GML'

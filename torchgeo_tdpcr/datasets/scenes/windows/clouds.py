@@ -81,8 +81,9 @@ class CloudReader:
             if fault := fault_of_place(path):
                 raise SceneError(path, fault)
             source, by_label = CloudMask(path), True
-        if source.kind is None and (kind == 'auto' or source.path.endswith('.gml')):
-            source = replace(source, kind=kind_of_name(source.path))
+        own = kind_of_name(source.path)
+        if source.kind is None and (kind == 'auto' or own == 'gml'):
+            source = replace(source, kind=own)
         self.source = source
         """The mask, and how it is coded."""
         self.grid = grid
