@@ -40,6 +40,10 @@ class SceneError(RuntimeError):
         return f"'{self.path}': {self.fault}"
 
 
+class SceneWarning(UserWarning):
+    """Something of a scene is not known, and it is taken in spite of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class SceneInfo:
     """What a writer needs to know of a scene.
@@ -52,6 +56,7 @@ class SceneInfo:
         bands: Names of the optical bands, empty where it has none.
         offset: What its digital numbers carry on top.
         white: Digital number, without offset, that a model takes for 1.
+        cloud_mask_kind: How its cloud mask is coded, None where it has none.
     """
 
     name: str
@@ -61,6 +66,7 @@ class SceneInfo:
     bands: tuple[str, ...] = ()
     offset: float = 0.0
     white: float = QUANTIFICATION
+    cloud_mask_kind: str | None = None
 
 
 class WindowRun(NamedTuple):

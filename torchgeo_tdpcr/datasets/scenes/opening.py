@@ -86,7 +86,13 @@ def open_scene(
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     date = None if product.date is None else (_naive(product.date),) * 2
     info = SceneInfo(
-        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+        pair.name,
+        optical.grid,
+        inputs,
+        date,
+        optical.bands,
+        float(optical.offset),
+        cloud_mask_kind=None if clouds is None else clouds.source.kind,
     )
     return SceneFiles(info, optical, radar, clouds)
 

@@ -308,7 +308,7 @@ class TestBands:
     def test_a_description_against_numbers(self, tmp_path):
         path = write(tmp_path / 'a.tif', drawn(PERCENT)[0], labels=['SCL'])
         with pytest.raises(
-            SceneError, match="description of its band, 'SCL': .*101 diff"
+            SceneError, match=r"description of its band, 'SCL': .*101 diff"
         ):
             CloudReader(path, GRID)
 
