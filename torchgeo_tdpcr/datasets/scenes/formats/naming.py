@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
+from ...plausibility import YEARS
+
 #: Endings of the rasters that scenes come in.
 RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 
@@ -57,7 +59,8 @@ def date_of(name: str) -> datetime | None:
         name: Name of a file or folder.
 
     Returns:
-        The time in UTC, at midnight if the name has a day only; None if it has none.
+        The time in UTC, at midnight if the name has a day only; None if it has none, or
+        none since the Sentinels fly.
 
     Example:
         >>> date_of('S2A_MSIL1C_20200604T100031_N0209_R122_T32TQM').isoformat()
@@ -78,12 +81,13 @@ def date_of(name: str) -> datetime | None:
             if of_year is None
             else (year + of_year, '%Y%j')
         )
-        for clock in (time, '000000'):
+        for clock in (time or '', '000000'):
             try:
-                date = datetime.strptime(f'{text}{clock}', f'{form}%H%M%S')
+                date = datetime.strptime(text + clock, f'{form}%H%M%S')
             except ValueError:
                 continue
-            return date.replace(tzinfo=UTC)
+            if date.year >= YEARS[0]:
+                return date.replace(tzinfo=UTC)
     return None
 
 
@@ -103,8 +107,8 @@ def dating(path: PurePath) -> PurePath | None:
         >>> dating(PurePath('/20200101_project/tile/S2/bands/B02.tif'))
     """
     if isinstance(path, Path):
-        # The folder where the command is given may be one of them
-        path = path.absolute()
+        # The folder where a command is given may be one of them
+        path = Path(os.path.abspath(path))
     near = (path, *tuple(path.parents)[:_FOLDERS])
     return next((part for part in near if date_of(part.name)), None)
 
