@@ -4,13 +4,13 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.grids import Grid, PixelBox
-from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.common import CloudMaskKind, SceneError
 from ...datasets.scenes.declared import CLOUD_MASK_KINDS
 from ...datasets.scenes.formats.parts import OpticalProduct
 from ...datasets.scenes.formats.products import find_optical
@@ -108,7 +108,7 @@ def open_clouds(scene: MappedScene) -> CloudReader | None:
     """
     given = (scene.properties.get('tdpcr:inputs') or {}).get('cloud_mask')
     kind = scene.properties.get('tdpcr:cloud_mask_kind')
-    said = kind if kind in CLOUD_MASK_KINDS else 'auto'
+    said = cast(CloudMaskKind, kind) if kind in CLOUD_MASK_KINDS else 'auto'
     for base in (Path(), scene.folder):
         if given and (base / given).exists():
             return CloudReader(base / given, scene.grid, said)
