@@ -291,8 +291,6 @@ class MappingRun:
             **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
             'tdpcr:offset': info.offset,
         }
-        if info.cloud_mask_kind is not None:
-            properties['tdpcr:cloud_mask_kind'] = info.cloud_mask_kind
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:
             job.finish(properties, {name: version(name) for name in names})

@@ -56,7 +56,6 @@ class SceneInfo:
         bands: Names of the optical bands, empty where it has none.
         offset: What its digital numbers carry on top.
         white: Digital number, without offset, that a model takes for 1.
-        cloud_mask_kind: How its cloud mask is coded, None where it has none.
     """
 
     name: str
@@ -66,7 +65,6 @@ class SceneInfo:
     bands: tuple[str, ...] = ()
     offset: float = 0.0
     white: float = QUANTIFICATION
-    cloud_mask_kind: str | None = None
 
 
 class WindowRun(NamedTuple):

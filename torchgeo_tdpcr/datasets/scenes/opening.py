@@ -84,13 +84,7 @@ def open_scene(
     acquired = dates_of(product, found).optical
     date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
-        pair.name,
-        optical.grid,
-        inputs,
-        date,
-        optical.bands,
-        float(optical.offset),
-        cloud_mask_kind=None if clouds is None else clouds.source.kind,
+        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
     )
     return SceneFiles(info, optical, radar, clouds)
 

@@ -4,14 +4,13 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...datasets.grids import Grid, PixelBox
-from ...datasets.scenes.common import CloudMaskKind, SceneError
-from ...datasets.scenes.declared import CLOUD_MASK_KINDS
+from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.parts import OpticalProduct
 from ...datasets.scenes.formats.products import find_optical
 from ...datasets.scenes.windows.clouds import CloudReader
@@ -107,11 +106,9 @@ def open_clouds(scene: MappedScene) -> CloudReader | None:
         The mask that was given, or else the product's own.
     """
     given = (scene.properties.get('tdpcr:inputs') or {}).get('cloud_mask')
-    kind = scene.properties.get('tdpcr:cloud_mask_kind')
-    said = cast(CloudMaskKind, kind) if kind in CLOUD_MASK_KINDS else 'auto'
     for base in (Path(), scene.folder):
         if given and (base / given).exists():
-            return CloudReader(base / given, scene.grid, said)
+            return CloudReader(base / given, scene.grid)
     try:
         own = None if given else open_input(scene).product.clouds
     except (SceneError, OSError):
