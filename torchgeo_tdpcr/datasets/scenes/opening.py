@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from ..grids import Grid
+from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
 from .declared import Declared
 from .formats.rasters import RasterFiles
@@ -54,6 +56,8 @@ def open_scene(
     """
     product = pair.find_optical(declared.all_bands)
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
+    if not declared.any_res and (fault := _size_fault(optical.grid)):
+        raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
     found = pair.find_radar(rasters, declared.polarisations)
     radar = RadarReader(found, optical.grid, declared.sar_scale, rasters)
@@ -84,9 +88,27 @@ def open_scene(
     acquired = dates_of(product, found).optical
     date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
-        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+        pair.name,
+        optical.grid,
+        inputs,
+        date,
+        optical.bands,
+        float(optical.offset),
+        declared=declared.said,
     )
     return SceneFiles(info, optical, radar, clouds)
+
+
+def _size_fault(grid: Grid) -> str:
+    """Tell that pixels are not those of Sentinel-2's finest bands."""
+    across, down = grid.ground_size
+    if within(across, TEN_METRES) or within(down, TEN_METRES):
+        return ''
+    return (
+        f'has pixels of {across:.3g}×{down:.3g} m on the ground; models are trained with '
+        'those of 10 m. Give the bands of 10 m as well (of SAFE the product, or IMG_DATA '
+        'rather than one of its folders), or map it as it is with `any_res`.'
+    )
 
 
 def _naive(time: datetime) -> datetime:
