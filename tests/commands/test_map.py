@@ -176,7 +176,7 @@ def test_status(
     missing = 'mps' if torch.cuda.is_available() else 'cuda'
     assert main([*run, str(checkpoint), *files, '--accelerator', missing]) == 2
     assert f'`--accelerator {missing} --devices' in capsys.readouterr().err
-    assert main([*run, str(checkpoint), *files, '--bands', 'B2', 'B3']) == 2
+    assert main([*run, str(checkpoint), *files, '--model-bands', 'B2', 'B3']) == 2
     assert 'and here' in capsys.readouterr().err
     assert main([*run, str(checkpoint), '--s2', str(tmp_path / 'x'), *files[2:]]) == 2
     assert str(tmp_path / 'x') in capsys.readouterr().err
