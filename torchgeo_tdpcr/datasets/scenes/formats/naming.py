@@ -86,7 +86,8 @@ def date_of(name: str) -> datetime | None:
                 date = datetime.strptime(text + clock, f'{form}%H%M%S')
             except ValueError:
                 continue
-            if date.year >= YEARS[0]:
+            # Day 366 of other years is the first of the next
+            if date.year == int(year) >= YEARS[0]:
                 return date.replace(tzinfo=UTC)
     return None
 
