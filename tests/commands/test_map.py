@@ -203,8 +203,8 @@ def test_unknown_dates_are_told(
     run += ['cpu', '--checkpoint', str(checkpoint), '--s2', str(paths.s2)]
     run += ['--s1', str(paths.s1)]
     assert main(run) == 0
-    said = [line for line in capfd.readouterr().err.splitlines() if 'date' in line]
-    assert said == [
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if 'Unknown date' in line] == [
         f"Warning: Unknown date of '{paths.s2}' and '{paths.s1}': there may be years "
         'between Sentinel-1 and Sentinel-2. Put it into the name, such as '
         'scene_s2_20200604.tif; with `--max-days` such files are refused.'
