@@ -47,6 +47,10 @@ class SceneError(RuntimeError):
         return f"'{self.path}': {self.fault}"
 
 
+class SceneWarning(UserWarning):
+    """Something of a scene is not known, and it is taken in spite of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class SceneInfo:
     """What a writer needs to know of a scene.

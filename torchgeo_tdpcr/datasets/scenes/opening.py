@@ -11,6 +11,7 @@ from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
 from .declared import Declared
 from .formats.rasters import RasterFiles
+from .pairing.dates import dates_of
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
 from .windows.optical import OpticalReader
@@ -58,12 +59,8 @@ def open_scene(
     if not declared.any_res and (fault := size_fault(optical.grid)):
         raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
-    radar = RadarReader(
-        pair.find_radar(rasters, declared.polarisations),
-        optical.grid,
-        declared.sar_scale,
-        rasters,
-    )
+    found = pair.find_radar(rasters, declared.polarisations)
+    radar = RadarReader(found, optical.grid, declared.sar_scale, rasters)
     cover, meets = radar.coverage(), radar.meets
     radar.close()
     if cover < min_sar_cover or not cover:
@@ -88,7 +85,8 @@ def open_scene(
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     if pair.cloud_mask is not None:
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
-    date = None if product.date is None else (_naive(product.date),) * 2
+    acquired = dates_of(product, found).optical
+    date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
         pair.name,
         optical.grid,

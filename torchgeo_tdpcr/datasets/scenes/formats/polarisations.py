@@ -15,7 +15,7 @@ from ....files import expanded
 from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
-from .naming import RASTERS, date_of, polarisation_of
+from .naming import RASTERS, date_near, polarisation_of
 from .parts import BandFile
 from .rasters import Headers, RasterFiles
 
@@ -28,7 +28,7 @@ class RadarProduct:
         path: The file or folder that was given; of two files that of VV.
         bands: The bands VV and VH.
         grid: Their pixels.
-        date: Date in the name, None if it has none.
+        date: Date in its metadata or near its name, None if there is none.
         headers: What the files say about themselves.
     """
 
@@ -66,9 +66,8 @@ def describe_radar(
     if rasters is None:
         files.close()
     given = expanded(path if isinstance(path, (str, PathLike)) else bands[0].path)
-    return RadarProduct(
-        given, bands, files.grid(bands[0].path), date_of(given.name), files.headers
-    )
+    date = files.header(bands[0].path).date or date_near(given)
+    return RadarProduct(given, bands, files.grid(bands[0].path), date, files.headers)
 
 
 def find_radar(
