@@ -247,6 +247,6 @@ def check_numbers(numbers: BandNumbers) -> None:
         path,
         f'has {told} in {band}, which are no digital numbers of Sentinel-2: those are '
         f'reflectance × {QUANTIFICATION}, with a median of {low:g} to {high:g}. Say the '
-        'reflectance of one unit as `scale`, such as 1/65535, or declare the number of missing pixels as '
-        'nodata.',
+        'reflectance of one unit as `scale`, such as 1/65535, or declare the number of '
+        'missing pixels as nodata.',
     )
