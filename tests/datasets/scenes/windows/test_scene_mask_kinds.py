@@ -258,6 +258,12 @@ class TestDeclared:
         name = 'CLM.tif' if kind != 'binary' else 'SCL.tif'
         check(tmp_path / name, kind, *drawn(meaning), said=kind)
 
+    def test_probabilities_of_another_scale(self, tmp_path):
+        array, _ = drawn({0: 0, 5000: 1, 10000: 1})
+        path = write(tmp_path / 'a.tif', array)
+        with pytest.raises(SceneError, match='0, 5000, 1e.04, when probabilities'):
+            CloudReader(path, GRID, 'probability')
+
     def test_polygons_are_polygons(self, tmp_path):
         path = tmp_path / 'a.GML'
         path.write_text('<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0"/>')
