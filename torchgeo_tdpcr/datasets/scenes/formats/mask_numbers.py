@@ -66,7 +66,7 @@ class MaskNumbers(NamedTuple):
 
     def __str__(self) -> str:
         """The numbers in words, if they are many the first and last of them."""
-        texts = [f'{number:.4g}' for number in self.seen]
+        texts = [f'{number:g}' for number in self.seen]
         if len(texts) > 12:
             texts = [*texts[:4], '…', *texts[-3:]]
             return f'{", ".join(texts)} ({len(self.seen)} different numbers)'
