@@ -102,14 +102,14 @@ class OpticalReader:
             for dtype in self._files.header(source.path).dtypes
         )
         self._nodata = [self._declared(band) for band in self.bands]
+        if product.assumed:
+            check_order(product, self._files)
         samples = self._sample(offset == 'auto' and product.offset is None)
         gains = find_gains(product, self._files, samples, scale)
         self._gains = [gains[band] for band in self.bands]
         self.is_digital = all(gain == AS_STORED for gain in self._gains)
         """Whether the product holds digital numbers, which are read as stored."""
         samples = as_digital(samples, gains)
-        if product.assumed:
-            check_order(product, self._files)
         self.samples = {numbers.band: numbers for numbers in samples}
         """Digital numbers from all over the bands, with their offset."""
         self.evidence = evidence_of(product, samples, self.is_digital)
