@@ -103,6 +103,13 @@ def is_scl(numbers: MaskNumbers) -> bool:
     return numbers.within(0, 11)
 
 
+def tells_scl(numbers: MaskNumbers) -> bool:
+    """Classes, some above those of others; 0 and one more may be cloud or not."""
+    codes = numbers.codes
+    several = len(codes) > 2 or 0 not in codes
+    return is_scl(numbers) and several and bool((codes > 5).any())
+
+
 def is_hls(numbers: MaskNumbers) -> bool:
     """Bytes: above what classes may be, or HLS by name."""
     beyond = bool((numbers.codes > 5).any())
