@@ -53,6 +53,7 @@ NAMES = {
     'clp.tif': ('probability', FRACTIONS),
     'CLM.tif': ('binary', BINARY),
     'SENTINEL2A_20200604-100031_L2A_T32TQM_C_V2-2_CLM_R1.tif': ('binary', MAJA),
+    'MSK_CLASSI_OPAQUE.tif': ('binary', BINARY),
     'QA60.tif': ('binary', QA60),
     'x_cloudsen12_UNetMobV2.tif': ('cloudsen12', CLOUDSEN12),
     'CloudSEN12.tif': ('cloudsen12', CLOUDSEN12),
@@ -123,7 +124,7 @@ class TestNames:
     def test_numbers_that_do_not_fit(self, tmp_path, name, numbers):
         array, _ = drawn(dict.fromkeys(map(float, numbers), 0))
         path = write(tmp_path / name, array)
-        seen = ', '.join(f'{number:.4g}' for number in sorted(numbers))
+        seen = ', '.join(f'{number:g}' for number in sorted(numbers))
         with pytest.raises(
             SceneError, match=rf'by its name: .*holds {seen}\. .*`cloud_mask_kind`'
         ):
@@ -170,6 +171,8 @@ class TestNumbers:
             ('binary', QA60),
             ('scl', SCL),
             ('scl', {4: 0, 5: 0, 6: 0, 9: 1}),
+            ('scl', {0: 1, 4: 0, 10: 1}),
+            ('scl', {5: 0, 8: 1}),
             ('probability', PERCENT),
             ('probability', FRACTIONS),
         ],
@@ -183,6 +186,7 @@ class TestNumbers:
             ({0, 1, 2, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({0, 1, 2, 3, 4}, {'scl', 'fmask', 'probability'}),
             ({0, 1, 2, 3, 4, 5}, {'scl', 'fmask', 'probability'}),
+            ({0, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({4}, {'scl', 'probability'}),
             ({0, 64, 66, 72, 98}, {'fmask', 'probability'}),
@@ -202,7 +206,7 @@ class TestNumbers:
         told = text[text.index('known, ') : text.index('may hold')]
         assert kinds <= set(re.findall(r"'(\w+)'", told))
         assert '`cloud_mask_kind`' in text
-        assert f'holds {min(numbers):.4g}' in text
+        assert f'holds {min(numbers):g}' in text
 
     def test_nodata(self, tmp_path):
         array, cloud = drawn(PERCENT)
@@ -257,6 +261,12 @@ class TestDeclared:
         # Even against its name
         name = 'CLM.tif' if kind != 'binary' else 'SCL.tif'
         check(tmp_path / name, kind, *drawn(meaning), said=kind)
+
+    def test_probabilities_of_another_scale(self, tmp_path):
+        array, _ = drawn({0: 0, 5000: 1, 10000: 1})
+        path = write(tmp_path / 'a.tif', array)
+        with pytest.raises(SceneError, match='0, 5000, 10000, when probabilities'):
+            CloudReader(path, GRID, 'probability')
 
     def test_polygons_are_polygons(self, tmp_path):
         path = tmp_path / 'a.GML'

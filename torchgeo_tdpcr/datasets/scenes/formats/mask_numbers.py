@@ -66,7 +66,7 @@ class MaskNumbers(NamedTuple):
 
     def __str__(self) -> str:
         """The numbers in words, if they are many the first and last of them."""
-        texts = [f'{number:.4g}' for number in self.seen]
+        texts = [f'{number:g}' for number in self.seen]
         if len(texts) > 12:
             texts = [*texts[:4], '…', *texts[-3:]]
             return f'{", ".join(texts)} ({len(self.seen)} different numbers)'
@@ -101,6 +101,13 @@ def is_qa60(numbers: MaskNumbers) -> bool:
 def is_scl(numbers: MaskNumbers) -> bool:
     """Classes of 0 to 11."""
     return numbers.within(0, 11)
+
+
+def tells_scl(numbers: MaskNumbers) -> bool:
+    """Classes, some above those of others; 0 and one more may be cloud or not."""
+    codes = numbers.codes
+    several = len(codes) > 2 or 0 not in codes
+    return is_scl(numbers) and several and bool((codes > 5).any())
 
 
 def is_hls(numbers: MaskNumbers) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from ..common import CloudMaskKind, SceneError
 from .mask_meanings import Meaning
-from .mask_numbers import MaskNumbers, scale_of, words
+from .mask_numbers import FILL, MaskNumbers, scale_of, words
 from .masks import MASK_FORMS, OF_NUMBERS, MaskForm
 from .parts import MaskKind
 
@@ -133,6 +133,12 @@ def _declared(
         return kind, meaning
     numbers = look()
     fitting = [form for form in forms if form.fits(numbers)]
+    if len(forms) == 1 and numbers.codes.max(initial=0) > FILL:
+        raise SceneError(
+            path,
+            f'holds {numbers}, when probabilities of clouds are of 1, of 100 or of 255. '
+            f'Scale it, or give another `cloud_mask_kind` than {kind!r}.',
+        )
     if len(forms) == 1:
         return kind, _meaning(forms[0], numbers)
     if len(fitting) == 1:

@@ -19,6 +19,7 @@ from .mask_numbers import (
     is_qa60,
     is_scl,
     tells_probability,
+    tells_scl,
     words,
 )
 from .parts import MaskKind
@@ -95,7 +96,7 @@ MASK_FORMS: tuple[MaskForm, ...] = (
         cloud='0 (no data), 3 (shadow), 8 and 9 (cloud), 10 (cirrus)',
         names=words('scl'),
         fits=is_scl,
-        tells=lambda numbers: is_scl(numbers) and bool((numbers.codes > 5).any()),
+        tells=tells_scl,
         meaning=Classes((1, 2, 4, 5, 6, 7, 11)),
     ),
     MaskForm(

@@ -38,7 +38,9 @@ class CloudReader:
     Masks of any CRS and resolution are read by nearest neighbour. What is not known to
     be clear is cloud: missing pixels, NaN, numbers without a meaning, and all beyond the
     mask. A nodata value of 0 is a number as any other, or masks that are nonzero in
-    clouds would hold nothing but cloud. Readers can be pickled and forked.
+    clouds would hold nothing but cloud. Pixels that Fmask calls adjacent to clouds count
+    as cloud, as in the products that NASA makes of it, and so does a probability from
+    40 % on. Readers can be pickled and forked.
 
     Args:
         source: The mask. A product's own tells how it is coded. Of a path, that band is
