@@ -10,7 +10,7 @@ from ....files import expanded
 from ..common import SceneError
 from .bands import band_of_file
 from .naming import RASTERS, polarisation_of
-from .polarisations import pair_beside
+from .radar_files import pair_beside
 from .safe import is_safe
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
