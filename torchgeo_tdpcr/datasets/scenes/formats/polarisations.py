@@ -16,11 +16,10 @@ from .contents import contents_of, is_zip
 from .form import Form, reading_form
 from .naming import date_near
 from .parts import BandFile
+from .radar_faults import CALIBRATE, check_uncorrected
 from .radar_files import (
-    CALIBRATE,
     Order,
     RadarBands,
-    check_uncorrected,
     read_folder,
     read_list,
     read_raster,

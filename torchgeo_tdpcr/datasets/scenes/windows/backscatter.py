@@ -67,12 +67,12 @@ def find_scale(
     negative = medians[0] < 0
     found: SARScale = 'db' if negative else 'linear'
     if asked == 'auto' and told and (told.scale == 'db') != negative:
+        also = '' if negative else ", or `sar_scale='amplitude'`"
         raise SceneError(
             path,
-            f'contradicts itself: {told.where} means {UNITS[told.scale]}, but the median is '
-            f'{figures}, which {"only dB has" if negative else "dB does not have"}. If the '
-            f'numbers are right, give `sar_scale={found!r}`'
-            f'{"" if negative else ", or amplitude"}.',
+            f'contradicts itself: {told.where} means {UNITS[told.scale]}, but the median '
+            f'is {figures}, which {"is dB" if negative else "is not dB"}. If the numbers '
+            f'are right, give `sar_scale={found!r}`{also}.',
         )
     if asked != 'auto' and (asked == 'db') != negative:
         raise SceneError(

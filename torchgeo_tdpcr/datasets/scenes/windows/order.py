@@ -2,6 +2,7 @@
 
 """Whether what is taken for VH can be VH, by its numbers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ _ABOVE = 0.5
 _NOISE = -22.0
 
 
-def check_order(product: RadarProduct, values: NDArray[Any], scale: SARScale) -> None:
+def check_order(
+    product: RadarProduct, values: Sequence[NDArray[Any]], scale: SARScale
+) -> None:
     """Refuse a raster whose VH is brighter than its VV, which is so nowhere.
 
     Over land and water VH lies 5 to 8 dB below VV. What the user declares is not checked.
 
     Args:
         product: The raster.
-        values: Numbers of VV and of VH from all over it, 2×H×W.
+        values: Numbers of VV and of VH from all over it.
         scale: What they are in; None to compare them as power.
 
     Raises:

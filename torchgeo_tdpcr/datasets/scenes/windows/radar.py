@@ -16,9 +16,10 @@ from rasterio.warp import reproject
 from ...grids import Grid, PixelBox
 from ..common import SARScale
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.rasters import RasterFiles, read_mask, reading
+from ..formats.rasters import RasterFiles, reading
 from .backscatter import PIXELS, check_levels, find_scale
 from .order import check_order
+from .source import RadarSource
 from .units import are_data
 from .warping import (
     TOLERANCE,
@@ -28,6 +29,7 @@ from .warping import (
     source_pixels,
     source_window,
     transform_of,
+    window_transform,
 )
 
 #: Sources whose pixels are finer than the scene's by more than this are averaged.
@@ -86,7 +88,7 @@ class RadarReader:
         ...         file.write(np.full((1, 64, 64), 0.01, np.float32), [2])
         ...     reader = RadarReader(f'{folder}/s1.tif', grid)
         ...     image = reader.read(PixelBox(0, 0, 32, 16))
-        >>> reader.scale, image.shape, image.mean(axis=(1, 2)).tolist()
+        >>> reader.scale, image.shape, image.mean(axis=(1, 2)).round(3).tolist()
         ('linear', (2, 16, 32), [-10.0, -20.0])
     """
 
@@ -109,6 +111,7 @@ class RadarReader:
         """Where VV and VH are."""
         self.grid = grid
         self._own = source.grid
+        self._source = RadarSource(source, self._files)
         self._aligned = same_grid(self._own, grid)
         with reading(self.bands[0].path):
             self._averaged = fineness(self._own, grid) > _AVERAGED
@@ -149,10 +152,10 @@ class RadarReader:
         """
         grid = self.grid
         with reading(self.bands[0].path):
-            part = source_window(self._own, grid, grid.all)
+            part = source_window(self._own, grid, grid.all, beyond=True)
             if part is None:
                 return 0.0
-            there = np.isfinite(self._mask(self._values(part, size))).all(axis=0)
+            there = np.isfinite(self._mask(self._source.values(part, size))).all(axis=0)
             left, top = source_pixels(self._own, grid, *points_of(grid, size))
         self._close_own()
         inside = (left >= part.left) & (left < part.right)
@@ -167,7 +170,8 @@ class RadarReader:
     def meets(self) -> bool:
         """Whether any pixel of the raster, missing or not, lies in the scene."""
         with reading(self.bands[0].path):
-            return source_window(self._own, self.grid, self.grid.all) is not None
+            part = source_window(self._own, self.grid, self.grid.all, beyond=True)
+        return part is not None
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
@@ -182,13 +186,13 @@ class RadarReader:
     ) -> SARScale:
         path = self.bands[0].path
         with reading(path):
-            part = source_window(self._own, self.grid, self.grid.all)
+            part = source_window(self._own, self.grid, self.grid.all, beyond=True)
         most, sample = -1, np.empty((2, 0), np.float32)
         # The part may be empty, or nearly; then any part tells
         for place, size in product((part, self._own.all), _SAMPLES):
             if place is None:
                 continue
-            values = self._values(place, size)
+            values = self._source.values(place, size)
             count = int(are_data(values).all(axis=0).sum())
             if count > most:
                 most, sample = count, values
@@ -198,48 +202,11 @@ class RadarReader:
         index = self.bands[0].index - 1
         plain = header.scales[index] == (1, 0)
         dtype = header.dtypes[index] if plain else None
-        scale = find_scale(path, sample, asked, source.scale, dtype)
-        check_order(source, sample, scale)
-        check_levels(path, sample, scale, asked, source.scale)
+        numbers = tuple(sample)
+        scale = find_scale(path, numbers, asked, source.scale, dtype)
+        check_order(source, numbers, scale)
+        check_levels(path, numbers, scale, asked, source.scale)
         return scale
-
-    def _values(self, window: PixelBox, size: int | None = None) -> NDArray[np.float32]:
-        """VV and VH of a window of the raster; NaN where it says that they are missing."""
-        height, width = window.bottom - window.top, window.right - window.left
-        if size is not None:
-            height, width = min(height, size), min(width, size)
-        image = np.empty((2, height, width), np.float32)
-        vv, vh = self.bands
-        # Two bands of one file in one read, for what they share is then decoded once
-        groups = [[0, 1]] if vv.path == vh.path else [[0], [1]]
-        for group in groups:
-            path = self.bands[group[0]].path
-            indexes = [self.bands[i].index for i in group]
-            header = self._files.header(path)
-            with reading(path):
-                array: NDArray[Any] = self._files[path].read(
-                    indexes,
-                    window=window.ranges,
-                    out_shape=(len(indexes), height, width),
-                )
-                if (mask := header.mask(indexes)) is not None:
-                    there = read_mask(
-                        self._files[path],
-                        mask,
-                        window=window.ranges,
-                        out_shape=(height, width),
-                    )
-            image[group] = array
-            for i, index, values in zip(group, indexes, array, strict=True):
-                gain, shift = header.scales[index - 1]
-                if (gain, shift) != (1, 0):
-                    image[i] = image[i] * np.float32(gain) + np.float32(shift)
-                nodata = header.nodata[index - 1]
-                if nodata is not None and not np.isnan(nodata):
-                    image[i][values == values.dtype.type(nodata)] = np.nan
-                if mask is not None:
-                    image[i][there == 0] = np.nan
-        return image
 
     def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Set what is missing to NaN, and make power of amplitude, in place."""
@@ -255,14 +222,14 @@ class RadarReader:
         return image
 
     def _read(self, window: PixelBox) -> NDArray[np.float32]:
-        return self._mask(self._values(window))
+        return self._mask(self._source.values(window))
 
     def _warp(self, window: PixelBox) -> NDArray[np.float32]:
         shape = 2, window.bottom - window.top, window.right - window.left
         image = np.full(shape, np.nan, np.float32)
         path = self.bands[0].path
         with reading(path):
-            part = source_window(self._own, self.grid, window)
+            part = source_window(self._own, self.grid, window, beyond=True)
             if part is None:
                 return image
             if self._averaged:
@@ -274,7 +241,7 @@ class RadarReader:
             reproject(
                 self._read(part),
                 image,
-                src_transform=transform_of(self._own.transform, part),
+                src_transform=window_transform(self._own, self.grid, part),
                 src_crs=self._own.crs,
                 src_nodata=np.nan,
                 dst_transform=transform_of(self.grid.transform, window),

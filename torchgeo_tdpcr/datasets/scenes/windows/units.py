@@ -195,9 +195,9 @@ def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
     says = f', as {where} says' if where else ''
     raise SceneError(
         path,
-        f'has medians of {told} if it is power{says}: no land is as bright in both (at most '
-        f'{BRIGHT_DECIBELS[0]:g} and {BRIGHT_DECIBELS[1]:g} dB, and VH some 5 to 8 dB below '
-        'VV). It may be amplitude '
+        f'has medians of {told} if it is power{says}: no land is as bright in both (at '
+        f'most {BRIGHT_DECIBELS[0]:g} and {BRIGHT_DECIBELS[1]:g} dB, and VH some 5 to 8 dB '
+        'below VV). It may be amplitude '
         f"({halves} dB): say so by `sar_scale='amplitude'`. It may be dB that was scaled "
         'to 0…1: turn that back into dB, or tell how by `dataset.scales` and '
         "`dataset.offsets` in rasterio. If it is power even so, give `sar_scale='linear'`.",
@@ -219,7 +219,8 @@ def check_darkness(path: str, medians: tuple[float, ...], where: str) -> None:
     if len(medians) > 1 and level < DARK_DECIBELS:
         raise SceneError(
             path,
-            f'has a median of {medians[-1]:.3g} in VH, which is {level:.1f} dB as amplitude, '
-            f'as {where} says, darker than any place, but {level / 2:.1f} dB as power. Say '
-            "what it is by `sar_scale='linear'` or `sar_scale='amplitude'`.",
+            f'has a median of {medians[-1]:.3g} in VH. As amplitude, which {where} means, '
+            f'that is {level:.1f} dB, darker than any place; as power it is '
+            f"{level / 2:.1f} dB. Say what it is by `sar_scale='linear'` or "
+            "`sar_scale='amplitude'`.",
         )
