@@ -11,6 +11,7 @@ from .declared import Declared
 from .formats.rasters import RasterFiles
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
+from .windows.mosaic import RadarMosaic, radar_reader
 from .windows.optical import OpticalReader
 from .windows.radar import RadarReader
 
@@ -27,7 +28,7 @@ class SceneFiles(NamedTuple):
 
     info: SceneInfo
     optical: OpticalReader
-    radar: RadarReader
+    radar: RadarReader | RadarMosaic
     clouds: CloudReader | None
 
 
@@ -54,11 +55,11 @@ def open_scene(
     product = pair.find_optical(declared.all_bands)
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
     rasters = RasterFiles()
-    radar = RadarReader(
-        pair.find_radar(rasters, declared.polarisations),
-        optical.grid,
-        declared.sar_scale,
-        rasters,
+    radar = radar_reader(
+        [
+            RadarReader(found, optical.grid, declared.sar_scale, rasters)
+            for found in pair.find_radars(rasters, declared.polarisations)
+        ]
     )
     cover, meets = radar.coverage(), radar.meets
     radar.close()
@@ -73,6 +74,10 @@ def open_scene(
             what = f"holds no values in '{pair.s2}': all its pixels there are missing."
         else:
             what = f"does not cover any of '{pair.s2}': they are at different places."
+        if pair.slices:
+            what = (
+                f'and {", ".join(f"'{path}'" for path in pair.slices)} together: {what}'
+            )
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds
     clouds = (
@@ -82,6 +87,8 @@ def open_scene(
     )
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
+    for number, path in enumerate(pair.slices, 2):
+        inputs[f's1_{number}'] = str(path.resolve())
     if pair.cloud_mask is not None:
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     date = None if product.date is None else (_naive(product.date),) * 2

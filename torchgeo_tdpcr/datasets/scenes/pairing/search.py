@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...grids import Grid
 from ..common import SARScale, SceneError
 from ..declared import Declared
@@ -17,6 +20,7 @@ from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
 from ..windows.warping import are_inside, points_of, source_pixels
 from .pairs import ScenePair, uniquely_named
+from .passes import passes
 
 #: Coverages that differ by less are the same.
 _SAME = 0.01
@@ -35,6 +39,14 @@ class _Candidate(NamedTuple):
     rasters: RasterFiles
 
 
+class _Outlined(NamedTuple):
+    """A candidate, and which places of a product lie within its outline."""
+
+    radar: RadarProduct
+    rasters: RasterFiles
+    outline: NDArray[np.bool_]
+
+
 def pair_scenes(
     s2: Paths,
     s1: Paths,
@@ -45,7 +57,9 @@ def pair_scenes(
     """Pair each Sentinel-2 product with a Sentinel-1 raster.
 
     Of the rasters at most *max_days* away, that which covers most of the product is
-    taken; of those that cover as much, to a hundredth, the nearest in date. Dates are
+    taken; of those that cover as much, to a hundredth, the nearest in date. Rasters of one
+    pass, minutes apart, or of one day where names have no time, count as one: those that
+    add to what the others cover become its slices. Dates are
     those in names, and in the metadata of Sentinel-2. A raster of unknown date counts as
     near, but is taken only if no dated one covers as much and it is the only one.
 
@@ -79,7 +93,7 @@ def pair_scenes(
     pairs = []
     for product in products:
         try:
-            radar = _choose(product, candidates, max_days, said.sar_scale)
+            radar, *slices = _choose(product, candidates, max_days, said.sar_scale)
         except SceneError as error:
             if faults is None or len(products) == len(faults) + 1:
                 raise
@@ -90,8 +104,10 @@ def pair_scenes(
                     product.name,
                     product.path,
                     radar.path,
+                    slices=tuple(other.path for other in slices),
                     optical=product,
                     radar=radar,
+                    radar_slices=tuple(slices),
                 )
             )
     for candidate in candidates:
@@ -117,34 +133,33 @@ def _choose(
     candidates: Sequence[_Candidate],
     max_days: float,
     sar_scale: SARScale | Literal['auto'],
-) -> RadarProduct:
-    """The raster that goes with a product."""
+) -> list[RadarProduct]:
+    """The raster that goes with a product, and the slices that cover what it misses."""
     grid = _footprint(product)
     with reading(product.path):
-        parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
-    near: list[tuple[float, _Candidate]] = []
-    far: list[tuple[float, RadarProduct]] = []
-    for part, candidate in sorted(parts, key=lambda item: -item[0]):
-        days = _days(product, candidate.radar)
-        if part and days <= max_days:
-            near.append((part, candidate))
-        elif part:
-            far.append((days, candidate.radar))
-    if far and not near:
-        days, nearest = min(far, key=lambda item: item[0])
+        outlined = [
+            _Outlined(*item, _outline(item.radar.grid, grid)) for item in candidates
+        ]
+    here = [item for item in outlined if item.outline.any()]
+    near = [item for item in here if _days(product, item.radar) <= max_days]
+    if here and not near:
+        days, nearest = min(
+            ((_days(product, item.radar), item.radar) for item in here),
+            key=lambda item: item[0],
+        )
         raise SceneError(
             product.path,
             f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
             f'raster of the place; `max_days={max_days:g}` allows fewer.',
         )
-    measured: list[tuple[float, RadarProduct]] = []
-    for part, (radar, rasters) in near:
+    measured: list[tuple[float, list[RadarProduct]]] = []
+    best = 0.0
+    for part, items in sorted(map(_united, passes(near)), key=lambda item: -item[0]):
         # Nothing is covered beyond the outline, so that the rest cannot be better
-        if part < max((cover for cover, _ in measured), default=0) - _SAME:
+        if part < best - _SAME:
             break
-        reader = RadarReader(radar, grid, sar_scale, rasters)
-        measured.append((reader.coverage(_POINTS), radar))
-    best = max((cover for cover, _ in measured), default=0)
+        measured.append(_measure(items, grid, sar_scale))
+        best = max(best, measured[-1][0])
     if best == 0:
         names = ', '.join(f"'{candidate.radar.path}'" for candidate in candidates[:3])
         more = ' …' if len(candidates) > 3 else ''
@@ -154,17 +169,44 @@ def _choose(
             else f'it and {names}{more} are at different places.'
         )
         raise SceneError(product.path, f'has Sentinel-1 nowhere: {what}')
-    equal = [radar for cover, radar in measured if cover >= best - _SAME]
-    dated = [radar for radar in equal if product.date and radar.date]
+    equal = [slices for cover, slices in measured if cover >= best - _SAME]
+    dated = [slices for slices in equal if product.date and slices[0].date]
     if dated:
-        return min(dated, key=lambda radar: _days(product, radar))
+        return min(dated, key=lambda slices: _days(product, slices[0]))
     if len(equal) > 1:
         raise SceneError(
             product.path,
-            f"is covered alike by '{equal[0].path}' and '{equal[1].path}', and their "
+            f"is covered alike by '{equal[0][0].path}' and '{equal[1][0].path}', and their "
             'names or its own tell no date. Say which to take in a CSV file of pairs.',
         )
     return equal[0]
+
+
+def _united(items: list[_Outlined]) -> tuple[float, list[_Outlined]]:
+    """Part of a scene within the outlines of a pass, and its rasters, the largest first."""
+    part = float(np.logical_or.reduce([item.outline for item in items]).mean())
+    return part, sorted(items, key=lambda item: -item.outline.mean())
+
+
+def _measure(
+    items: Sequence[_Outlined], grid: Grid, sar_scale: SARScale | Literal['auto']
+) -> tuple[float, list[RadarProduct]]:
+    """Part of a scene that a pass covers, and the rasters that it takes."""
+    covers = {
+        item.radar.path: RadarReader(item.radar, grid, sar_scale, item.rasters).covered(
+            _POINTS
+        )
+        for item in items
+    }
+    products = [item.radar for item in items]
+    products.sort(key=lambda radar: -covers[radar.path].mean())
+    taken, covered = products[:1], covers[products[0].path]
+    for radar in products[1:]:
+        more = covered | covers[radar.path]
+        if more.mean() > covered.mean() + _SAME:
+            taken.append(radar)
+            covered = more
+    return float(covered.mean()), taken
 
 
 def _days(product: OpticalProduct, radar: RadarProduct) -> float:
@@ -174,7 +216,7 @@ def _days(product: OpticalProduct, radar: RadarProduct) -> float:
     return abs((product.date - radar.date).total_seconds()) / 86_400
 
 
-def _outline_part(raster: Grid, grid: Grid) -> float:
-    """Part of a scene that lies within the outline of a raster."""
+def _outline(raster: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """Which places of a scene lie within the outline of a raster."""
     left, top = source_pixels(raster, grid, *points_of(grid, _OUTLINE_POINTS))
-    return float(are_inside(raster, left, top).mean())
+    return are_inside(raster, left, top)
