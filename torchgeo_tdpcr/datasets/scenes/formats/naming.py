@@ -34,6 +34,12 @@ _SCL = re.compile(
     re.IGNORECASE,
 )
 
+#: VV or VH as a word, perhaps with the quantity before it or the scale behind it.
+POLARISATION = re.compile(
+    r'(?<![A-Z0-9+/&])(?:(?:sigma|gamma|beta)0?)?(VV|VH)(?:dB|lin|amp)?(?![A-Z0-9+/&])',
+    re.IGNORECASE,
+)
+
 
 def classification_among(names: Iterable[str]) -> str | None:
     """Find ESA's scene classification (SCL) of the finest resolution among files.
@@ -167,12 +173,14 @@ def name_fault(name: str) -> str:
 def polarisation_of(name: str) -> str | None:
     """Tell which of VV and VH a name says, None if neither or both.
 
+    ``VV+VH``, which tells the mode, and ``VV/VH``, a ratio, say neither.
+
     Example:
         >>> polarisation_of('s1_20200604_vv.tif'), polarisation_of('Sigma0_VH_db')
         ('VV', 'VH')
+        >>> polarisation_of('Sentinel-1_IW_VV+VH_VH_(Raw).tiff'), polarisation_of('VVdB')
+        ('VH', 'VV')
         >>> polarisation_of('s1_VV_VH.tif')
     """
-    found = {
-        word for word in re.split(r'[^A-Z0-9]+', name.upper()) if word in ('VV', 'VH')
-    }
+    found = {match[1].upper() for match in POLARISATION.finditer(name)}
     return found.pop() if len(found) == 1 else None
