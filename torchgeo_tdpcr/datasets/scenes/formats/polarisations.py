@@ -190,7 +190,9 @@ def _read(
 ) -> tuple[str, RadarBands]:
     """Key of the form of a path, and its bands."""
     if not isinstance(path, (str, PathLike)):
-        return 'pair', read_list([expanded(file) for file in path], polarisations)
+        return 'pair', read_list(
+            [expanded(file) for file in path], rasters, polarisations
+        )
     path = expanded(path)
     if fault := fault_of_place(path):
         raise SceneError(path, fault)

@@ -53,11 +53,14 @@ class RadarBands:
     date: datetime | None = None
 
 
-def read_list(files: Sequence[Path], polarisations: Sequence[str] | None) -> RadarBands:
+def read_list(
+    files: Sequence[Path], rasters: RasterFiles, polarisations: Sequence[str] | None
+) -> RadarBands:
     """Take two rasters of one band for VV and VH.
 
     Args:
         files: The rasters; what their names do not tell, their order does.
+        rasters: To open them with.
         polarisations: Whether an order was declared, which is that of the list.
 
     Returns:
@@ -73,16 +76,22 @@ def read_list(files: Sequence[Path], polarisations: Sequence[str] | None) -> Rad
     order: Order = 'named' if all(names) else 'assumed'
     if names[0] == 'VH' or (names[0] is None and names[1] == 'VV'):
         pair.reverse()
-    return _pair(str(pair[0]), str(pair[1]), polarisations, order)
+    return _pair(str(pair[0]), str(pair[1]), rasters, polarisations, order)
 
 
 def _pair(
-    vv: str, vh: str, polarisations: Sequence[str] | None, order: Order = 'named'
+    vv: str,
+    vh: str,
+    rasters: RasterFiles,
+    polarisations: Sequence[str] | None,
+    order: Order = 'named',
 ) -> RadarBands:
+    told = [scale_of_label(rasters.header(path).labels[0]) for path in (vv, vh)]
+    told += [scale_of_name(path) for path in (vv, vh)]
     return RadarBands(
         (BandFile(vv), BandFile(vh)),
         'declared' if polarisations else order,
-        scale_of_name(vv) or scale_of_name(vh),
+        next((scale for scale in told if scale), None),
     )
 
 
@@ -119,7 +128,7 @@ def read_folder(
     if not any(found.values()) and len(files) == 1:
         return read_raster(contents.path(files[0]), rasters, polarisations)
     if all(len(names) == 1 for names in found.values()):
-        return _pair(found['VV'][0], found['VH'][0], polarisations)
+        return _pair(found['VV'][0], found['VH'][0], rasters, polarisations)
     refuse_contents(path, [file.name for file in contents.rasters], found)
 
 
@@ -190,7 +199,7 @@ def read_raster(
     labels = rasters.header(path).labels
     if len(labels) == 1:
         if beside := pair_beside(Path(path)):
-            return _pair(beside[0].path, beside[1].path, polarisations)
+            return _pair(beside[0].path, beside[1].path, rasters, polarisations)
         refuse_one(path, labels[0])
     if polarisations:
         if len(polarisations) != len(labels):
