@@ -94,7 +94,7 @@ class TestHyP3:
     def test_single_polarisation(self, tmp_path):
         folder = hyp3(tmp_path)
         (folder / f'{folder.name}_VH.tif').unlink()
-        with pytest.raises(SceneError, match='1 rasters of VV and 0 of VH.*: VV only'):
+        with pytest.raises(SceneError, match=r'1 rasters of VV and 0 of VH.*: VV only'):
             find_radar(folder)
 
 
@@ -144,7 +144,9 @@ class TestNames:
         assert [band.index for band in product.bands] == [2, 1]
         assert product.order == 'named'
         assert (product.scale is not None) == ('db' in vv.lower())
-        np.testing.assert_array_equal(RadarReader(path, GRID).read(GRID.all), decibels())
+        np.testing.assert_array_equal(
+            RadarReader(path, GRID).read(GRID.all), decibels()
+        )
 
     def test_calibrated_before_what_is_not(self, tmp_path):
         labels = ('Amplitude_VV', 'Sigma0_VV', 'Amplitude_VH', 'Sigma0_VH')
@@ -173,7 +175,8 @@ class TestDeclared:
     def test_another_number_of_bands(self, tmp_path):
         path = write(tmp_path / 'a.tif', decibels())
         with pytest.raises(
-            SceneError, match=r"has 2 bands; `polarisations=\['VV', 'VH', 'X'\]` names 3"
+            SceneError,
+            match=r"has 2 bands; `polarisations=\['VV', 'VH', 'X'\]` names 3",
         ):
             describe_radar(path, polarisations=('VV', 'VH', 'X'))
 
@@ -194,7 +197,9 @@ class TestRefused:
             measurement(tmp_path / 'measurement' / name, i)
             for i, name in enumerate(names)
         ]
-        message = rf'is a measurement of a {level.upper()} product.*uint16.*terrain-corr'
+        message = (
+            rf'is a measurement of a {level.upper()} product.*uint16.*terrain-corr'
+        )
         for path in (*paths, tmp_path / 'measurement'):
             with pytest.raises(SceneError, match=message):
                 describe_radar(path)

@@ -64,7 +64,8 @@ class TestMosaic:
         second = decibels() + 1
         second[0, 30] = np.nan
         paths = [
-            write(tmp_path / f'{i}.tif', array) for i, array in enumerate((first, second))
+            write(tmp_path / f'{i}.tif', array)
+            for i, array in enumerate((first, second))
         ]
         image = RadarMosaic([RadarReader(path, GRID) for path in paths]).read(GRID.all)
         expected = first
@@ -189,7 +190,10 @@ class TestTable:
 
     @pytest.mark.parametrize(
         ('text', 'message'),
-        [('|', 'row 2 has no s1'), ('n.tif|no.tif', r"row 2: s1 '.*no\.tif' does not e")],
+        [
+            ('|', 'row 2 has no s1'),
+            ('n.tif|no.tif', r"row 2: s1 '.*no\.tif' does not e"),
+        ],
     )
     def test_faults(self, tmp_path, s2, text, message):
         rows(tmp_path / 'n.tif', 0, 35)

@@ -48,13 +48,15 @@ class TestAmplitude:
         else:
             expected[0, 0, 0] = expected[1, 1, 1] = np.nan
         np.testing.assert_allclose(image, expected, atol=0.01)
-        assert reader.coverage() == pytest.approx(np.isfinite(image).all(0).mean(), abs=0.01)
+        there = np.isfinite(image).all(0)
+        assert reader.coverage() == pytest.approx(there.mean(), abs=0.01)
 
     @pytest.mark.parametrize('level', [0, 3, -6])
     def test_not_as_power(self, tmp_path, level):
         path = write(tmp_path / 'a.tif', amplitude(decibels() + np.float32(level)))
         with pytest.raises(
-            SceneError, match=r"if it is power.*sar_scale='amplitude'.*sar_scale='linear'"
+            SceneError,
+            match=r"if it is power.*sar_scale='amplitude'.*sar_scale='linear'",
         ):
             RadarReader(path, GRID)
         halved = RadarReader(path, GRID, 'linear').read(GRID.all)
@@ -96,7 +98,9 @@ class TestAmplitude:
         image = RadarReader(path, GRID, 'linear').read(GRID.all)
         np.testing.assert_allclose(image, decibels(), atol=1e-4)
         path = labelled(tmp_path / 'c.tif', decibels(), 'Amplitude_VV', 'Amplitude_VH')
-        with pytest.raises(SceneError, match="the description 'Amplitude_VV' means ampl"):
+        with pytest.raises(
+            SceneError, match="the description 'Amplitude_VV' means ampl"
+        ):
             RadarReader(path, GRID)
         np.testing.assert_array_equal(
             RadarReader(path, GRID, 'db').read(GRID.all), decibels()
@@ -105,14 +109,18 @@ class TestAmplitude:
     def test_signs_are_stronger_than_words(self, tmp_path):
         for array, said in ((decibels(), 'amplitude'), (amplitude(decibels()), 'db')):
             path = write(tmp_path / 'a.tif', array)
-            with pytest.raises(SceneError, match=f"sar_scale='{said}'` says .*Leave it"):
+            with pytest.raises(
+                SceneError, match=f"sar_scale='{said}'` says .*Leave it"
+            ):
                 RadarReader(path, GRID, said)
 
     def test_uncalibrated(self, tmp_path):
         array = np.random.default_rng(0).uniform(100, 300, (2, 60, 60))
         for name, values in (('Amplitude', array), ('Intensity', array**2)):
             labels = f'{name}_VV', f'{name}_VH'
-            path = labelled(tmp_path / f'{name}.tif', values.astype(np.float32), *labels)
+            path = labelled(
+                tmp_path / f'{name}.tif', values.astype(np.float32), *labels
+            )
             for scale in ('auto', 'amplitude'):
                 with pytest.raises(SceneError, match=r'no backscatter.*Calibrate'):
                     RadarReader(path, GRID, scale)
@@ -127,7 +135,7 @@ class TestIntegers:
         array[:, :40] = fill
         path = write(tmp_path / 's1_20200604.tif', array)
         s2 = write(tmp_path / 's2_20200604.tif', numbers(size=GRID.width))
-        message = rf"dB times {factor}\. .*scales = \({1 / factor:g}, "
+        message = rf'dB times {factor}\. .*scales = \({1 / factor:g}, '
         with pytest.raises(SceneError, match=message):
             RadarReader(path, GRID)
         # Before coverage is looked at
@@ -189,6 +197,14 @@ class TestFills:
         ]
         np.testing.assert_array_equal(*images)
         assert 0 < np.isnan(images[0]).mean() < 0.5
+
+    def test_what_is_added_before_a_logarithm(self, tmp_path):
+        array = power(decibels())
+        array[:, :40] = 1e-10
+        reader = RadarReader(write(tmp_path / 'a.tif', array), GRID)
+        expected = decibels()
+        expected[:, :40] = np.nan
+        np.testing.assert_allclose(reader.read(GRID.all), expected, atol=1e-4)
 
     def test_two_fills_that_outnumber_data(self, tmp_path):
         array = decibels()
