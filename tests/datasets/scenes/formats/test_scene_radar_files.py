@@ -148,6 +148,16 @@ class TestNames:
             RadarReader(path, GRID).read(GRID.all), decibels()
         )
 
+    @pytest.mark.parametrize('labels', [(), ('mask', 'own')])
+    def test_a_mask_behind_a_polarisation(self, tmp_path, labels):
+        for name, band in zip(('VV', 'VH'), decibels(), strict=True):
+            stack = np.stack([np.ones_like(band), band] if labels else [band, band * 0])
+            described = [label.replace('own', name) for label in labels]
+            write(tmp_path / f'a_{name}.tif', stack, labels=described)
+        for path in (tmp_path, tmp_path / 'a_VV.tif', tmp_path / 'a_VH.tif'):
+            image = RadarReader(path, GRID).read(GRID.all)
+            np.testing.assert_array_equal(image, decibels())
+
     def test_calibrated_before_what_is_not(self, tmp_path):
         labels = ('Amplitude_VV', 'Sigma0_VV', 'Amplitude_VH', 'Sigma0_VH')
         array = np.tile(decibels()[:1], (4, 1, 1))

@@ -9,7 +9,18 @@ import pytest
 import rasterio
 from optical_files import numbers
 from rasterio.errors import NotGeoreferencedWarning
-from scene_files import GRID, UTM33, around, decibels, interpolated, power, write
+from rasterio.transform import from_origin
+from scene_files import (
+    GRID,
+    LEFT,
+    TOP,
+    UTM33,
+    around,
+    decibels,
+    interpolated,
+    power,
+    write,
+)
 
 from torchgeo_tdpcr.datasets.grids import Grid
 from torchgeo_tdpcr.datasets.plausibility import DECIBELS
@@ -61,6 +72,17 @@ class TestAmplitude:
             RadarReader(path, GRID)
         halved = RadarReader(path, GRID, 'linear').read(GRID.all)
         np.testing.assert_allclose(halved, (decibels() + level) / 2, atol=1e-4)
+
+    def test_a_city_is_as_bright_but_not_all_around_it(self, tmp_path):
+        array = decibels(200)
+        array[:, 20:80, 30:90] += 9
+        transform = from_origin(LEFT - 300, TOP + 200, 10, 10)
+        path = write(tmp_path / 'a.tif', power(array), transform)
+        image = RadarReader(path, GRID).read(GRID.all)
+        np.testing.assert_allclose(image, array[:, 20:80, 30:90], atol=1e-3)
+        path = write(tmp_path / 'b.tif', power(array[:, 20:80, 30:90]))
+        with pytest.raises(SceneError, match='no land is as bright'):
+            RadarReader(path, GRID)
 
     @pytest.mark.parametrize('lowest', [-25, -30, -35, -50])
     def test_decibels_scaled_to_1(self, tmp_path, lowest):

@@ -86,13 +86,26 @@ def _pair(
     polarisations: Sequence[str] | None,
     order: Order = 'named',
 ) -> RadarBands:
-    told = [scale_of_label(rasters.header(path).labels[0]) for path in (vv, vh)]
+    bands = _band(vv, 'VV', rasters), _band(vh, 'VH', rasters)
+    told = [
+        scale_of_label(rasters.header(band.path).labels[band.index - 1])
+        for band in bands
+    ]
     told += [scale_of_name(path) for path in (vv, vh)]
     return RadarBands(
-        (BandFile(vv), BandFile(vh)),
+        bands,
         'declared' if polarisations else order,
         next((scale for scale in told if scale), None),
     )
+
+
+def _band(path: str, polarisation: str, rasters: RasterFiles) -> BandFile:
+    """The band of a raster of one polarisation: the first, unless others say so."""
+    labels = rasters.header(path).labels
+    named = [
+        i for i, label in enumerate(labels, 1) if polarisation_of(label) == polarisation
+    ]
+    return BandFile(path, named[0] if named else 1)
 
 
 def read_folder(
@@ -197,10 +210,13 @@ def read_raster(
     # Whether it may be used at all comes before what is missing
     check_uncorrected(path, rasters)
     labels = rasters.header(path).labels
-    if len(labels) == 1:
+    named = {polarisation_of(label) for label in labels} - {None}
+    # A mask may lie behind the polarisation that the name tells
+    if len(labels) == 1 or (not polarisations and len(named) < 2):
         if beside := pair_beside(Path(path)):
             return _pair(beside[0].path, beside[1].path, rasters, polarisations)
-        refuse_one(path, labels[0])
+        if len(labels) == 1:
+            refuse_one(path, labels[0])
     if polarisations:
         if len(polarisations) != len(labels):
             raise SceneError(

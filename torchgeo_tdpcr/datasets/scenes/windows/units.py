@@ -168,6 +168,25 @@ def check_medians(path: str, medians: tuple[float, ...], scale: SARScale) -> Non
             )
 
 
+def is_bright(medians: tuple[float, ...]) -> bool:
+    """Tell whether power is brighter than any land, so that it may be none.
+
+    Args:
+        medians: Of VV and of VH, as stored.
+
+    Example:
+        >>> is_bright((0.08, 0.02)), is_bright((0.28, 0.14))
+        (False, True)
+    """
+    levels = [decibels_of(median, 'linear') for median in medians]
+    bright = any(
+        level > most for level, most in zip(levels, BRIGHT_DECIBELS, strict=False)
+    )
+    # Differences in dB are halved as well
+    near = levels[0] - levels[-1] < _NEAR and levels[-1] > _NEAR_LEVEL
+    return max(levels) <= 0 and (bright or (near and len(levels) > 1))
+
+
 def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
     """Refuse power that is brighter than any land, which is amplitude or scaled dB.
 
@@ -179,14 +198,9 @@ def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
     Raises:
         SceneError: If it is.
     """
-    levels = [decibels_of(median, 'linear') for median in medians]
-    bright = any(
-        level > most for level, most in zip(levels, BRIGHT_DECIBELS, strict=False)
-    )
-    # Differences in dB are halved as well
-    near = levels[0] - levels[-1] < _NEAR and levels[-1] > _NEAR_LEVEL
-    if max(levels) > 0 or not (bright or (near and len(levels) > 1)):
+    if not is_bright(medians):
         return
+    levels = [decibels_of(median, 'linear') for median in medians]
     told = ' and '.join(
         f'{median:.3g} ({level:.1f} dB) in {name}'
         for name, median, level in zip(('VV', 'VH'), medians, levels, strict=False)
