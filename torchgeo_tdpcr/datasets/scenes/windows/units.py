@@ -41,8 +41,10 @@ UNITS: dict[SARScale, str] = {'db': 'dB', 'linear': 'power', 'amplitude': 'ampli
 
 _TAGS = (
     "tell so: `dataset.scales = ({0}, {0})` in rasterio, opened with 'r+', so that number "
-    '× scale is dB'
+    '× scale is {1}'
 )
+
+_SCALED = _TAGS.format('gain', 'dB or power, and `dataset.offsets` likewise')
 
 
 def are_data(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -119,21 +121,21 @@ def _refuse(path: str, median: float, integers: str | None) -> NoReturn:
         raise SceneError(
             path,
             f'{told}, which looks like dB times {factor}. Divide it by {factor}, or '
-            f'{_TAGS.format(1 / factor)}.',
+            f'{_TAGS.format(1 / factor, "dB")}.',
         )
     if integers == 'uint8':
         raise SceneError(
             path,
             f'holds uint8 without a scale tag, and {told}: backscatter that was scaled to '
             f'be looked at. Export it as float32, or, if you know how it was scaled, '
-            f'{_TAGS.format("gain")}, and `dataset.offsets` likewise. {CALIBRATE}',
+            f'{_SCALED}.',
         )
     if integers:
         raise SceneError(
             path,
             f'holds {integers} without a scale tag, and {told}: digital numbers as ESA '
             'delivers them, or backscatter that was scaled. If it was scaled, '
-            f'{_TAGS.format("gain")}, and `dataset.offsets` likewise. Else: {CALIBRATE}',
+            f'{_SCALED}. Else: {CALIBRATE}',
         )
     raise SceneError(
         path,
@@ -164,7 +166,8 @@ def check_medians(path: str, medians: tuple[float, ...], scale: SARScale) -> Non
                 path,
                 f'has a median of {median:.4g}{as_dB} in {name}, which is no backscatter '
                 f'in {UNITS[scale]}: that would be within {low:g} to {high:g} dB. '
-                f'{CALIBRATE}',
+                f'{CALIBRATE} If the band is none of {name}, say the order of bands by '
+                '`polarisations`.',
             )
 
 
