@@ -68,8 +68,8 @@ def _refuse_delivered(
     path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None
 ) -> RadarBands:
     del rasters, polarisations
-    level = level_of(str(path.absolute().parent if path.is_file() else path))
-    what = f' ({level_of(str(path)) or level})' if level_of(str(path)) or level else ''
+    level = level_of(str(path)) or level_of(str(path.absolute().parent))
+    what = f' ({level})' if level else ''
     raise SceneError(path, f'is a product as ESA delivers it{what}. {CALIBRATE}')
 
 
@@ -191,7 +191,9 @@ def _read(
 ) -> tuple[str, RadarBands]:
     """Key of the form of a path, and its bands."""
     if not isinstance(path, (str, PathLike)):
-        return 'pair', read_list([expanded(file) for file in path], polarisations)
+        return 'pair', read_list(
+            [expanded(file) for file in path], rasters, polarisations
+        )
     path = expanded(path)
     if fault := fault_of_place(path):
         raise SceneError(path, fault)

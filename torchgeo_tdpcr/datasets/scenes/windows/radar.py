@@ -17,10 +17,10 @@ from ...grids import Grid, PixelBox
 from ..common import SARScale
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.rasters import RasterFiles, reading
-from .backscatter import PIXELS, check_levels, find_scale
+from .backscatter import PIXELS, check_levels, find_scale, medians_of
 from .order import check_order
 from .source import RadarSource
-from .units import are_data
+from .units import are_data, is_bright
 from .warping import (
     TOLERANCE,
     fineness,
@@ -220,6 +220,9 @@ class RadarReader:
         numbers = tuple(sample)
         scale = find_scale(path, numbers, asked, source.scale, dtype)
         check_order(source, numbers, scale)
+        if scale == 'linear' and is_bright(medians_of(numbers)):
+            # A city may be as bright, but not all around it
+            numbers = tuple(self._source.values(self._own.all, _SAMPLES[1]))
         check_levels(path, numbers, scale, asked, source.scale)
         return scale
 
