@@ -182,15 +182,11 @@ def _optical(path: Path, said: Declared) -> Inspection:
     facts['evidence of the offset'] = _once(reader.evidence)
     if not found.refused:
         facts['offset'] = int(reader.offset)
-    samples = reader.samples.values()
     facts['median reflectance'] = {
-        part.band: round(
-            (float(np.median(part.values)) - reader.offset) / QUANTIFICATION, 4
-        )
-        for part in samples
-        if part.values.size
+        band: round((median - reader.offset) / QUANTIFICATION, 4)
+        for band, median in reader.medians.items()
     }
-    facts['cover'] = round(min(part.cover for part in samples), 3)
+    facts['cover'] = round(reader.cover, 3)
     if product.clouds is None:
         facts['cloud mask'] = 'none of its own'
     else:

@@ -259,7 +259,9 @@ class TestRefused:
         with pytest.raises(SceneError, match=message):
             describe_radar(write(tmp_path / 'b.tif', decibels()[0], labels=(own,)))
         array = np.tile(decibels()[:1], (2, 1, 1))
-        with pytest.raises(SceneError, match=f'and no {other}, which is needed as well; e'):
+        with pytest.raises(
+            SceneError, match=f'and no {other}, which is needed as well; e'
+        ):
             describe_radar(write(tmp_path / 'c.tif', array, labels=(own, 'angle')))
 
     def test_no_zip(self, tmp_path):

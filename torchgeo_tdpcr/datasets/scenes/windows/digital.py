@@ -3,6 +3,7 @@
 """How the numbers of a Sentinel-2 product become digital numbers, and their offset."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,8 @@ from ...plausibility import DIGITAL_NUMBERS, without_fill
 from ..common import SceneError
 from ..formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
 from ..formats.parts import OpticalProduct
-from ..formats.rasters import RasterFiles, reading
-from .numbers import BandNumbers, check_numbers, find_scale, sample_pixels
+from ..formats.rasters import RasterFiles
+from .numbers import BandNumbers, check_numbers, find_scale
 from .orders import order_fault
 
 #: Numbers below this are reflectances, not digital.
@@ -124,27 +125,23 @@ def convert(image: NDArray[Any], gains: Sequence[Gain]) -> NDArray[np.float32]:
     return result
 
 
-def check_order(product: OpticalProduct, files: RasterFiles) -> None:
+def check_order(path: Path, image: NDArray[Any]) -> None:
     """Refuse bands that are not in the usual order, where nothing tells their order.
 
     Args:
-        product: The product.
-        files: Its files.
+        path: The product, which errors name.
+        image: Pixels from all over all its bands, as stored, C×N.
 
     Raises:
         SceneError: If they are in another.
     """
-    indexes = sorted(file.index for file in product.bands.values())
-    path = next(iter(product.bands.values())).path
-    with reading(path):
-        image, _ = sample_pixels(files[path], indexes)
     low, high = DIGITAL_NUMBERS
     image = image[:, ((image >= low) & (image <= high)).all(axis=0)]
     if image.size and image.max() < _UNIT:
         image = image * QUANTIFICATION
     if fault := order_fault(image):
         raise SceneError(
-            product.path,
+            path,
             f'does not say which band is which, and is not in the usual order: {fault}. '
             'Say the order as `all_bands`, or describe the bands: '
             "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'.",

@@ -2,7 +2,7 @@
 
 """What the numbers of a Sentinel-2 product are in, or that they are in nothing known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,27 +91,31 @@ def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
     return filled & (len(image) > 1)
 
 
-def sample_bands(
-    raster: DatasetReader, bands: Mapping[str, int], nodata: Sequence[float | None]
+def numbers_of(
+    path: str,
+    sample: tuple[NDArray[Any], int],
+    bands: Sequence[str],
+    nodata: Sequence[float | None],
 ) -> list[BandNumbers]:
-    """Read numbers from all over some bands of a file.
+    """Take the numbers of bands from a sample of their file.
 
     Args:
-        raster: The file.
-        bands: Indexes of the bands by their names.
+        path: The file.
+        sample: What :func:`sample_pixels` gave.
+        bands: Names of its bands.
         nodata: Number of missing pixels of each band; 0 is one where all bands have it.
 
     Returns:
         The numbers of each band.
     """
-    array, count = sample_pixels(raster, list(bands.values()))
+    array, count = sample
     parts = []
     for name, values, missing in zip(bands, array, nodata, strict=True):
         kept = values != (0 if missing is None else missing)
         if values.dtype.kind == 'f':
             kept &= np.isfinite(values)
         cover = float(kept.sum()) / max(count, 1)
-        parts.append(BandNumbers(name, raster.name, values[kept], cover))
+        parts.append(BandNumbers(name, path, values[kept], cover))
     return parts
 
 

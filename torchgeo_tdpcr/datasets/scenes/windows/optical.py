@@ -24,7 +24,7 @@ from .digital import (
     find_gains,
     find_offset,
 )
-from .numbers import BandNumbers, is_filled, sample_bands
+from .numbers import BandNumbers, is_filled, numbers_of, sample_pixels
 
 #: Least number that stands for missing pixels where all bands have it.
 _LEAST_FILL = np.iinfo(np.int16).max
@@ -102,16 +102,20 @@ class OpticalReader:
             for dtype in self._files.header(source.path).dtypes
         )
         self._nodata = [self._declared(band) for band in self.bands]
-        if product.assumed:
-            check_order(product, self._files)
         samples = self._sample(offset == 'auto' and product.offset is None)
         gains = find_gains(product, self._files, samples, scale)
         self._gains = [gains[band] for band in self.bands]
         self.is_digital = all(gain == AS_STORED for gain in self._gains)
         """Whether the product holds digital numbers, which are read as stored."""
         samples = as_digital(samples, gains)
-        self.samples = {numbers.band: numbers for numbers in samples}
-        """Digital numbers from all over the bands, with their offset."""
+        self.medians = {
+            numbers.band: float(np.median(numbers.values))
+            for numbers in samples
+            if numbers.values.size
+        }
+        """Digital number in the middle of each band, with its offset."""
+        self.cover = min(numbers.cover for numbers in samples)
+        """Part of the product that is not missing, as far as was looked."""
         self.evidence = evidence_of(product, samples, self.is_digital)
         """What tells the offset."""
         self.offset = float(
@@ -260,22 +264,28 @@ class OpticalReader:
         return grid, found, np.result_type(*dtypes)
 
     def _sample(self, undocumented: bool) -> list[BandNumbers]:
-        """Numbers of the bands that are read, and of B10 if it is at hand or needed."""
+        """Numbers of the bands that are read, and of B10 if it is at hand or needed.
+
+        Raises:
+            SceneError: If all bands are not in the order that is assumed.
+        """
+        assumed = self.product.assumed
         wanted: dict[str, dict[str, int]] = {}
         for band, file in self.product.bands.items():
-            near = band in self.bands or (
-                band == 'B10'
-                and (undocumented or file.path in {s.path for s in self._sources})
-            )
-            if near:
+            at_hand = file.path in {source.path for source in self._sources}
+            near = band in self.bands or (band == 'B10' and (undocumented or at_hand))
+            # The order of all tells which these are
+            if near or assumed:
                 wanted.setdefault(file.path, {})[band] = file.index
         samples = []
         for path, bands in wanted.items():
             with reading(path):
-                samples += sample_bands(
-                    self._files[path], bands, [self._declared(band) for band in bands]
-                )
-        return samples
+                sample = sample_pixels(self._files[path], list(bands.values()))
+            if assumed:
+                check_order(self.product.path, sample[0])
+            nodata = [self._declared(band) for band in bands]
+            samples += numbers_of(path, sample, list(bands), nodata)
+        return [part for part in samples if part.band in (*self.bands, 'B10')]
 
 
 def _factor(path: str, own: Grid, grid: Grid) -> int:
