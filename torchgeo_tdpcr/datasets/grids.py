@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pyproj import Geod
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.transform import array_bounds, from_origin
+from rasterio.warp import transform
 
 #: Columns of a table that tell the grid of a chip a row: EPSG code, left and upper edge,
 #: width and height of a pixel in units of the CRS, number of columns and of rows.
@@ -65,6 +67,10 @@ def epsg_of(crs: CRS) -> int | None:
     """Return the EPSG code of a CRS, None where it equals none."""
     code: int | None = crs.to_epsg()
     return code
+
+
+#: A pixel, the next to its right, and the next below.
+_STEPS = ((0, 0), (1, 0), (0, 1))
 
 
 class Grid(NamedTuple):
@@ -146,6 +152,24 @@ class Grid(NamedTuple):
         """Left, bottom, right and top in the CRS."""
         left, bottom, right, top = array_bounds(self.height, self.width, self.transform)
         return left, bottom, right, top
+
+    @property
+    def ground_size(self) -> tuple[float, float]:
+        """Width and height of the pixel at the centre in metres, on the ground.
+
+        Example:
+            >>> grid = Grid.from_epsg(3857, 0, 8_399_738, 20, 20, 100, 100)  # at 60°
+            >>> [round(size, 1) for size in grid.ground_size]
+            [10.0, 10.0]
+        """
+        middle = self.width / 2, self.height / 2
+        places = [self.transform @ (middle[0] + i, middle[1] + j) for i, j in _STEPS]
+        east, north = transform(self.crs, 'EPSG:4326', *zip(*places, strict=True))
+        geod = Geod(ellps='WGS84')
+        _, _, sizes = geod.inv(
+            [east[0]] * 2, [north[0]] * 2, east[1:], north[1:], radians=False
+        )
+        return float(sizes[0]), float(sizes[1])
 
     @property
     def all(self) -> PixelBox:

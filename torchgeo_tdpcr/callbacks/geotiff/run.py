@@ -290,6 +290,7 @@ class MappingRun:
             **self._properties,
             **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
             'tdpcr:offset': info.offset,
+            **({'tdpcr:declared': info.declared} if info.declared else {}),
         }
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:

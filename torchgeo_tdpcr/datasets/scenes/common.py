@@ -5,7 +5,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ...transforms.bands import QUANTIFICATION
 from ..grids import Grid, PixelBox
@@ -52,6 +52,7 @@ class SceneInfo:
         bands: Names of the optical bands, empty where it has none.
         offset: What its digital numbers carry on top.
         white: Digital number, without offset, that a model takes for 1.
+        declared: What the user said of its inputs, to read them again.
     """
 
     name: str
@@ -61,6 +62,7 @@ class SceneInfo:
     bands: tuple[str, ...] = ()
     offset: float = 0.0
     white: float = QUANTIFICATION
+    declared: dict[str, Any] = field(default_factory=dict)
 
 
 class WindowRun(NamedTuple):

@@ -3,7 +3,7 @@
 """What a user says of files that do not say it themselves, or say it wrongly."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ..plausibility import check_offset
@@ -38,6 +38,16 @@ class Declared:
     polarisations: tuple[str, ...] | None = None
     sar_scale: SARScale | Literal['auto'] = 'auto'
     cloud_mask_kind: CloudMaskKind | Literal['auto'] = 'auto'
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What was said at all."""
+        silent = Declared()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value != getattr(silent, name)
+        }
 
 
 def declare(

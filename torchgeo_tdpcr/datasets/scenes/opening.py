@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from ..grids import Grid
+from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
 from .declared import Declared
 from .formats.rasters import RasterFiles
@@ -53,6 +55,8 @@ def open_scene(
     """
     product = pair.find_optical(declared.all_bands)
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
+    if not declared.any_res and (fault := _size_fault(optical.grid)):
+        raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
     radar = RadarReader(
         pair.find_radar(rasters, declared.polarisations),
@@ -86,9 +90,27 @@ def open_scene(
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     date = None if product.date is None else (_naive(product.date),) * 2
     info = SceneInfo(
-        pair.name, optical.grid, inputs, date, optical.bands, float(optical.offset)
+        pair.name,
+        optical.grid,
+        inputs,
+        date,
+        optical.bands,
+        float(optical.offset),
+        declared=declared.said,
     )
     return SceneFiles(info, optical, radar, clouds)
+
+
+def _size_fault(grid: Grid) -> str:
+    """Tell that pixels are not those of Sentinel-2's finest bands."""
+    across, down = grid.ground_size
+    if within(across, TEN_METRES) or within(down, TEN_METRES):
+        return ''
+    return (
+        f'has pixels of {across:.3g}×{down:.3g} m on the ground; models are trained with '
+        'those of 10 m. Give the bands of 10 m as well (of SAFE the product, or IMG_DATA '
+        'rather than one of its folders), or map it as it is with `any_res`.'
+    )
 
 
 def _naive(time: datetime) -> datetime:

@@ -18,6 +18,7 @@ from ...datasets.chips.reading import IGNORE_INDEX
 from ...datasets.grids import Grid, PixelBox
 from ...datasets.plotting import class_colour
 from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.declared import Declared, declare
 from ...datasets.scenes.formats.rasters import reading
 from ...datasets.sources import open_raster
 from ...files import expanded
@@ -48,6 +49,7 @@ class MappedScene:
         bands: Names of the image's bands.
         rgb: Which of them, counted from 1, are red, green and blue.
         offset: What the digital numbers carry on top.
+        declared: What was said of the inputs when they were mapped.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class MappedScene:
     bands: tuple[str, ...]
     rgb: tuple[int, int, int]
     offset: float
+    declared: Declared
 
 
 def open_map(folder: str | PathLike[str]) -> MappedScene:
@@ -122,6 +125,7 @@ def _opened(folder: Path, path: Path, item: dict[str, Any]) -> MappedScene:
         bands=bands,
         rgb=(red, green, blue),
         offset=float(properties.get('tdpcr:offset') or 0),
+        declared=declare(**(properties.get('tdpcr:declared') or {})),
     )
 
 

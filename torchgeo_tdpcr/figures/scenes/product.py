@@ -25,6 +25,7 @@ class SceneProduct:
         product: The product.
         scene: The scene.
         offset: What the product's digital numbers carry on top, or ``'auto'``.
+        scale: Reflectance of one unit, None to find out.
 
     Raises:
         SceneError: If the product lacks a band, or has other pixels than the scene.
@@ -35,9 +36,10 @@ class SceneProduct:
         product: OpticalProduct,
         scene: MappedScene,
         offset: float | Literal['auto'] = 'auto',
+        scale: float | None = None,
     ) -> None:
         self.product = product
-        self.reader = OpticalReader(product, RGB_BANDS, offset)
+        self.reader = OpticalReader(product, RGB_BANDS, offset, scale)
         check_grid(product.path, self.reader.grid, scene.grid)
         self.offset = self.reader.offset
 
@@ -55,7 +57,7 @@ class SceneProduct:
         image = np.concatenate(parts)
         missing = (image == 0) | (image == self.product.nodata)
         image[:, missing.all(axis=0)] = np.nan
-        return image - np.float32(self.offset)
+        return self.reader.digital(image) - np.float32(self.offset)
 
     def detail(self, window: PixelBox) -> NDArray[np.float32]:
         """Read red, green and blue of a window.
@@ -91,8 +93,11 @@ def open_input(scene: MappedScene) -> SceneProduct:
     for base in (Path(), scene.folder):
         there = [base / path for path in paths]
         if all(path.exists() for path in there):
-            product = find_optical(there[0] if isinstance(given, str) else there)
-            return SceneProduct(product, scene, scene.offset)
+            product = find_optical(
+                there[0] if isinstance(given, str) else there,
+                scene.declared.all_bands,
+            )
+            return SceneProduct(product, scene, scene.offset, scene.declared.scale)
     raise SceneError(paths[0], 'is no longer there.')
 
 
@@ -108,7 +113,8 @@ def open_clouds(scene: MappedScene) -> CloudReader | None:
     given = (scene.properties.get('tdpcr:inputs') or {}).get('cloud_mask')
     for base in (Path(), scene.folder):
         if given and (base / given).exists():
-            return CloudReader(base / given, scene.grid)
+            kind = scene.declared.cloud_mask_kind
+            return CloudReader(base / given, scene.grid, kind)
     try:
         own = None if given else open_input(scene).product.clouds
     except (SceneError, OSError):

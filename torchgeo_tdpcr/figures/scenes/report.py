@@ -192,7 +192,9 @@ def _scores(views: Views) -> list[str]:
     clouds = open_clouds(scene)
     found = {'After': scene_scores(scene, clear, clouds=clouds)}
     if views.original is not None:
-        product = OpticalReader(views.original.product, scene.bands, scene.offset)
+        product = OpticalReader(
+            views.original.product, scene.bands, scene.offset, scene.declared.scale
+        )
         found = {'Before': scene_scores(scene, clear, product, clouds), **found}
     head = ['', 'PSNR', 'SSIM', 'MAE (reflectance)', 'SAM']
     table = [

@@ -191,8 +191,18 @@ class TestNames:
         assert offset_of(stack(tmp_path / 'S2_N4821_E1130.tif', 13, low=40)) == 0
 
     def test_cirrus_on_numbers_without_offset(self, tmp_path):
+        # Dark ground tells what cirrus hides in B10
+        assert offset_of(stack(tmp_path / 'a.tif', 960, low=300, high=4000)) == 0
         refused(
-            stack(tmp_path / 'a.tif', 960, low=300, high=4000), 'B10', 'means offset 0'
+            stack(tmp_path / 'b.tif', 960, low=1100), 'cirrus lifts B10', '`offset`'
+        )
+        refused(stack(tmp_path / 'c.tif', 1013, low=300), 'B10', 'means offset 0')
+
+    def test_thick_cirrus(self, tmp_path):
+        # Cirrus lifts B11 and B12 more than B10, so an offset must be in B10
+        assert offset_of(stack(tmp_path / 'a.tif', 1500, low=1700)) == 1000
+        refused(
+            stack(tmp_path / 'b.tif', 1500, low=2200, high=6000), 'cirrus lifts B10'
         )
 
 

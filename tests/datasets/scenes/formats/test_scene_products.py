@@ -4,6 +4,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 import rasterio
 from optical_files import (
@@ -82,7 +83,13 @@ class TestFind:
         with pytest.raises(SceneError, match=r'scale 2\.75e-05'):
             find_optical(path)
         with rasterio.open(path, 'r+') as file:
-            file.scales = [1e-4] * 12 + [1]
+            file.scales, file.offsets = [2e-5] * 13, [-0.01] * 13
+        reader = OpticalReader(find_optical(path))
+        image = reader.read(reader.grid.all)[0]
+        np.testing.assert_allclose(image, numbers() * 0.2 - 100, rtol=1e-5)
+        assert reader.offset == 0
+        with rasterio.open(path, 'r+') as file:
+            file.scales, file.offsets = [1e-4] * 12 + [1], [0] * 13
         with pytest.raises(SceneError, match='tags of 12 of 13 bands only'):
             OpticalReader(find_optical(path))
         assert OpticalReader(find_optical(path), offset=0).offset == 0
@@ -133,7 +140,7 @@ class TestFind:
     def test_nothing_there(self, tmp_path):
         with pytest.raises(SceneError, match=r"no\.tif': does not exist"):
             find_optical(tmp_path / 'no.tif')
-        with pytest.raises(SceneError, match='holds no band files'):
+        with pytest.raises(SceneError, match='holds no rasters named after bands'):
             find_optical(tmp_path)
         with pytest.raises(ValueError, match='at least one'):
             find_optical([])

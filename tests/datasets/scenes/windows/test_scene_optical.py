@@ -128,8 +128,18 @@ class TestRead:
 
     def test_reflectances(self, tmp_path):
         array = (numbers() / 1e4).astype(np.float32)
-        with pytest.raises(SceneError, match=r"a\.tif': holds reflectances.*10000"):
-            OpticalReader(find_optical(write(tmp_path / 'a.tif', array)))
+        array[BANDS.index('B10')] /= 100
+        array[:, :2] = 0
+        array[3, 5, 5] = np.nan
+        array[3, 6, 6] = -1
+        path = write(tmp_path / 'a.tif', array)
+        reader = OpticalReader(find_optical(path))
+        image, valid = reader.read(reader.grid.all)
+        assert (reader.offset, image.dtype) == (0, np.float32)
+        np.testing.assert_allclose(image[:, valid], array[:, valid] * 1e4, rtol=1e-6)
+        holes = np.argwhere(~valid[2:]).tolist()
+        assert (holes, valid[:2].any()) == ([[3, 5], [4, 6]], False)
+        assert reader.scales['B4'] == 1
 
     def test_missing_band(self, tmp_path):
         product = find_optical(write(tmp_path / 'a.tif', numbers(12)))

@@ -130,9 +130,9 @@ def from_files(path: Path, name: str, contents: Contents) -> OpticalProduct:
     rasters = RasterFiles()
     chosen = {band: finest(band, paths, rasters) for band, paths in by_band.items()}
     headers = [rasters.header(file) for file in chosen.values()]
-    for file, header in zip(chosen.values(), headers, strict=True):
+    for one, header in zip(chosen.values(), headers, strict=True):
         if header.count != 1:
-            raise SceneError(file, f'has {header.count} bands; its name says one.')
+            raise SceneError(one, f'has {header.count} bands; its name says one.')
     bands = ordered({band: BandFile(file) for band, file in chosen.items()})
     rasters.close()
     first = next(iter(chosen.values()))

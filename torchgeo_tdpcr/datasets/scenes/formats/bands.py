@@ -105,10 +105,9 @@ def _words(name: str) -> list[str]:
 def _code_of(words: Sequence[str]) -> set[str]:
     found = set()
     for i, word in enumerate(words):
-        if match := _CODE.fullmatch(word):
-            found.add('B' + match[1])
-        elif word == 'BAND' and (
-            match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2]))
+        if (match := _CODE.fullmatch(word)) or (
+            word == 'BAND'
+            and (match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2])))
         ):
             found.add('B' + match[1])
     return found
@@ -280,7 +279,7 @@ def band_of_file(name: str) -> tuple[str, int | None] | None:
     stem = re.sub(r'\.[A-Za-z0-9]{2,4}$', '', name)
     resolution = _RESOLUTION.search(stem)
     found = _read(_RESOLUTION.sub('_', stem))
-    if found not in SENTINEL2_BANDS:
+    if found is None or found not in SENTINEL2_BANDS:
         return None
     return found, int(resolution[1]) if resolution else None
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
-from ...plausibility import B10_WITH_OFFSET, OFFSETS
+from ...plausibility import B10_OFFSET_RANGE, B10_WITH_OFFSET, OFFSETS
 from ..common import SceneError
 
 #: First processing baseline whose numbers carry an offset.
@@ -35,7 +35,13 @@ _MIXED = 0.01
 #: Part of a band's pixels, and a number. With an offset, fewer are as low, for they would
 #: reflect less than nothing: hardly any at the top of the atmosphere; on the ground, where
 #: correction may take too much, not as many.
-_LOW_AT_TOP, _LOW_ON_GROUND = (0.05, 900.0), (0.25, 500.0)
+_LOW_AT_TOP, _LOW_ON_GROUND = (0.03, 980.0), (0.25, 500.0)
+
+#: Scale of the reflectance of Landsat's Collection 2.
+_LANDSAT_SCALE = 2.75e-5
+
+#: Cirrus that lifts B10 lifts the other short-wave bands by more than this times as much.
+_CIRRUS_RATIO = 1.3
 
 ADVICE = (
     'Give `offset`: 1000 since processing baseline 04.00 (2022), 0 before, '
@@ -110,14 +116,25 @@ def of_values(what: str, values: Sequence[float]) -> Evidence:
     return Evidence(f'{what} ({told})', None if known is None else int(known))
 
 
+def is_digital(scale: float) -> bool:
+    """Tell whether a scale is that of digital numbers, 0.0001.
+
+    Example:
+        >>> is_digital(1e-4), is_digital(1.0)
+        (True, False)
+    """
+    return isclose(scale, 1 / QUANTIFICATION, rel_tol=1e-3)
+
+
 def of_tags(tags: Sequence[tuple[str, float, float]]) -> list[Evidence]:
     """Evidence of the scale and offset that bands are tagged with; none where they are not.
 
     Args:
-        tags: File, scale and offset of each band; 1 and 0 are no tags.
+        tags: File, scale and offset of each band; 1 and 0 are no tags. Tags of another
+            scale than that of digital numbers are applied, so that no offset is left.
 
     Raises:
-        SceneError: If a scale is another than that of digital numbers.
+        SceneError: If a scale is none.
 
     Example:
         >>> of_tags([('a.tif', 1e-4, -0.1)] * 13)[0].offset
@@ -125,15 +142,23 @@ def of_tags(tags: Sequence[tuple[str, float, float]]) -> list[Evidence]:
     """
     offsets = []
     for path, scale, offset in tags:
-        if not (isclose(scale, 1) or isclose(scale, 1 / QUANTIFICATION, rel_tol=1e-3)):
+        if not 0 < scale <= 1:
             raise SceneError(
                 path,
-                f'has the scale {scale:g}; digital numbers must be reflectance × '
-                f'{QUANTIFICATION}, which is a scale of {1 / QUANTIFICATION:g}.',
+                f'has the scale {scale:g} and the offset {offset:g} as tags, which make no '
+                f'reflectance of numbers; those of digital numbers are '
+                f'{1 / QUANTIFICATION:g} and 0 or -0.1. Correct them, or take them off.',
             )
-        if (scale, offset) != (1, 0):
-            # To a digit, for scales are rarely exact; −0 is 0
-            offsets.append(float(np.round(-offset / scale)) + 0.0)
+        if (scale, offset) == (1, 0):
+            continue
+        if isclose(scale, _LANDSAT_SCALE):
+            raise SceneError(
+                path,
+                f'has the scale {scale:g}, which is that of Landsat. Give Sentinel-2.',
+            )
+        # To a digit, for scales are rarely exact; −0 is 0
+        shift = float(np.round(-offset / scale)) + 0.0
+        offsets.append(shift if is_digital(scale) or not np.isfinite(shift) else 0.0)
     if not offsets:
         return []
     if len(offsets) < len(tags):
@@ -145,32 +170,57 @@ def of_tags(tags: Sequence[tuple[str, float, float]]) -> list[Evidence]:
 def of_numbers(samples: Mapping[str, NDArray[Any]]) -> list[Evidence]:
     """Evidence of the digital numbers.
 
+    B10 decides where it is as low as it is without clouds. Where cirrus may be what lifts
+    it, the other bands tell, which cirrus lifts even more.
+
     Args:
         samples: Numbers of bands, without missing pixels. B10, where it is among them,
-            tells of level 1C; the others only that there is no offset.
+            tells of level 1C. Low numbers of the others tell that there is no offset.
+
+    Returns:
+        What they tell; nothing where they leave it open.
 
     Example:
         >>> samples = {'B10': np.array([1012, 1015]), 'B12': np.array([1300, 420])}
         >>> [piece.offset for piece in of_numbers(samples)]
         [1000, 0]
+        >>> cirrus = {'B10': np.array([960, 966]), 'B12': np.array([1300, 1420])}
+        >>> of_numbers(cirrus)
+        []
+        >>> of_numbers(cirrus | {'B11': np.array([2300, 700])})[0].offset
+        0
     """
     pieces = []
     b10 = samples.get('B10')
-    if b10 is not None and b10.size:
-        lowest = float(np.quantile(b10, _MIXED, method='lower'))
-        offset = BASELINE_OFFSET if lowest > B10_WITH_OFFSET else 0
-        pieces.append(Evidence(f'band B10 (not below {lowest:g})', offset))
     part, limit = _LOW_ON_GROUND if b10 is None else _LOW_AT_TOP
     lows = {
         band: float(np.quantile(numbers, part, method='lower'))
         for band, numbers in samples.items()
         if band != 'B10' and numbers.size
     }
+    if b10 is not None and b10.size:
+        lowest = float(np.quantile(b10, _MIXED, method='lower'))
+        pieces += _of_b10(lowest, lows)
     band = min(lows, key=lambda band: lows[band], default='')
     if lows and lows[band] < limit:
         what = f'band {band} ({part:.0%} of it at most {lows[band]:g})'
-        pieces.append(Evidence(what, 0, decides=False))
+        pieces.append(Evidence(what, 0))
     return pieces
+
+
+def _of_b10(lowest: float, lows: Mapping[str, float]) -> list[Evidence]:
+    what = f'band B10 (not below {lowest:g})'
+    if lowest <= B10_WITH_OFFSET:
+        return [Evidence(what, 0)]
+    low, high = B10_OFFSET_RANGE
+    if lowest < low:
+        return []
+    if lowest <= high:
+        return [Evidence(what, BASELINE_OFFSET)]
+    short = [lows[band] for band in ('B11', 'B12') if band in lows]
+    if short and min(short) < _CIRRUS_RATIO * lowest:
+        return [Evidence(what, BASELINE_OFFSET)]
+    return []
 
 
 def settle(path: str | PathLike[str], pieces: Sequence[Evidence]) -> int | None:

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from ....files import expanded
 from ..common import SceneError
-from .bands import band_of_file
+from .bands import band_of_file, ends_in_code
+from .contents import contents_of
 from .naming import RASTERS, polarisation_of
 from .polarisations import pair_beside
+from .rasters import RasterFiles
 from .safe import is_safe
+
+#: Files with the name of a band somewhere in theirs that make a folder a product.
+_ENOUGH = 3
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -44,7 +49,25 @@ def list_products(
 
 
 def _is_optical_folder(path: Path) -> bool:
-    return is_safe(path) or any(band_of_file(file.name) for file in path.iterdir())
+    if is_safe(path):
+        return True
+    contents = contents_of(path)
+    bands = {file: band_of_file(file.name) for file in contents.rasters}
+    named = [file for file, band in bands.items() if band]
+    different = {band[0] for band in bands.values() if band}
+    if any(ends_in_code(file.name) for file in named):
+        return True
+    # Elsewhere than at the end, names of whole products may have a code or a colour, too
+    if len(different) < _ENOUGH:
+        return False
+    rasters = RasterFiles()
+    try:
+        return rasters.header(contents.path(named[0])).count == 1
+    except SceneError:
+        # That of reading it says more
+        return True
+    finally:
+        rasters.close()
 
 
 def optical_in(folder: Path) -> list[Path]:

@@ -9,7 +9,6 @@ The format, and the names of the elements that are read here, are those of ESA's
 import re
 import xml.etree.ElementTree as ET
 import zipfile
-import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from os import PathLike
@@ -20,26 +19,20 @@ from ....transforms.bands import QUANTIFICATION
 from ...plausibility import YEARS
 from ..common import SceneError
 from .bands import band_of_file
+from .contents import ZIP_ERRORS, contents_of, is_zip
 from .evidence import Evidence, of_baseline, of_name, of_values
 from .naming import classification_among
 
-_METADATA = re.compile(r'(?:MTD_MSIL|S2[A-Z]_OPER_MTD_SAFL)(1C|2A)[^/]*\.xml$')
+#: Metadata of a product: since 2016, before, and of what people processed themselves.
+_METADATA = re.compile(
+    r'(?:MTD_MSIL|S2[A-Z]_(?:OPER|USER)_MTD_SAFL)(1C|2A)[^/]*\.xml$', re.IGNORECASE
+)
 _POLYGONS = re.compile(r'MSK_CLOUDS_(?:[^/]*_)?B00[^/]*\.gml$')
 _CLASSES = re.compile(r'MSK_CLASSI_B00\.jp2$')
 _INSIDE = re.compile(r'/vsizip/\{(.+)\}/([^}]+)$')
 
 #: Bytes of an XML file at most. Those of real products have less than 10 MB.
 _LARGEST_XML = 64 * 2**20
-
-#: What reading a zip raises: broken, encrypted, or packed in ways that Python cannot.
-_ZIP_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class _Builder(ET.TreeBuilder):
@@ -66,32 +59,6 @@ class SafeContents(NamedTuple):
     clouds: tuple[str, str] | None
 
 
-class _Files(NamedTuple):
-    """The files of a folder or a zip, by the names that they have in it."""
-
-    root: Path
-    names: list[str]
-
-    def path(self, name: str) -> str:
-        """What rasterio opens a file by."""
-        if self.root.is_dir():
-            return str(self.root / name)
-        return f'/vsizip/{{{self.root.resolve().as_posix()}}}/{name}'
-
-
-def _files(path: Path) -> _Files:
-    try:
-        if path.is_dir():
-            found = (file for file in path.rglob('*') if file.is_file())
-            names = [file.relative_to(path).as_posix() for file in found]
-        else:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-    except _ZIP_ERRORS as error:
-        raise SceneError(path, f'cannot be read ({error}).') from error
-    return _Files(path, sorted(names))
-
-
 def read_bytes(path: str) -> bytes:
     """Read a file that may lie in a zip.
 
@@ -116,7 +83,7 @@ def read_bytes(path: str) -> bytes:
                 archive.open(inside[2]) as packed,
             ):
                 content = packed.read(_LARGEST_XML + 1)
-    except (*_ZIP_ERRORS, KeyError) as error:
+    except (*ZIP_ERRORS, KeyError) as error:
         raise SceneError(path, f'cannot be read ({error}).') from error
     if len(content) > _LARGEST_XML:
         raise SceneError(
@@ -147,15 +114,21 @@ def read_xml(path: str) -> ET.Element:
 
 
 def is_safe(path: str | PathLike[str]) -> bool:
-    """Tell whether a path is a SAFE product: a zip, or a folder with its metadata."""
+    """Tell whether a path is a SAFE product: a folder or a zip with its metadata.
+
+    A folder or zip that is named so is one, whatever it lacks.
+    """
     path = Path(path)
-    if path.suffix.lower() == '.zip':
-        return path.is_file()
-    if not path.is_dir():
+    if not (path.is_dir() or is_zip(path)):
         return False
-    return path.suffix.upper() == '.SAFE' or any(
-        _METADATA.match(file.name) for file in path.glob('*.xml')
+    if '.SAFE' in path.name.upper():
+        return True
+    names = (
+        (file.name for file in path.glob('*.xml'))
+        if path.is_dir()
+        else (file.name for file in contents_of(path).files)
     )
+    return any(_METADATA.match(name) for name in names)
 
 
 def is_metadata(path: Path) -> bool:
@@ -254,10 +227,9 @@ def read_safe(path: Path) -> SafeContents:
         SceneError: If it is no Sentinel-2 product of level 1C or 2A, holds several, or
             its metadata cannot be used.
     """
-    files = _files(path)
-    metadata = [
-        name for name in files.names if _METADATA.match(PurePosixPath(name).name)
-    ]
+    contents = contents_of(path, deep=True)
+    files = {file.as_posix(): contents.path(file) for file in contents.files}
+    metadata = [name for name in files if _METADATA.match(PurePosixPath(name).name)]
     if len(metadata) != 1:
         fault = (
             'has no MTD_MSIL1C.xml or MTD_MSIL2A.xml, so it is no Sentinel-2 product.'
@@ -266,10 +238,10 @@ def read_safe(path: Path) -> SafeContents:
             fault = f'holds {len(metadata)} products: {metadata}.'
         raise SceneError(path, f'{fault} Give one product of level 1C or 2A.')
     top, _, name = metadata[0].rpartition('/')
-    level = _METADATA.match(name)[1]  # type: ignore[index]
+    level = _METADATA.match(name)[1].upper()  # type: ignore[index]
     granules: dict[str, list[str]] = {}
     start = f'{top}/GRANULE/' if top else 'GRANULE/'
-    for file in files.names:
+    for file in files:
         if file.startswith(start) and '/' in file[len(start) :]:
             granules.setdefault(file[len(start) :].split('/')[0], []).append(file)
     if len(granules) != 1:
@@ -283,10 +255,10 @@ def read_safe(path: Path) -> SafeContents:
     for file in inside:
         image = PurePosixPath(file)
         if 'IMG_DATA' in image.parts and (found := band_of_file(image.name)):
-            bands.setdefault(found[0], []).append(files.path(file))
+            bands.setdefault(found[0], []).append(files[file])
     if not bands:
         raise SceneError(path, 'holds no band files in GRANULE/*/IMG_DATA.')
-    xml = files.path(metadata[0])
+    xml = files[metadata[0]]
     root = read_xml(xml)
     clouds = _clouds(inside, level)
     names = {path.absolute().name, PurePosixPath(top).name}
@@ -295,5 +267,5 @@ def read_safe(path: Path) -> SafeContents:
         [piece for name in sorted(names) for piece in of_name(name)]
         + _evidence(xml, root, level, len(bands)),
         _date(xml, root),
-        (files.path(clouds[0]), clouds[1]) if clouds else None,
+        (files[clouds[0]], clouds[1]) if clouds else None,
     )

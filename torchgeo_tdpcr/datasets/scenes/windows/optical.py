@@ -9,14 +9,31 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ....transforms.bands import check_bands
+from ....transforms.bands import QUANTIFICATION, check_bands
 from ...grids import Grid, PixelBox
 from ...plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ..common import SceneError
-from ..formats.evidence import ADVICE, of_numbers, settle
+from ..formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
 from ..formats.parts import OpticalProduct
 from ..formats.rasters import RasterFiles, read_mask, reading
-from .numbers import BandNumbers, check_numbers, sample_bands
+from .numbers import (
+    BandNumbers,
+    check_numbers,
+    find_scale,
+    is_filled,
+    sample_bands,
+    sample_pixels,
+)
+from .orders import order_fault
+
+#: What makes digital numbers of such: times 1, plus 0.
+_AS_STORED = (1.0, 0.0)
+
+#: Least number that stands for missing pixels where all bands have it.
+_LEAST_FILL = np.iinfo(np.int16).max
+
+#: Numbers below this are reflectances, not digital.
+_UNIT = 10
 
 
 class _Source(NamedTuple):
@@ -40,12 +57,14 @@ class OpticalReader:
         product: The product, of :func:`~.products.find_optical`.
         bands: Names of bands, in any order; None for all that the product has.
         offset: What was added to reflectance × 10⁴, 0 or 1000. ``'auto'`` takes what
-            the product's metadata, tags, or else B10 tell, and compares all of them.
+            the product's metadata, tags, or else its numbers tell, and compares them.
+        scale: Reflectance of one unit; None takes what tags tell, or else the numbers.
+            Whatever it is, digital numbers are read.
 
     Raises:
-        SceneError: If bands are missing or do not lie on each other, or the numbers are
-            no digital numbers, or their offset cannot be found out, or what tells it
-            disagrees.
+        SceneError: If bands are missing or do not lie on each other, are in another order
+            than the usual that is assumed, or the numbers are in nothing known, or their
+            offset cannot be found out, or what tells it disagrees.
         ValueError: If a name is no band's, or no baseline has the offset.
 
     Example:
@@ -90,11 +109,25 @@ class OpticalReader:
         )
         self._nodata = [self._declared(band) for band in self.bands]
         samples = self._sample(offset == 'auto' and product.offset is None)
+        self._gains = self._find_gains(samples, scale)
+        samples = [self._as_digital(numbers) for numbers in samples]
         for numbers in samples:
             check_numbers(numbers)
+        if product.assumed:
+            self._check_order()
         self.offset = float(self._find_offset(samples) if offset == 'auto' else offset)
         """What was added to reflectance × 10⁴."""
         self.close()
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Reflectance of one unit of each band, as stored."""
+        return {band: self._gains[band][0] / QUANTIFICATION for band in self.bands}
+
+    @property
+    def is_digital(self) -> bool:
+        """Whether the product holds digital numbers, which are then read as stored."""
+        return all(gain == _AS_STORED for gain in self._gains.values())
 
     def read(self, window: PixelBox) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window.
@@ -103,11 +136,13 @@ class OpticalReader:
             window: Pixels of :attr:`grid`.
 
         Returns:
-            Digital numbers as stored, offset included, of shape C×H×W and the product's
-            type; and where none is missing, of shape H×W. Missing is what a mask or a
-            nodata value other than 0 says in any band, what is no number, and where all
-            bands that are read are 0: before baseline 04.00, and in level 2A without its
-            offset, 0 in some bands is how dark ground looks.
+            Digital numbers with their offset, of shape C×H×W: as stored and of the
+            product's type, or made of reflectance, then float32. And where none is
+            missing, of shape H×W. Missing is what a mask or a nodata value other than 0
+            says in any band, what is no number or beyond −2000 to 65535, and where all
+            bands that are read are 0, or the largest number of their type: before
+            baseline 04.00, and in level 2A without its offset, 0 in some bands is how
+            dark ground looks.
 
         Raises:
             SceneError: If a file cannot be read.
@@ -125,7 +160,28 @@ class OpticalReader:
                 image[source.positions] = array
             if source.mask is not None:
                 there &= self._read(source, window, None)[0] != 0
-        return image, there & self._valid(image)
+        there &= self._there(image)
+        image = self.digital(image)
+        return image, there & self._within(image)
+
+    def digital(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Make digital numbers of what the files hold.
+
+        Args:
+            image: The bands that are read, as stored, of shape C×H×W.
+
+        Returns:
+            Digital numbers with their offset: the image itself if it holds such.
+        """
+        if self.is_digital:
+            return image
+        pairs = np.array([self._gains[band] for band in self.bands], np.float32)
+        # Numbers that stand for missing pixels may be as large as the type allows
+        with np.errstate(over='ignore', invalid='ignore'):
+            result: NDArray[np.float32] = (
+                image.astype(np.float32) * pairs[:, :1, None] + pairs[:, 1:, None]
+            )
+        return result
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
@@ -153,22 +209,27 @@ class OpticalReader:
         columns = np.arange(left, right) // factor - coarse.left
         return array[:, rows[:, None], columns]
 
-    def _valid(self, image: NDArray[Any]) -> NDArray[np.bool_]:
+    def _there(self, image: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where no band of an image as stored says that it is missing."""
         valid: NDArray[np.bool_] = image.any(axis=0)
+        if image[0].size and image.max() >= _LEAST_FILL:
+            valid &= ~is_filled(image)
         for nodata, band in zip(self._nodata, image, strict=True):
             if nodata is not None:
                 valid &= band != nodata
             if band.dtype.kind == 'f':
                 valid &= np.isfinite(band)
-        if not self._bounded:
-            low, high = DIGITAL_NUMBERS
-            # Not `within`, which is slower where nothing is beyond, as a rule
-            if (
-                np.nanmin(image, initial=low) < low
-                or np.nanmax(image, initial=0) > high
-            ):
-                valid &= ((image >= low) & (image <= high)).all(axis=0)
         return valid
+
+    def _within(self, image: NDArray[Any]) -> Any:
+        """Where digital numbers are such."""
+        if self._bounded and self.is_digital:
+            return True
+        low, high = DIGITAL_NUMBERS
+        # Not `within`, which is slower where nothing is beyond, as a rule
+        if np.nanmin(image, initial=low) >= low and np.nanmax(image, initial=0) <= high:
+            return True
+        return ((image >= low) & (image <= high)).all(axis=0)
 
     def _declared(self, band: str) -> float | None:
         """Number of a band's missing pixels that needs to be looked for."""
@@ -225,14 +286,81 @@ class OpticalReader:
                 )
         return samples
 
+    def _check_order(self) -> None:
+        """Refuse bands that are not in the usual order, of which nothing tells."""
+        files = [*self.product.bands.values(), *self.product.others.values()]
+        indexes = sorted(file.index for file in files)
+        with reading(files[0].path):
+            image = sample_pixels(self._files[files[0].path], indexes)
+        if image.dtype.kind == 'f':
+            image = image[:, np.isfinite(image).all(axis=0)]
+        tops = image.max(axis=0, initial=0)
+        if fault := order_fault(
+            image * QUANTIFICATION if tops.size and tops.max() < _UNIT else image
+        ):
+            raise SceneError(
+                self.product.path,
+                'does not say which band is which, and is not in the usual order: '
+                f'{fault}. Say the order as `all_bands`, or describe the bands: '
+                "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'.",
+            )
+
+    def _find_gains(
+        self, samples: Sequence[BandNumbers], scale: float | None
+    ) -> dict[str, tuple[float, float]]:
+        """What numbers of each band are multiplied with, and added, to be digital."""
+        gains = {}
+        untagged = []
+        for numbers in samples:
+            file = self.product.bands[numbers.band]
+            gain, shift = self._files.header(file.path).scales[file.index - 1]
+            if scale is not None:
+                gain, shift = scale, 0.0
+            if (gain, shift) == (1, 0) and scale is None:
+                untagged.append(numbers)
+            elif is_digital(gain):
+                gains[numbers.band] = _AS_STORED
+            else:
+                gains[numbers.band] = gain * QUANTIFICATION, shift * QUANTIFICATION
+        if untagged:
+            found = 1 / QUANTIFICATION if self._is_safe else find_scale(untagged)
+            pair = _AS_STORED if is_digital(found) else (found * QUANTIFICATION, 0.0)
+            gains |= {numbers.band: pair for numbers in untagged}
+        return gains
+
+    @property
+    def _is_safe(self) -> bool:
+        return self.product.form == 'safe'
+
+    def _as_digital(self, numbers: BandNumbers) -> BandNumbers:
+        gain = self._gains[numbers.band]
+        if gain == _AS_STORED:
+            return numbers
+        values = numbers.values.astype(np.float64) * gain[0] + gain[1]
+        return numbers._replace(values=values)
+
     def _find_offset(self, samples: Sequence[BandNumbers]) -> int:
         path = self.product.path
         numbers = {sample.band: sample.values for sample in samples}
-        offset = settle(path, [*self.product.evidence, *of_numbers(numbers)])
+        pieces = [*self.product.evidence, *of_numbers(numbers)]
+        offset = settle(path, pieces)
         if offset is not None:
             return offset
-        if 'B10' not in self.product.bands:
-            raise SceneError(path, f'has no B10 to tell which offset it has. {ADVICE}')
+        if not self.is_digital:
+            # Whoever made reflectance of them has taken it off
+            return settle(path, [*pieces, Evidence('reflectance', 0)]) or 0
+        b10 = numbers.get('B10')
+        if b10 is None:
+            raise SceneError(
+                path,
+                f'has no B10 and no metadata to tell which offset it has. {ADVICE}',
+            )
+        if b10.size:
+            raise SceneError(
+                self.product.bands['B10'].path,
+                f'leaves open whether an offset or cirrus lifts B10, whose lowest numbers '
+                f'are {np.quantile(b10, 0.01):g}. {ADVICE}',
+            )
         raise SceneError(
             self.product.bands['B10'].path,
             f'is missing everywhere, so that nothing tells the offset. {ADVICE}',
