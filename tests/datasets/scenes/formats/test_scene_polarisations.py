@@ -28,7 +28,7 @@ class TestFindRadar:
         assert [band.index for band in find_radar(path)] == [2, 1]
 
     @pytest.mark.parametrize(
-        'labels', [(), ('VV', 'VV', 'VH'), ('HH', 'HV', ''), ('VV', 'x', 'y')]
+        'labels', [(), ('VV', 'VV', 'VH'), ('HH', 'VV', ''), ('VV', 'x', 'y')]
     )
     def test_unclear_descriptions(self, tmp_path, labels):
         path = write(

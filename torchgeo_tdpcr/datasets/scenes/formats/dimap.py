@@ -23,7 +23,8 @@ from .evidence import of_name
 from .metadata import Told, date_from, number_of, put_into_headers
 from .naming import date_near, polarisation_of
 from .parts import BandFile, CloudMask, OpticalProduct
-from .polarisations import RadarProduct, check_radar
+from .radar_files import RadarBands, check_uncorrected
+from .radar_names import scale_of_label
 from .rasters import RasterFiles
 from .safe import read_xml
 
@@ -233,34 +234,34 @@ def read_optical_dimap(
     )
 
 
-def read_radar_dimap(path: Path, rasters: RasterFiles) -> RadarProduct:
+def read_radar_dimap(
+    path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None = None
+) -> RadarBands:
     """Read Sentinel-1 that SNAP has saved.
 
     Args:
         path: Its ``.dim``, or its ``.data`` folder.
         rasters: To open the files with.
+        polarisations: Of no use here, for its names tell.
 
     Returns:
-        The raster.
+        The bands.
 
     Raises:
         SceneError: If it is none, or has no VV and VH as backscatter.
     """
+    del polarisations
     product = read_dimap(path)
     vv, vh = _polarisations(product)
     _check_linear(product, (vv, vh))
+    for band in (vv, vh):
+        check_uncorrected(band.path, rasters)
     bands = {'VV': BandFile(vv.path), 'VH': BandFile(vh.path)}
-    for band in bands.values():
-        rasters.header(band.path)
     put_into_headers(bands, {'VV': vv.told, 'VH': vh.told}, rasters.headers)
-    pair = bands['VV'], bands['VH']
-    check_radar(pair, rasters)
-    return RadarProduct(
-        product.path,
-        pair,
-        rasters.grid(pair[0].path),
-        product.date or date_near(product.path),
-        rasters.headers,
+    return RadarBands(
+        (bands['VV'], bands['VH']),
+        scale=scale_of_label(vv.name),
+        date=product.date or date_near(product.path),
     )
 
 

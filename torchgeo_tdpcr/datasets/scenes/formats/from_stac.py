@@ -15,7 +15,8 @@ from .evidence import Evidence, of_baseline, of_name, of_tags
 from .metadata import Told, date_from, put_into_headers
 from .naming import RASTERS, date_near, polarisation_of, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
-from .polarisations import RadarProduct, check_radar
+from .radar_files import RadarBands, check_uncorrected
+from .radar_names import scale_of_name
 from .rasters import RasterFiles
 from .stac import Asset, Item, here, nothing_here, optical_names, read_item
 
@@ -53,9 +54,8 @@ def read_optical_item(
     named = optical_names(item)
     classes = named.pop('SCL', [])
     if not named:
-        keys = ', '.join(repr(asset.key) for asset in item.assets[:6])
         raise SceneError(
-            path, f'has no assets that are bands of Sentinel-2: {keys}. Give another.'
+            path, f'has no assets that are bands of Sentinel-2, but {_keys(item)}.'
         )
     rasters = RasterFiles()
     chosen = {
@@ -108,6 +108,11 @@ def _finest(
     )
 
 
+def _keys(item: Item) -> str:
+    more = ' …' if len(item.assets) > 6 else ''
+    return ', '.join(repr(asset.key) for asset in item.assets[:6]) + more
+
+
 def _date(item: Item) -> datetime | None:
     date = item.properties.get('datetime') or item.properties.get('start_datetime')
     return date_from(item.path, date)
@@ -132,77 +137,79 @@ def _evidence(
 
     Earth Search says by a property of its own whether the offset was taken out. Where
     it was, neither the baseline nor the offset of ``raster:bands`` hold any longer, which
-    its makers confirm.
+    its makers confirm. Where it was not, that is wrong for many items of its older
+    collection, so that only the numbers tell.
     """
     where = f"'{item.path.name}'"
     applied = _applied(item)
     if applied:
         return [Evidence(f'boa_offset_applied in {where}', 0)]
-    scaled = [
-        replace(piece, what=f'{piece.what}, in {where}')
-        for piece in of_tags(
-            [(file.path, *told[band].tags) for band, file in bands.items()]
-        )
+    baselines = [
+        (key, piece) for key in _BASELINES for piece in _of_baseline(item, key, where)
     ]
-    pieces = [*of_name(item.name), *scaled]
-    for key in _BASELINES:
-        text = str(item.properties.get(key) or '')
-        if match := re.fullmatch(r'(\d\d)\.(\d\d)', text):
-            found = of_baseline(where, int(match[1]), int(match[2]))
-            for piece in found:
-                late = piece.offset == BASELINE_OFFSET
-                if applied is False and late and item.collection == _DOUBTED:
-                    what = (
-                        f'{key} {text} with boa_offset_applied false in {where}, which '
-                        f'is not so for many items of {_DOUBTED}'
-                    )
-                    pieces.append(Evidence(what, None))
-                # As ESA made them, unless the item is of those that may say otherwise
-                decides = not late or (key == _BASELINES[0] and applied is None)
-                pieces.append(replace(piece, decides=decides and not scaled))
-    return pieces
+    late = any(piece.offset == BASELINE_OFFSET for _, piece in baselines)
+    if applied is False and late and item.collection == _DOUBTED:
+        return []
+    tags = [(file.path, *told[band].tags) for band, file in bands.items()]
+    scaled = [
+        replace(piece, what=f'{piece.what}, in {where}') for piece in of_tags(tags)
+    ]
+    return [
+        *of_name(item.name),
+        *scaled,
+        *(
+            # As ESA made them, unless the item is of those that may say otherwise
+            replace(
+                piece, decides=not scaled and (not late or key == _BASELINES[0])
+            )
+            for key, piece in baselines
+        ),
+    ]
 
 
-def read_radar_item(path: Path, rasters: RasterFiles) -> RadarProduct:
+def _of_baseline(item: Item, key: str, where: str) -> list[Evidence]:
+    match = re.fullmatch(r'(\d\d)\.(\d\d)', str(item.properties.get(key) or ''))
+    return of_baseline(where, int(match[1]), int(match[2])) if match else []
+
+
+def read_radar_item(
+    path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None = None
+) -> RadarBands:
     """Read a STAC item of Sentinel-1 as backscatter.
 
     Args:
         path: Its file.
         rasters: To open the files with.
+        polarisations: Of no use here, for its names tell.
 
     Returns:
-        The raster.
+        The bands.
 
     Raises:
-        SceneError: If it is none, its files are elsewhere, or they are no backscatter.
+        SceneError: If it is none, or its files are elsewhere.
     """
+    del polarisations
     item = read_item(path, 'sentinel-1')
-    named = {name: _assets_of(item, name) for name in ('VV', 'VH')}
-    if lacking := [name for name, assets in named.items() if not assets]:
-        keys = ', '.join(repr(asset.key) for asset in item.assets[:6])
-        raise SceneError(
-            path,
-            f'has no asset of {" and of ".join(lacking)}: {keys}. Both VV and VH are '
-            'needed.',
-        )
     chosen = {}
-    for name, assets in named.items():
+    for name in ('VV', 'VH'):
+        assets = _assets_of(item, name)
+        if not assets:
+            raise SceneError(
+                path,
+                f'has no asset of {name}, but {_keys(item)}. Both VV and VH are needed.',
+            )
         found = here(item, [(asset, 1) for asset in assets])
         if not found:
             raise nothing_here(item, assets)
         chosen[name] = found[0][0]
-        rasters.header(found[0][0].path)
+        check_uncorrected(chosen[name].path, rasters)
     bands = {name: BandFile(asset.path) for name, asset in chosen.items()}
-    told = {name: asset.told[0] for name, asset in chosen.items() if asset.told}
+    told = {name: asset.told[0] for name, asset in chosen.items()}
     put_into_headers(bands, told, rasters.headers)
-    pair = bands['VV'], bands['VH']
-    check_radar(pair, rasters)
-    return RadarProduct(
-        path,
-        pair,
-        rasters.grid(pair[0].path),
-        _date(item) or date_near(path),
-        rasters.headers,
+    return RadarBands(
+        (bands['VV'], bands['VH']),
+        scale=scale_of_name(bands['VV'].path),
+        date=_date(item),
     )
 
 

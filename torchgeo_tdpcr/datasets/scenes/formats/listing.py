@@ -11,7 +11,7 @@ from ..common import SceneError
 from .bands import band_of_file, ends_in_code
 from .contents import contents_of
 from .naming import RASTERS, polarisation_of
-from .polarisations import pair_beside
+from .radar_files import pair_beside
 from .rasters import RasterFiles
 from .safe import is_safe
 

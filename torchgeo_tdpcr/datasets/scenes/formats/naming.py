@@ -18,6 +18,12 @@ LONGEST_NAME = 200
 _TIME = re.compile(r'(?<!\d)(20\d{6})T(\d{6})(?!\d)')
 _DAY = re.compile(r'(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)')
 _ENDING = re.compile(r'\.(?:SAFE|zip|tiff?|jp2|vrt|img)$', re.IGNORECASE)
+
+#: VV or VH as a word, perhaps with the quantity before it or the scale behind it.
+POLARISATION = re.compile(
+    r'(?<![A-Z0-9+/&])(?:(?:sigma|gamma|beta)0?)?(VV|VH)(?:dB|lin|amp)?(?![A-Z0-9+/&])',
+    re.IGNORECASE,
+)
 _SCL = re.compile(r'(?:^|_)SCL(?:_(\d+)m)?\.(?:tiff?|jp2)$', re.IGNORECASE)
 
 
@@ -114,12 +120,14 @@ def name_fault(name: str) -> str:
 def polarisation_of(name: str) -> str | None:
     """Tell which of VV and VH a name says, None if neither or both.
 
+    ``VV+VH``, which tells the mode, and ``VV/VH``, a ratio, say neither.
+
     Example:
         >>> polarisation_of('s1_20200604_vv.tif'), polarisation_of('Sigma0_VH_db')
         ('VV', 'VH')
+        >>> polarisation_of('Sentinel-1_IW_VV+VH_VH_(Raw).tiff'), polarisation_of('VVdB')
+        ('VH', 'VV')
         >>> polarisation_of('s1_VV_VH.tif')
     """
-    found = {
-        word for word in re.split(r'[^A-Z0-9]+', name.upper()) if word in ('VV', 'VH')
-    }
+    found = {match[1].upper() for match in POLARISATION.finditer(name)}
     return found.pop() if len(found) == 1 else None

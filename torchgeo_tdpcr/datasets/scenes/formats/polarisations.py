@@ -1,22 +1,31 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Sentinel-1 rasters in every form that people have them: where VV and VH are."""
+"""Sentinel-1 in every form in which people have it: where VV and VH are."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
 from ....files import expanded
 from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
-from .naming import RASTERS, date_of, polarisation_of
+from .contents import contents_of, is_zip
+from .form import Form, reading_form
+from .naming import date_near
 from .parts import BandFile
+from .radar_files import (
+    CALIBRATE,
+    Order,
+    RadarBands,
+    check_uncorrected,
+    read_folder,
+    read_list,
+    read_raster,
+)
+from .radar_names import ScaleTold, level_of
 from .rasters import Headers, RasterFiles
 
 
@@ -28,7 +37,11 @@ class RadarProduct:
         path: The file or folder that was given; of two files that of VV.
         bands: The bands VV and VH.
         grid: Their pixels.
-        date: Date in the name, None if it has none.
+        date: When it was acquired, None if nothing tells.
+        form: Key of its form, see :data:`RADAR_FORMS`.
+        order: What says which band is which: ``'named'``, ``'declared'``, or
+            ``'assumed'`` where nothing but the usual order does.
+        scale: The scale that names or metadata tell, and which; None if none does.
         headers: What the files say about themselves.
     """
 
@@ -36,7 +49,73 @@ class RadarProduct:
     bands: tuple[BandFile, BandFile]
     grid: Grid
     date: datetime | None
+    form: str = ''
+    order: Order = 'named'
+    scale: ScaleTold | None = None
     headers: Headers = field(default_factory=dict, compare=False, repr=False)
+
+
+def is_delivered(path: Path) -> bool:
+    """Tell whether a path is a product as ESA delivers it: a SAFE folder or its zip."""
+    if path.suffix.lower() == '.safe':
+        return True
+    if is_zip(path):
+        names = {file.name.lower() for file in contents_of(path).files}
+        return 'manifest.safe' in names
+    return path.name.lower() == 'manifest.safe' or (path / 'manifest.safe').exists()
+
+
+def _refuse_delivered(
+    path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None
+) -> RadarBands:
+    del rasters, polarisations
+    level = level_of(str(path.absolute().parent if path.is_file() else path))
+    what = f' ({level_of(str(path)) or level})' if level_of(str(path)) or level else ''
+    raise SceneError(path, f'is a product as ESA delivers it{what}. {CALIBRATE}')
+
+
+#: Every form of Sentinel-1; the first that fits is read. Further arguments of ``read``
+#: are the files to open rasters with, and the declared order of bands.
+RADAR_FORMS: tuple[Form[RadarBands], ...] = (
+    Form(
+        key='delivered',
+        title='SAFE, as ESA delivers it: the folder, its zip',
+        told='`manifest.safe`',
+        bands='refused: it is neither calibrated nor terrain-corrected',
+        scale='–',
+        offset='–',
+        missing='–',
+        fits=is_delivered,
+        read=_refuse_delivered,
+    ),
+    Form(
+        key='pair',
+        title='A raster of VV and one of VH: their folder or zip, a product of HyP3',
+        told='a folder or a zip',
+        bands='VV and VH as words in the names: `…_VV.tif`, `…_VH_(Raw).tiff`, `vv.tif`; '
+        'areas, elevations, angles and masks beside them are left out',
+        scale='the name (`…_gauned_…` of HyP3 is amplitude, `…_VV_dB.tif` dB), else the '
+        'numbers',
+        offset='–',
+        missing='0 in both, numbers that are no backscatter',
+        fits=lambda path: path.is_dir() or is_zip(path),
+        read=read_folder,
+    ),
+    Form(
+        key='raster',
+        title='A raster of VV and VH, or one of two rasters beside each other',
+        told='any other file',
+        bands='descriptions (`VV`, `Sigma0_VH_db`), else `--polarisations`, else VV, VH, '
+        'where VH lies below VV',
+        scale='descriptions (`Amplitude_VV`), the name, else the numbers',
+        offset='–',
+        missing='0 in both, numbers that are no backscatter',
+        fits=lambda path: True,
+        read=lambda path, rasters, polarisations: read_raster(
+            str(path), rasters, polarisations
+        ),
+    ),
+)
 
 
 def describe_radar(
@@ -61,31 +140,36 @@ def describe_radar(
         SceneError: If there are no such bands, or they are of no use.
     """
     files = RasterFiles() if rasters is None else rasters
-    bands = find_radar(path, files)
-    check_radar(bands, files)
+    form, found = _read(path, files, polarisations)
+    check_radar(found.bands, files)
     if rasters is None:
         files.close()
-    given = expanded(path if isinstance(path, (str, PathLike)) else bands[0].path)
+    given = expanded(path if isinstance(path, (str, PathLike)) else found.bands[0].path)
     return RadarProduct(
-        given, bands, files.grid(bands[0].path), date_of(given.name), files.headers
+        given,
+        found.bands,
+        files.grid(found.bands[0].path),
+        found.date or date_near(given),
+        form,
+        found.order,
+        found.scale,
+        files.headers,
     )
 
 
 def find_radar(
     path: str | PathLike[str] | Sequence[str | PathLike[str]],
     rasters: RasterFiles | None = None,
+    polarisations: Sequence[str] | None = None,
 ) -> tuple[BandFile, BandFile]:
     """Find VV and VH.
 
     Args:
-        path: One of
-
-            * a raster of two bands, VV and VH, or of more whose descriptions name them;
-            * two rasters of one band, whose names hold VV and VH as words
-              (``a_vv.tif``, ``a_vh.tif``), or else in this order;
-            * a folder with two such rasters, or one of them: the other is looked for
-              beside it.
+        path: Something of one of the forms in :data:`RADAR_FORMS`, or two rasters of one
+            band, whose names hold VV and VH as words (``a_vv.tif``, ``a_vh.tif``), or else
+            in this order.
         rasters: To open the files with (defaults to some that are closed again).
+        polarisations: See :func:`describe_radar`.
 
     Returns:
         The bands VV and VH.
@@ -93,91 +177,26 @@ def find_radar(
     Raises:
         SceneError: If it is none of these.
     """
+    files = RasterFiles() if rasters is None else rasters
+    _, found = _read(path, files, polarisations)
+    if rasters is None:
+        files.close()
+    return found.bands
+
+
+def _read(
+    path: str | PathLike[str] | Sequence[str | PathLike[str]],
+    rasters: RasterFiles,
+    polarisations: Sequence[str] | None,
+) -> tuple[str, RadarBands]:
+    """Key of the form of a path, and its bands."""
     if not isinstance(path, (str, PathLike)):
-        pair = [expanded(file) for file in path]
-        if len(pair) != 2:
-            raise ValueError(f'`path` has {len(pair)} files; give VV and VH.')
-        if polarisation_of(pair[0].name) == 'VH':
-            pair.reverse()
-        return BandFile(str(pair[0])), BandFile(str(pair[1]))
+        return 'pair', read_list([expanded(file) for file in path], polarisations)
     path = expanded(path)
     if fault := fault_of_place(path):
         raise SceneError(path, fault)
-    if path.suffix.lower() in ('.safe', '.zip') or (path / 'manifest.safe').exists():
-        raise SceneError(
-            path,
-            'is a product as ESA delivers it. Calibrate it to sigma0 or gamma0 and '
-            'terrain-correct it first, with SNAP for example, and give the raster.',
-        )
-    if path.is_dir():
-        return _in_folder(path)
-    files = RasterFiles() if rasters is None else rasters
-    labels = files.header(str(path)).labels
-    if rasters is None:
-        files.close()
-    if len(labels) == 1:
-        if beside := pair_beside(path):
-            return beside
-        raise SceneError(path, 'has one band; give VV and VH.')
-    return _in_raster(path, labels)
-
-
-def _in_folder(path: Path) -> tuple[BandFile, BandFile]:
-    files = [file for file in path.iterdir() if file.suffix.lower() in RASTERS]
-    found = {
-        name: [str(file) for file in files if polarisation_of(file.name) == name]
-        for name in ('VV', 'VH')
-    }
-    if any(len(names) != 1 for names in found.values()):
-        raise SceneError(
-            path,
-            f'holds {len(found["VV"])} rasters of VV and {len(found["VH"])} of VH by '
-            'their names. Keep one of each, such as a_vv.tif and a_vh.tif.',
-        )
-    return BandFile(found['VV'][0]), BandFile(found['VH'][0])
-
-
-def pair_beside(path: Path) -> tuple[BandFile, BandFile] | None:
-    """Find the raster of the other polarisation beside one.
-
-    Args:
-        path: A raster whose name holds VV or VH as a word.
-
-    Returns:
-        VV and VH; None if there is no other.
-    """
-    own = polarisation_of(path.name)
-    if own is None:
-        return None
-    swap = {'VV': 'VH', 'vv': 'vh', 'Vv': 'Vh', 'VH': 'VV', 'vh': 'vv', 'Vh': 'Vv'}
-    word = re.compile(rf'(?<![A-Za-z0-9]){own}(?![A-Za-z0-9])', re.IGNORECASE)
-    other = path.with_name(word.sub(lambda match: swap[match[0]], path.name))
-    if not other.is_file():
-        return None
-    pair = (path, other) if own == 'VV' else (other, path)
-    return BandFile(str(pair[0])), BandFile(str(pair[1]))
-
-
-def _in_raster(path: Path, labels: Sequence[str]) -> tuple[BandFile, BandFile]:
-    indexes = []
-    for name in ('VV', 'VH'):
-        exact = [i for i, label in enumerate(labels, 1) if label.upper() == name]
-        found = [
-            i for i, label in enumerate(labels, 1) if polarisation_of(label) == name
-        ]
-        indexes.append((exact or found)[0] if len(exact or found) == 1 else None)
-    if None not in indexes:
-        return BandFile(str(path), indexes[0] or 1), BandFile(
-            str(path), indexes[1] or 2
-        )
-    other = re.compile(r'(?<![A-Z])(HH|HV|VV|VH)(?![A-Z])', re.IGNORECASE)
-    if len(labels) != 2 or any(other.search(label) for label in labels):
-        raise SceneError(
-            path,
-            f'has {len(labels)} bands described as {list(labels)}; exactly one must be '
-            "VV and one VH. Set `dataset.descriptions = ('VV', 'VH')` in rasterio.",
-        )
-    return BandFile(str(path), 1), BandFile(str(path), 2)
+    form = reading_form(RADAR_FORMS, path)
+    return form.key, form.read(path, rasters, polarisations)
 
 
 def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
@@ -192,22 +211,7 @@ def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:
     """
     grids = []
     for band in bands:
-        header = rasters.header(band.path)
-        dtype = header.dtypes[band.index - 1]
-        kind = np.dtype(dtype).kind
-        if kind == 'c' or (kind != 'f' and header.scales[band.index - 1] == (1, 0)):
-            raise SceneError(
-                band.path,
-                f'holds {dtype}: digital numbers or complex amplitudes, not backscatter. '
-                'Calibrate it to sigma0 or gamma0 first. If it is dB × 100, tell so: '
-                "`dataset.scales = (0.01, 0.01)` in rasterio, opened with 'r+'.",
-            )
-        if header.grid.crs is None and header.gcps:
-            raise SceneError(
-                band.path,
-                'has ground control points only. Terrain-correct it first, with SNAP '
-                'for example.',
-            )
+        check_uncorrected(band.path, rasters)
         grids.append(rasters.grid(band.path))
     if grids[0] != grids[1]:
         raise SceneError(
