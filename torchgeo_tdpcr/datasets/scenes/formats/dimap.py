@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ....transforms.bands import SENTINEL2_BANDS
 from ...sources import is_trusting
-from ..common import SceneError
+from ..common import SARScale, SceneError
 from .band_files import evidence_of_tags, finest, nodata_of, ordered
 from .bands import read_bands
 from .evidence import of_name
@@ -24,7 +24,7 @@ from .metadata import Told, date_from, number_of, put_into_headers
 from .naming import date_near, polarisation_of
 from .parts import BandFile, CloudMask, OpticalProduct
 from .radar_files import RadarBands, check_uncorrected
-from .radar_names import scale_of_label
+from .radar_names import ScaleTold, scale_of_label
 from .rasters import RasterFiles
 from .safe import read_xml
 
@@ -33,6 +33,14 @@ _TIME = re.compile(r'(\d{1,2})-([A-Z]{3})-(\d{4})\s+(\d\d:\d\d:\d\d(?:\.\d{1,6})
 
 #: What backscatter is called, the best first. Beta0 depends on how far away it was.
 _QUANTITIES = ('gamma0', 'sigma0', 'intensity', 'amplitude')
+
+_UNITS: dict[str, SARScale] = {
+    'intensity': 'linear',
+    'intensity_db': 'db',
+    'amplitude': 'amplitude',
+}
+
+_CODE = re.compile(r'B(?:8A|0?[1-9]|1[0-2])', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +52,14 @@ class Band:
         path: Its raster.
         told: What is said of its numbers.
         logarithmic: Whether they are logarithms to the base 10.
+        unit: Their unit, '' if it is not told.
     """
 
     name: str
     path: str
     told: Told
     logarithmic: bool
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ def _band(dim: Path, node: ET.Element, files: dict[str, str]) -> Band | None:
         str(_raster(dim, href)),
         Told(scale, number('SCALING_OFFSET'), nodata),
         _text(node, 'LOG10_SCALED').lower() == 'true',
+        _text(node, 'PHYSICAL_UNIT'),
     )
 
 
@@ -204,7 +215,7 @@ def read_optical_dimap(
     rasters = RasterFiles()
     by_path = {band.path: band for band in product.bands}
     chosen = {
-        name: by_path[finest(name, [band.path for band in own], rasters)]
+        name: by_path[finest(name, _plain(own), rasters)]
         for name, own in found.items()
         if name in SENTINEL2_BANDS
     }
@@ -219,19 +230,27 @@ def read_optical_dimap(
     put_into_headers(bands, told, rasters.headers)
     rasters.close()
     classes = [band.path for band in found.get('SCL', [])]
+    headers = [rasters.headers[file.path] for file in bands.values()]
+    tags = evidence_of_tags(bands, rasters.headers)
+    # Of reflectance, the offset is off, whatever the baseline
+    decoded = not tags and all(header.dtypes[0].startswith('f') for header in headers)
     return OpticalProduct(
         product.path,
         product.path.stem,
         bands,
-        (*of_name(product.path.stem), *evidence_of_tags(bands, rasters.headers)),
+        tuple(tags if decoded else [*of_name(product.path.stem), *tags]),
         product.date or date_near(product.path),
-        nodata_of(
-            product.path, [rasters.headers[file.path] for file in bands.values()]
-        ),
+        nodata_of(product.path, headers),
         CloudMask(classes[0], 'scl') if len(classes) == 1 else None,
         form='dimap',
         headers=rasters.headers,
     )
+
+
+def _plain(bands: Sequence[Band]) -> list[str]:
+    """Rasters of bands; of some that are called just by a code, of these alone."""
+    plain = [band.path for band in bands if _CODE.fullmatch(band.name)]
+    return plain or [band.path for band in bands]
 
 
 def read_radar_dimap(
@@ -260,9 +279,15 @@ def read_radar_dimap(
     put_into_headers(bands, {'VV': vv.told, 'VH': vh.told}, rasters.headers)
     return RadarBands(
         (bands['VV'], bands['VH']),
-        scale=scale_of_label(vv.name),
+        scale=scale_of_label(vv.name) or _scale_of_unit(vv),
         date=product.date or date_near(product.path),
     )
+
+
+def _scale_of_unit(band: Band) -> ScaleTold | None:
+    scale = _UNITS.get(band.unit.lower())
+    where = f'the unit {band.unit!r} of {band.name}'
+    return None if scale is None else ScaleTold(scale, where)
 
 
 def _polarisations(product: Dimap) -> tuple[Band, Band]:

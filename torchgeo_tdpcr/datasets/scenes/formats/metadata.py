@@ -50,11 +50,13 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f'{text} is no number of JSON')
 
 
-def read_json(path: str) -> dict[str, Any]:
+def read_json(path: str, strict: bool = True) -> dict[str, Any]:
     """Read a file of JSON that holds an object.
 
     Args:
         path: The file.
+        strict: Whether to refuse NaN and infinity, which JSON has no words for, but
+            Python writes.
 
     Returns:
         The object.
@@ -64,8 +66,10 @@ def read_json(path: str) -> dict[str, Any]:
     """
     content = read_bytes(path)
     try:
-        # What RFC 8259 has no words for, NaN and infinity, Python reads
-        found = json.loads(content.decode('utf-8-sig'), parse_constant=_refuse_constant)
+        found = json.loads(
+            content.decode('utf-8-sig'),
+            parse_constant=_refuse_constant if strict else None,
+        )
     except (ValueError, RecursionError) as error:
         raise SceneError(path, f'is no valid JSON ({error}).') from error
     if not isinstance(found, dict):
@@ -174,6 +178,4 @@ def _fits(number: float, dtype: str) -> bool:
     if np.dtype(dtype).kind not in 'iu':
         return True
     limits = np.iinfo(dtype)
-    return number == round(number) and bool(limits.min <= number <= limits.max) if (
-        isfinite(number)
-    ) else False
+    return isfinite(number) and number in range(limits.min, limits.max + 1)

@@ -73,6 +73,15 @@ def is_item(path: Path) -> bool:
     return path.suffix.lower() in ('.json', '.geojson') and path.is_file()
 
 
+def tells_item(path: Path) -> bool:
+    """Tell whether a file of JSON is a STAC item, by what it holds."""
+    try:
+        document = read_json(str(path))
+    except SceneError:
+        return False
+    return document.get('type') == 'Feature' and 'stac_version' in document
+
+
 def read_item(path: Path, mission: str) -> Item:
     """Read a STAC item.
 
