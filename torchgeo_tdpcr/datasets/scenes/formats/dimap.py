@@ -28,7 +28,8 @@ from .radar_names import ScaleTold, scale_of_label
 from .rasters import RasterFiles
 from .safe import read_xml
 
-_MONTHS = 'JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC'.split()
+#: English whatever the language of the system.
+_MONTHS = 'JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC'
 _TIME = re.compile(r'(\d{1,2})-([A-Z]{3})-(\d{4})\s+(\d\d:\d\d:\d\d(?:\.\d{1,6})?)')
 
 #: What backscatter is called, the best first. Beta0 depends on how far away it was.
@@ -175,10 +176,10 @@ def _raster(dim: Path, href: str) -> Path:
 def _date(dim: Path, root: ET.Element) -> datetime | None:
     text = root.findtext('Production/PRODUCT_SCENE_RASTER_START_TIME') or ''
     match = _TIME.fullmatch(text.strip().upper())
-    if match is None or match[2] not in _MONTHS:
+    month, rest = divmod(_MONTHS.find(match[2]), 3) if match else (0, 1)
+    if match is None or rest:
         return None
-    month = _MONTHS.index(match[2]) + 1
-    return date_from(dim, f'{match[3]}-{month:02d}-{match[1]:0>2}T{match[4]}')
+    return date_from(dim, f'{match[3]}-{month + 1:02d}-{match[1]:0>2}T{match[4]}')
 
 
 def _check_linear(product: Dimap, bands: Sequence[Band]) -> None:
@@ -221,7 +222,9 @@ def read_optical_dimap(
     }
     bands = ordered({name: BandFile(band.path) for name, band in chosen.items()})
     if not bands:
-        seen = ', '.join(band.name for band in product.bands[:6]) or 'none with a raster'
+        seen = (
+            ', '.join(band.name for band in product.bands[:6]) or 'none with a raster'
+        )
         raise SceneError(product.path, f'has no bands of Sentinel-2, but {seen}.')
     _check_linear(product, list(chosen.values()))
     for file in bands.values():

@@ -125,7 +125,9 @@ def read_eopf(path: Path, all_bands: Sequence[str] | None = None) -> OpticalProd
             grid = header.grid._replace(crs=crs)
             rasters.headers[file.path] = replace(header, grid=grid)
     dtypes = {file.path: rasters.header(file.path).dtypes[0] for file in bands.values()}
-    told = {band: _told(arrays[band], dtypes[file.path]) for band, file in bands.items()}
+    told = {
+        band: _told(arrays[band], dtypes[file.path]) for band, file in bands.items()
+    }
     put_into_headers(bands, told, rasters.headers)
     tags = evidence_of_tags(bands, rasters.headers)
     # Of reflectance, the offset is off
@@ -194,7 +196,9 @@ def _properties(root: Path, about: dict[str, Any]) -> dict[str, Any]:
     item = about.get('stac_discovery') or {}
     properties = item.get('properties') if isinstance(item, dict) else None
     if not isinstance(properties, dict | None):
-        raise SceneError(root, "has 'properties' in 'stac_discovery' that are no object.")
+        raise SceneError(
+            root, "has 'properties' in 'stac_discovery' that are no object."
+        )
     return properties or {}
 
 

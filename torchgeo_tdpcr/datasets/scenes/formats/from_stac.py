@@ -125,7 +125,8 @@ def _applied(item: Item) -> bool | None:
         return None
     if not isinstance(said[0], bool):
         raise SceneError(
-            item.path, f'has boa_offset_applied {said[0]!r}, which must be true or false.'
+            item.path,
+            f'has boa_offset_applied {said[0]!r}, which must be true or false.',
         )
     return said[0]
 
@@ -159,9 +160,7 @@ def _evidence(
         *scaled,
         *(
             # As ESA made them, unless the item is of those that may say otherwise
-            replace(
-                piece, decides=not scaled and (not late or key == _BASELINES[0])
-            )
+            replace(piece, decides=not scaled and (not late or key == _BASELINES[0]))
             for key, piece in baselines
         ),
     ]

@@ -168,9 +168,7 @@ def put_into_headers(
             scales[i] = said.tags
         if nodata[i] is None and said.nodata is not None:
             nodata[i] = said.nodata if _fits(said.nodata, header.dtypes[i]) else None
-        headers[band.path] = replace(
-            header, scales=tuple(scales), nodata=tuple(nodata)
-        )
+        headers[band.path] = replace(header, scales=tuple(scales), nodata=tuple(nodata))
 
 
 def _fits(number: float, dtype: str) -> bool:
