@@ -128,7 +128,8 @@ def read_eopf(path: Path, all_bands: Sequence[str] | None = None) -> OpticalProd
     told = {
         band: _told(arrays[band], dtypes[file.path]) for band, file in bands.items()
     }
-    put_into_headers(bands, told, rasters.headers)
+    # GDAL takes Zarr's `fill_value` for it, which is only what chunks without a file hold
+    put_into_headers(bands, told, rasters.headers, before=True)
     tags = evidence_of_tags(bands, rasters.headers)
     # Of reflectance, the offset is off
     decoded = not tags and all(dtype.startswith('f') for dtype in dtypes.values())

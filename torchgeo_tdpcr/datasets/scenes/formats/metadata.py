@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import isclose, isfinite
+from math import isfinite
 from os import PathLike
 from typing import Any
 
@@ -143,16 +143,11 @@ def date_from(path: str | PathLike[str], text: object) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def same_tags(first: tuple[float, float], second: tuple[float, float]) -> bool:
-    """Tell whether two scales and offsets are the same, to what is lost in writing."""
-    return all(
-        isclose(one, other, rel_tol=1e-5, abs_tol=1e-9)
-        for one, other in zip(first, second, strict=True)
-    )
-
-
 def put_into_headers(
-    bands: Mapping[str, BandFile], told: Mapping[str, Told], headers: Headers
+    bands: Mapping[str, BandFile],
+    told: Mapping[str, Told],
+    headers: Headers,
+    before: bool = False,
 ) -> None:
     """Put what metadata say into the headers of rasters, where these say nothing.
 
@@ -160,14 +155,17 @@ def put_into_headers(
         bands: Bands by name.
         told: What is said of bands, by name.
         headers: Headers of the files of bands; changed.
+        before: Whether the number of missing pixels that is told goes before the
+            raster's own.
     """
     for name, band in bands.items():
         said, header, i = told.get(name, Told()), headers[band.path], band.index - 1
         scales, nodata = list(header.scales), list(header.nodata)
         if scales[i] == (1, 0):
             scales[i] = said.tags
-        if nodata[i] is None and said.nodata is not None:
-            nodata[i] = said.nodata if _fits(said.nodata, header.dtypes[i]) else None
+        if nodata[i] is None or before:
+            fits = said.nodata is not None and _fits(said.nodata, header.dtypes[i])
+            nodata[i] = said.nodata if fits else nodata[i]
         headers[band.path] = replace(header, scales=tuple(scales), nodata=tuple(nodata))
 
 
