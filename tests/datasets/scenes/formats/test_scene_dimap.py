@@ -144,13 +144,15 @@ def test_sentinel_2(tmp_path, given, offset, low):
     }
     path = save(tmp_path, others | bands, 1e-4, offset, virtual=['B11', 'ndvi'])
     product = find_optical(path.with_suffix(given))
-    assert product.form == 'dimap' and product.path == path
+    assert product.form == 'dimap'
+    assert product.path == path
     assert product.date.isoformat() == '2020-06-04T10:00:31.024000+00:00'
     reader = OpticalReader(product)
     assert reader.bands == ('B2', 'B3', 'B8A')
     assert reader.offset == -offset * 10_000
     image, valid = reader.read(ALL)
-    assert valid.all() and image.dtype == np.uint16
+    assert valid.all()
+    assert image.dtype == np.uint16
     for array, (stored, resolution) in zip(image, bands.values(), strict=True):
         np.testing.assert_array_equal(array, full_size(stored, resolution))
 
@@ -189,7 +191,8 @@ def test_nodata_of_sentinel_2(tmp_path):
     product = find_optical(save(tmp_path, bands, 1e-4, -0.1, nodata=65_000.0))
     assert product.nodata == 65_000
     _, valid = OpticalReader(product).read(ALL)
-    assert not valid[:5].any() and valid[5:].all()
+    assert not valid[:5].any()
+    assert valid[5:].all()
 
 
 def test_scene_classification(tmp_path):
@@ -221,8 +224,10 @@ def test_sentinel_1(tmp_path, prefix, ending, unit, array, scale, given):
     others = {'localIncidenceAngle': (array[0], 10)} | sentinel1('Beta0')
     path = save(tmp_path, bands | others, unit=unit, virtual=['Sigma0_VV_use_local'])
     radar = describe_radar(path.with_suffix(given))
-    assert radar.form == 'dimap' and radar.order == 'named'
-    assert radar.scale.scale == scale and radar.date.hour == 10
+    assert radar.form == 'dimap'
+    assert radar.order == 'named'
+    assert radar.scale.scale == scale
+    assert radar.date.hour == 10
     reader = RadarReader(path.with_suffix(given), GRID)
     assert reader.scale == scale
     np.testing.assert_allclose(reader.read(GRID.all), decibels(), atol=1e-4)
@@ -242,7 +247,8 @@ def test_power_before_decibels_and_calibrated_before_others(tmp_path):
         | sentinel1('Gamma0')
     )
     vv, vh = describe_radar(save(tmp_path, bands)).bands
-    assert vv.path.endswith('Gamma0_VV.img') and vh.path.endswith('Gamma0_VH.img')
+    assert vv.path.endswith('Gamma0_VV.img')
+    assert vh.path.endswith('Gamma0_VH.img')
 
 
 def test_scaling_and_nodata_of_sentinel_1(tmp_path):
@@ -325,6 +331,13 @@ def test_rasters_that_are_missing(tmp_path):
         find_optical(path)
 
 
+@pytest.mark.parametrize('href', ['..', '/', 'a' * 5000])
+def test_addresses_that_are_none(tmp_path, href):
+    path = save(tmp_path, sentinel2(), 1e-4, -0.1, href=href)
+    with pytest.raises(SceneError, match=r'leads to .*(no file|not in)'):
+        find_optical(path)
+
+
 @pytest.mark.parametrize('href', ['../other/{band}.hdr', '{tmp}/other/{band}.hdr'])
 def test_rasters_elsewhere_only_if_trusted(tmp_path, href):
     folder = tmp_path / 'in'
@@ -343,7 +356,8 @@ def test_product_that_was_renamed(tmp_path):
     (tmp_path / 'product.data').rename(tmp_path / 'other.data')
     path = path.rename(tmp_path / 'other.dim')
     product = find_optical(path)
-    assert product.name == 'other' and len(product.bands) == 3
+    assert product.name == 'other'
+    assert len(product.bands) == 3
 
 
 def test_in_folders(tmp_path):

@@ -132,7 +132,8 @@ RESOLUTIONS = {band: resolution for band, resolution, _ in EARTH_SEARCH.values()
 def test_earth_search_beside_its_item(tmp_path):
     path, stored = earth_search(tmp_path, **{'s2:processing_baseline': '05.09'})
     product = find_optical(path)
-    assert product.form == 'stac' and product.name == 'item'
+    assert product.form == 'stac'
+    assert product.name == 'item'
     assert list(product.bands) == list(RESOLUTIONS)
     assert product.date.isoformat() == '2022-06-04T10:00:31.024000+00:00'
     assert product.headers[product.bands['B4'].path].scales == ((1e-4, -0.1),)
@@ -211,7 +212,7 @@ def test_tags_of_files_that_contradict_the_item(tmp_path):
         file = write(tmp_path / f'{key}.tif', array, resolution)
         with rasterio.open(file, 'r+') as raster:
             raster.scales, raster.offsets = (1e-4,), (-0.1,)
-    with pytest.raises(SceneError, match='boa_offset_applied.*tags.*Give `offset`'):
+    with pytest.raises(SceneError, match=r'boa_offset_applied.*tags.*Give `offset`'):
         OpticalReader(find_optical(path))
 
 
@@ -238,13 +239,15 @@ def test_stac_11_of_copernicus(tmp_path):
     document = item(assets, **{'processing:version': '05.11'})
     product = find_optical(save(tmp_path, document | {'stac_version': '1.1.0'}))
     reader = OpticalReader(product)
-    assert reader.offset == 1000 and reader.bands == ('B2', 'B8A')
+    assert reader.offset == 1000
+    assert reader.bands == ('B2', 'B8A')
     image, _ = reader.read(ALL)
     np.testing.assert_array_equal(image[0], stored['B02'][10])
     np.testing.assert_array_equal(image[1], full_size(stored['B8A'][20], 20))
     assert product.clouds.kind == 'scl'
     cloudy = CloudReader(product.clouds, reader.grid).read(ALL)
-    assert cloudy[:20].all() and not cloudy[20:].any()
+    assert cloudy[:20].all()
+    assert not cloudy[20:].any()
 
 
 def test_one_asset_of_many_bands(tmp_path):
@@ -277,7 +280,35 @@ def test_nodata_of_the_item(tmp_path):
     product = find_optical(save(tmp_path, item(assets)))
     assert product.nodata == -9999
     _, valid = OpticalReader(product).read(ALL)
-    assert not valid[:5].any() and valid[5:].all()
+    assert not valid[:5].any()
+    assert valid[5:].all()
+
+
+def test_reflectance_whatever_the_baseline(tmp_path):
+    path, stored = planetary(tmp_path, '05.10', low=100)
+    for key, (band, resolution, _) in PLANETARY.items():
+        reflectance = (stored[band] / 10_000).astype(np.float32)
+        write(tmp_path / f'{key}.tif', reflectance, resolution)
+    reader = OpticalReader(find_optical(path))
+    assert reader.offset == 0
+    image, _ = reader.read(ALL)
+    np.testing.assert_allclose(image[1], stored['B2'], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'href', ['http://[', '../' * 3000 + 'red.tif', 'red\ud800.tif', 'a\0b.tif']
+)
+def test_addresses_that_are_none(tmp_path, href):
+    path = save(tmp_path, item({'red': {'href': href}}))
+    with pytest.raises(SceneError, match=r'does not exist|which is none'):
+        find_optical(path)
+
+
+@pytest.mark.parametrize('platform', ['S2B', 'Sentinel-2C', 'sentinel_2a'])
+def test_platforms_of_sentinel_2(tmp_path, platform):
+    write(tmp_path / 'r.tif', numbers(1)[0])
+    path = save(tmp_path, item({'red': {'href': 'r.tif'}}, platform=platform))
+    assert list(find_optical(path).bands) == ['B4']
 
 
 @pytest.mark.parametrize('href', ['https://example.com/red.tif', 's3://bucket/red.tif'])
@@ -403,7 +434,8 @@ def radar_item(folder, keys=('vv', 'vh'), **properties):
 def test_radar_of_planetary_computer(tmp_path):
     path = radar_item(tmp_path, keys=('vv', 'vh'))
     radar = describe_radar(path)
-    assert radar.form == 'stac' and radar.date.year == 2022
+    assert radar.form == 'stac'
+    assert radar.date.year == 2022
     reader = RadarReader(path, GRID)
     assert reader.scale == 'linear'
     np.testing.assert_allclose(reader.read(GRID.all), decibels(), atol=1e-4)

@@ -155,7 +155,8 @@ def test_values_place_and_offset(tmp_path, version, offset, low):
     store, stored = write_store(tmp_path, version, attributes=attributes, low=low)
     write_classes(store, version, **{'proj:epsg': 32632})
     product = find_optical(store)
-    assert product.form == 'eopf' and product.name == NAME.removesuffix('.zarr')
+    assert product.form == 'eopf'
+    assert product.name == NAME.removesuffix('.zarr')
     assert product.date.isoformat() == '2022-06-04T10:00:31.024000+00:00'
     reader = OpticalReader(product)
     assert reader.bands == tuple(RESOLUTIONS)
@@ -165,7 +166,8 @@ def test_values_place_and_offset(tmp_path, version, offset, low):
     check_values(reader, stored)
     assert product.clouds.kind == 'scl'
     cloudy = CloudReader(product.clouds, reader.grid).read(ALL)
-    assert cloudy[:20].all() and not cloudy[20:].any()
+    assert cloudy[:20].all()
+    assert not cloudy[20:].any()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,8 @@ def test_what_only_the_store_and_its_attributes_say(tmp_path, root):
     assert product.date.isoformat() == '2022-06-04T10:00:31+00:00'
     assert product.clouds is None
     reader = OpticalReader(product)
-    assert reader.offset == 1000 and reader.grid.crs.to_epsg() == 32632
+    assert reader.offset == 1000
+    assert reader.grid.crs.to_epsg() == 32632
     check_values(reader, stored)
 
 
@@ -214,7 +217,8 @@ def test_missing_pixels(tmp_path):
     shutil.rmtree(group / 'b02')
     write_array(group / 'b02', array, ['y', 'x'], **attributes)
     _, valid = OpticalReader(find_optical(store), ['B2', 'B4']).read(ALL)
-    assert not valid[:5].any() and valid[5:].all()
+    assert not valid[:5].any()
+    assert valid[5:].all()
 
 
 def test_compressed_as_esa_does(tmp_path):
@@ -278,7 +282,7 @@ def test_malformed_stores(tmp_path):
         find_optical(store)
     (store / '.zattrs').write_text('{}')
     (store / 'measurements/reflectance/r10m/b02/.zarray').write_text('{}')
-    with pytest.raises(SceneError, match='b02.*cannot be read'):
+    with pytest.raises(SceneError, match=r'b02.*cannot be read'):
         find_optical(store)
 
 
@@ -302,13 +306,13 @@ def test_zips_are_refused_by_name(tmp_path, name):
         for path in store.rglob('*'):
             archive.write(path, path.relative_to(tmp_path))
     for read in (find_optical, describe_radar):
-        with pytest.raises(SceneError, match='is a.* Zarr'):
+        with pytest.raises(SceneError, match=r'is a.* Zarr'):
             read(tmp_path / name)
 
 
 def test_radar_is_refused_by_name(tmp_path):
     write_group(tmp_path / 's1.zarr')
-    with pytest.raises(SceneError, match='is a Zarr store.*Calibrate'):
+    with pytest.raises(SceneError, match=r'is a Zarr store.*Calibrate'):
         describe_radar(tmp_path / 's1.zarr')
 
 

@@ -21,7 +21,7 @@ from .band_files import evidence_of_tags, finest, nodata_of, ordered
 from .bands import read_bands
 from .evidence import of_name
 from .metadata import Told, date_from, number_of, put_into_headers
-from .naming import date_near, polarisation_of
+from .naming import date_near, polarisation_of, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
 from .radar_files import RadarBands, check_uncorrected
 from .radar_names import ScaleTold, scale_of_label
@@ -159,15 +159,18 @@ def _band(dim: Path, node: ET.Element, files: dict[str, str]) -> Band | None:
 def _raster(dim: Path, href: str) -> Path:
     """The raster that the header of ENVI at an address describes."""
     folder = dim.with_suffix('.data')
-    file = (dim.parent / href.replace('\\', '/')).with_suffix('.img')
-    if not file.is_file() and (folder / file.name).is_file():
-        # The product was renamed with its folder
-        file = folder / file.name
-    inside = file.resolve().is_relative_to(folder.resolve())
+    try:
+        file = (dim.parent / href.replace('\\', '/')).with_suffix('.img')
+        if not file.is_file() and (folder / file.name).is_file():
+            # The product was renamed with its folder
+            file = folder / file.name
+        inside = file.resolve().is_relative_to(folder.resolve())
+    except (ValueError, OSError) as error:
+        raise SceneError(dim, f'leads to {href!r}, which is no file.') from error
     if not inside and not is_trusting():
         raise SceneError(
             dim,
-            f"leads to '{href}', which is not in '{folder.name}' beside it. If you trust "
+            f"leads to {href!r}, which is not in '{folder.name}' beside it. If you trust "
             'it and whatever it leads to, set `trusted`.',
         )
     return file
@@ -239,7 +242,7 @@ def read_optical_dimap(
     decoded = not tags and all(header.dtypes[0].startswith('f') for header in headers)
     return OpticalProduct(
         product.path,
-        product.path.stem,
+        product_name(product.path),
         bands,
         tuple(tags if decoded else [*of_name(product.path.stem), *tags]),
         product.date or date_near(product.path),

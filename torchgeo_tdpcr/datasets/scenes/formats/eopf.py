@@ -22,7 +22,7 @@ from .bands import band_of_label
 from .contents import contents_of, is_zip
 from .evidence import Evidence, of_baseline, of_name
 from .metadata import Told, date_from, number_of, put_into_headers, read_json
-from .naming import date_near
+from .naming import date_near, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
 from .rasters import RasterFiles, reading
 
@@ -139,7 +139,7 @@ def read_eopf(path: Path, all_bands: Sequence[str] | None = None) -> OpticalProd
     date = properties.get('datetime') or properties.get('start_datetime')
     return OpticalProduct(
         root,
-        root.stem if root.suffix.lower() == '.zarr' else root.name,
+        product_name(root),
         bands,
         tuple(tags if decoded else [*_baselines(root, properties), *tags]),
         date_from(root, date) or date_near(root),
@@ -234,7 +234,7 @@ def _told(array: Path, dtype: str) -> Told:
 def _baselines(root: Path, properties: dict[str, Any]) -> list[Evidence]:
     pieces = of_name(root.name)
     for key in _BASELINES:
-        match = re.fullmatch(r'(\d\d)\.(\d\d)', str(properties.get(key) or ''))
+        match = re.fullmatch(r'(\d{1,2})\.(\d\d)', str(properties.get(key) or ''))
         if match:
             pieces += of_baseline(f"'{root.name}'", int(match[1]), int(match[2]))
     return pieces

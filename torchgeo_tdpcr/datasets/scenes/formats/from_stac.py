@@ -30,6 +30,9 @@ _BASELINES = (
     'processing:version',
 )
 
+#: Types of the numbers that ESA delivers, some of which others make signed.
+_WHOLE = frozenset(('uint16', 'int16'))
+
 #: Of this collection, many items say that an offset is still there which is not.
 _DOUBTED = 'sentinel-2-l2a'
 
@@ -74,7 +77,10 @@ def read_optical_item(
                 file.path, f"has fewer bands than '{path}' tells: {file.index}."
             )
     told = {band: asset.told[i - 1] for band, (asset, i) in chosen.items()}
-    evidence = _evidence(item, {band: told[band] for band in bands}, bands)
+    dtypes = {
+        rasters.header(file.path).dtypes[file.index - 1] for file in bands.values()
+    }
+    evidence = _evidence(item, told, bands, dtypes <= _WHOLE)
     evidence += evidence_of_tags(bands, rasters.headers)
     if _applied(item):
         told = {band: replace(said, offset=0.0) for band, said in told.items()}
@@ -84,7 +90,7 @@ def read_optical_item(
     rasters.close()
     return OpticalProduct(
         path,
-        product_name(Path(path.stem)),
+        product_name(path),
         bands,
         tuple(evidence),
         _date(item) or rasters.header(first.path).date or date_near(path),
@@ -132,9 +138,9 @@ def _applied(item: Item) -> bool | None:
 
 
 def _evidence(
-    item: Item, told: Mapping[str, Told], bands: Mapping[str, BandFile]
+    item: Item, told: Mapping[str, Told], bands: Mapping[str, BandFile], whole: bool
 ) -> list[Evidence]:
-    """What an item tells of the offset.
+    """What an item tells of the offset; *whole* says whether numbers may be ESA's own.
 
     Earth Search says by a property of its own whether the offset was taken out. Where
     it was, neither the baseline nor the offset of ``raster:bands`` hold any longer, which
@@ -155,6 +161,9 @@ def _evidence(
     scaled = [
         replace(piece, what=f'{piece.what}, in {where}') for piece in of_tags(tags)
     ]
+    if not (whole or scaled):
+        # Whoever made reflectance of them has taken it off, whatever the baseline
+        return []
     return [
         *of_name(item.name),
         *scaled,
@@ -167,7 +176,7 @@ def _evidence(
 
 
 def _of_baseline(item: Item, key: str, where: str) -> list[Evidence]:
-    match = re.fullmatch(r'(\d\d)\.(\d\d)', str(item.properties.get(key) or ''))
+    match = re.fullmatch(r'(\d{1,2})\.(\d\d)', str(item.properties.get(key) or ''))
     return of_baseline(where, int(match[1]), int(match[2])) if match else []
 
 

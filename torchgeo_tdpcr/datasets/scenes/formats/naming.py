@@ -17,7 +17,9 @@ LONGEST_NAME = 200
 
 _TIME = re.compile(r'(?<!\d)(20\d{6})T(\d{6})(?!\d)')
 _DAY = re.compile(r'(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)')
-_ENDING = re.compile(r'\.(?:SAFE|zip|tiff?|jp2|vrt|img)$', re.IGNORECASE)
+_ENDING = re.compile(
+    r'\.(?:SAFE|zip|tiff?|jp2|vrt|img|dim|zarr|(?:geo)?json)$', re.IGNORECASE
+)
 
 #: VV or VH as a word, perhaps with the quantity before it or the scale behind it.
 POLARISATION = re.compile(

@@ -7,6 +7,7 @@ Fields are those of STAC 1.0 with its extensions for electro-optical data and ra
 an item leads to is read only where it lies on this machine, unless files are trusted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import exists
@@ -139,9 +140,10 @@ def _check_mission(path: Path, properties: dict[str, Any], mission: str) -> None
         for key in ('platform', 'constellation')
         if properties.get(key)
     ]
+    words = [re.sub('[^a-z0-9]', '', text.lower()) for text in said]
     wanted = mission.replace('-', '')
     if said and not any(
-        wanted in text.lower().replace('-', '').replace('_', '') for text in said
+        wanted in word or re.fullmatch(f's{mission[-1]}[a-d]?', word) for word in words
     ):
         raise SceneError(
             path, f'is of {said[0]!r} by its platform. Give an item of {mission}.'
@@ -205,7 +207,10 @@ def _told(path: Path, fields: dict[str, Any]) -> Told:
 
 def _place(path: Path, href: str) -> str:
     """What rasterio opens an asset by; '' if it is not on this machine."""
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError as error:
+        raise SceneError(path, f'has the address {href!r}, which is none.') from error
     # One letter is a drive
     scheme = parts.scheme.lower() if len(parts.scheme) > 1 else ''
     if scheme in ('', 'file'):
@@ -217,7 +222,7 @@ def _place(path: Path, href: str) -> str:
                 return str(path.parent / text)
     # People fetch what an item names, and put it beside
     name = PurePosixPath(unquote(parts.path)).name
-    if name not in ('', '.', '..') and (path.parent / name).exists():
+    if name not in ('', '.', '..') and exists(path.parent / name):
         return str(path.parent / name)
     if scheme in _REMOTE and is_trusting():
         rest = href if scheme.startswith('http') else href.partition('://')[2]
@@ -282,7 +287,7 @@ def here(item: Item, assets: Sequence[tuple[Asset, int]]) -> list[tuple[Asset, i
             fault = fault_of_place(asset.href) if asset.href.startswith('/vsi') else ''
             raise SceneError(
                 item.path,
-                f"names '{asset.href}' for {asset.key!r}, which "
+                f'names {asset.href!r} for {asset.key!r}, which '
                 f'{fault or "does not exist."}',
             )
     # Stable: of equal ones the first of the item stays first
@@ -293,6 +298,6 @@ def nothing_here(item: Item, wanted: Sequence[Asset]) -> SceneError:
     """The error that none of some assets is here."""
     return SceneError(
         item.path,
-        f"names files that are elsewhere: '{wanted[0].href}' and others. Fetch them into "
+        f'names files that are elsewhere: {wanted[0].href!r} and others. Fetch them into '
         'its folder, or set `trusted`, and they are read from there.',
     )
