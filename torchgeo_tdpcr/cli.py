@@ -14,6 +14,7 @@ from types import ModuleType
 from .commands import (
     figures,
     index,
+    inspect_files,
     map_scenes,
     report,
     synthesize,
@@ -33,6 +34,7 @@ DESCRIPTION = (
 #: arguments, light), doing (what it is about to do, in a line) and run.
 COMMANDS: tuple[ModuleType, ...] = (
     map_scenes,
+    inspect_files,
     report,
     figures,
     verify,
@@ -65,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments (defaults to those of the process).
 
     Returns:
-        Status for the shell: 0 for success, 1 if ``verify`` found faults or ``map``
-        could not map every scene, 2 for errors.
+        Status for the shell: 0 for success, 1 if ``verify`` found faults ``map``
+        could not map every scene, or ``inspect`` would not read every file, 2 for errors.
 
     Raises:
         SystemExit: On Ctrl-C, with 130, and on SIGTERM, with 143.
@@ -87,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError, ImportError, MemoryError) as error:
         text = _printable(str(error) or type(error).__name__)
         print(f'{command}: {in_options(text, args.parser)}', file=sys.stderr)
+        if args.module is not inspect_files:
+            for note in getattr(error, '__notes__', ()):
+                print(note, file=sys.stderr)
         return 2
     except Terminated as end:
         print(f'{command}: {end}', file=sys.stderr)

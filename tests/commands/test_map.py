@@ -176,7 +176,7 @@ def test_status(
     missing = 'mps' if torch.cuda.is_available() else 'cuda'
     assert main([*run, str(checkpoint), *files, '--accelerator', missing]) == 2
     assert f'`--accelerator {missing} --devices' in capsys.readouterr().err
-    assert main([*run, str(checkpoint), *files, '--bands', 'B2', 'B3']) == 2
+    assert main([*run, str(checkpoint), *files, '--model-bands', 'B2', 'B3']) == 2
     assert 'and here' in capsys.readouterr().err
     assert main([*run, str(checkpoint), '--s2', str(tmp_path / 'x'), *files[2:]]) == 2
     assert str(tmp_path / 'x') in capsys.readouterr().err
@@ -190,3 +190,27 @@ def test_status(
     assert '1 of 2 scenes mapped' in captured.out
     assert '1 of 2 scenes could not be mapped' in captured.err
     assert 'different places' in captured.err
+
+
+def test_unknown_dates_are_told(
+    tmp_path: Path, checkpoint: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    paths = write_scene_pair(tmp_path, size=64, seed=7, sar_margin=12)
+    for path in (paths.s1, paths.s2):
+        with rasterio.open(path, 'r+') as file:
+            file.update_tags(ns='IMAGERY', ACQUISITIONDATETIME='')
+    run = ['map', '--output', str(tmp_path / 'maps'), '--no-progress', '--accelerator']
+    run += ['cpu', '--checkpoint', str(checkpoint), '--s2', str(paths.s2)]
+    run += ['--s1', str(paths.s1)]
+    assert main(run) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if 'Unknown date' in line] == [
+        f"Warning: Unknown date of '{paths.s2}' and '{paths.s1}': there may be years "
+        'between Sentinel-1 and Sentinel-2. Put it into the name, such as '
+        'scene_s2_20200604.tif; with `--max-days` such files are refused.'
+    ]
+    assert main([*run, '--max-days', '30', '--overwrite']) == 2
+    told = capfd.readouterr().err
+    assert f"'{paths.s2}': is of unknown date" in told
+    assert 'whether `--max-days 30` lie between' in told
+    assert 'CSV file, as `--pairs`' in told

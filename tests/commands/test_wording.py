@@ -22,7 +22,8 @@ from torchgeo_tdpcr.commands.wording import in_options
             'Give another `output_dir`, or set `overwrite`.',
             'Give another `--output`, or set `--overwrite`.',
         ),
-        ("`bands=['B2', 'B3']`", '`--bands B2 B3`'),
+        ("`bands=['B2', 'B3']`", '`--model-bands B2 B3`'),
+        ("`all_bands=['B2', 'other']`", '`--bands B2 other`'),
         ('`keep_clear=False`', 'no `--keep-clear`'),
         # None of its arguments, or not as errors write them
         (

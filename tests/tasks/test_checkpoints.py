@@ -140,7 +140,7 @@ def test_every_reader_takes_the_input_from_it(
     assert [names.index(name) for name in NAMES] == sorted(map(names.index, NAMES))
 
     # An older one has to be told, and then makes the same
-    said = ['--bands', *BANDS, '--sar-clip', 'shared', '--checkpoint', str(old)]
+    said = ['--model-bands', *BANDS, '--sar-clip', 'shared', '--checkpoint', str(old)]
     assert main([*scene_options(scene, tmp_path / 'said'), *said]) == 0
     assert np.array_equal(image(tmp_path / 'said')[0], mapped)
     with pytest.warns(UserWarning, match=r"does not say .*`sar_clip='joint'`"):
@@ -170,8 +170,8 @@ def test_every_reader_takes_the_input_from_it(
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--bands', 'B2', 'B3', 'B4', 'B8'], r"bands: \['B4'.*here \['B2'"),
-        (['--bands', 'B4', 'B3', 'B2'], 'bands'),
+        (['--model-bands', 'B2', 'B3', 'B4', 'B8'], r"bands: \['B4'.*here \['B2'"),
+        (['--model-bands', 'B4', 'B3', 'B2'], 'bands'),
         (['--sar-clip', 'joint'], r'SAR clip.*-25\.0.*here.*-32\.5'),
         (['--class-names', *reversed(NAMES)], '--class-names'),
     ],

@@ -12,6 +12,7 @@ from ..files import load_fault
 from .arguments import add_declared, add_trusted, declared_of, user_path
 from .checks import check_output, number, whole
 from .processes import is_first_process
+from .warning_lines import warnings_as_lines
 from .wording import in_options
 
 NAME = 'map'
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--s1', nargs='+', type=user_path, help='Sentinel-1 rasters, or their folder'
     )
     scenes.add_argument(
-        '--cloud-mask', type=user_path, help='cloud mask, nonzero in clouds'
+        '--cloud-mask', type=user_path, help='cloud mask (default: that of the product)'
     )
     scenes.add_argument(
         '--pairs',
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument(
         '--max-days',
         type=number(0),
-        default=15,
-        help='most days between the two (default: 15)',
+        help='most days between the two; unknown dates are refused then (default: 15, '
+        'and unknown dates are told)',
     )
     add_declared(scenes)
     scenes.add_argument(
@@ -221,7 +222,8 @@ def run(args: argparse.Namespace) -> int:
     if is_first_process():
         print('Opening the scenes …', file=sys.stderr, flush=True)
     try:
-        trainer.predict(task, datamodule=datamodule, return_predictions=False)
+        with warnings_as_lines(args.parser):
+            trainer.predict(task, datamodule=datamodule, return_predictions=False)
     except ScenesFailed as error:
         print(in_options(str(error), args.parser), file=sys.stderr)
         return 1

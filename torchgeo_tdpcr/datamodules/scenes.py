@@ -88,7 +88,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         s1: Path | Sequence[Path] | None = None,
         cloud_mask: Path | None = None,
         pairs: Path | None = None,
-        max_days: float = 15,
+        max_days: float | None = None,
         bands: Sequence[str] | None = None,
         offset: float | Literal['auto'] = 'auto',
         sar_scale: SARScale | Literal['auto'] = 'auto',
@@ -113,11 +113,12 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 list.
             s1: Sentinel-1 raster with VV and VH in any CRS, resolution and extent. Or a
                 folder of several, or a list; they are paired by place and date.
-            cloud_mask: Cloud mask of a single product, nonzero in clouds and shadows
-                (defaults to the product's own, if it has one).
+            cloud_mask: Cloud mask of a single product, see `cloud_mask_kind` (defaults
+                to the product's own, if it has one).
             pairs: Table in place of `s2` and `s1`: a CSV file with the columns `s2`
                 and `s1`, and optionally `cloud_mask` and `name`.
-            max_days: Most days between the two of a pair.
+            max_days: Most days between the two of a pair; a pair with an unknown date is
+                refused then. By default 15, and unknown dates are only warned of.
             bands: Names of the Sentinel-2 bands that the model takes (defaults to those
                 of its checkpoint, or else to all 13).
             offset: What the digital numbers carry on top, 0 or 1000, or `'auto'` to

@@ -148,6 +148,29 @@ def pixel_fault(array: NDArray[Any], limits: Range, what: str) -> str:
     )
 
 
+def without_fill(values: NDArray[Any], limits: Range) -> NDArray[Any]:
+    """Leave out the number that stands for missing pixels, where one does.
+
+    Args:
+        values: A sample of an image, all finite.
+        limits: The range of what was measured.
+
+    Returns:
+        The sample without the most frequent number beyond the range, if that is half of
+        all beyond.
+
+    Example:
+        >>> without_fill(np.array([-9.0, -9999.0, -9999.0, -1200.0]), DECIBELS).tolist()
+        [-9.0, -1200.0]
+    """
+    outside = values[(values < limits[0]) | (values > limits[1])]
+    if outside.size:
+        numbers, counts = np.unique(outside, return_counts=True)
+        if 2 * counts.max() >= outside.size:
+            return values[values != numbers[counts.argmax()]]
+    return values
+
+
 def strays(values: NDArray[Any], limits: Range) -> NDArray[Any]:
     """Numbers beyond a range, without the one that stands for missing pixels.
 
@@ -156,17 +179,14 @@ def strays(values: NDArray[Any], limits: Range) -> NDArray[Any]:
         limits: The range.
 
     Returns:
-        The numbers beyond, without the most frequent if that is half of them.
+        The numbers beyond, see :func:`without_fill`.
 
     Example:
         >>> strays(np.array([-9.0, -9999.0, -9999.0, -1200.0]), DECIBELS).tolist()
         [-1200.0]
     """
-    outside = values[(values < limits[0]) | (values > limits[1])]
-    if outside.size:
-        numbers, counts = np.unique(outside, return_counts=True)
-        if 2 * counts.max() >= outside.size:
-            outside = outside[outside != numbers[counts.argmax()]]
+    known = without_fill(values, limits)
+    outside: NDArray[Any] = known[(known < limits[0]) | (known > limits[1])]
     return outside
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from ...datasets.scenes.common import SceneInfo
+from ...datasets.scenes.common import INSPECT, SceneError, SceneInfo
 from ...datasets.scenes.progress import Progress
 
 #: How long a process waits for the others to finish their scenes, days.
@@ -27,10 +27,15 @@ class ScenesFailed(RuntimeError):
         failed: What went wrong, by name of the scene.
         total: Number of scenes.
         noun: What people call them.
+        inspect: Whether files of some are refused, which may be looked at.
     """
 
     def __init__(
-        self, failed: Mapping[str, str], total: int, noun: str = 'scenes'
+        self,
+        failed: Mapping[str, str],
+        total: int,
+        noun: str = 'scenes',
+        inspect: bool = False,
     ) -> None:
         self.failed = dict(failed)
         lines = [f'{len(failed)} of {total} {noun} could not be mapped:']
@@ -38,6 +43,8 @@ class ScenesFailed(RuntimeError):
         lines += [f'  {name}: {message}' for name, message in listed]
         if len(listed) < len(failed):
             lines.append(f'  and {len(failed) - len(listed)} more')
+        if inspect:
+            lines.append(INSPECT)
         super().__init__('\n'.join(lines))
 
 
@@ -112,4 +119,6 @@ class Summary:
             print(f', {skipped} were there' if skipped else '', end='')
             print(f', {len(failed)} failed' if failed else '')
         if failed:
-            raise ScenesFailed(failed, total, noun)
+            # What failed later is no fault of reading
+            refused = any(isinstance(error, SceneError) for error in rejected.values())
+            raise ScenesFailed(failed, total, noun, refused)

@@ -18,8 +18,14 @@ type SARScale = Literal['db', 'linear', 'amplitude']
 type CloudMaskKind = Literal['binary', 'probability', 'scl', 'fmask', 'cloudsen12']
 
 
+#: Where to find out more about a file that is refused.
+INSPECT = '`torchgeo-tdpcr inspect PATH` shows how a file is read, and why not.'
+
+
 class SceneError(RuntimeError):
     """A file of a scene is not what it must be.
+
+    A note at the end of its traceback says how to find out more.
 
     Args:
         path: The file.
@@ -34,10 +40,15 @@ class SceneError(RuntimeError):
         super().__init__(path, fault)
         self.path = str(path)
         self.fault = fault
+        self.add_note(INSPECT)
 
     def __str__(self) -> str:
         """File and fault."""
         return f"'{self.path}': {self.fault}"
+
+
+class SceneWarning(UserWarning):
+    """Something of a scene is not known, and it is taken in spite of that."""
 
 
 @dataclass(frozen=True, slots=True)

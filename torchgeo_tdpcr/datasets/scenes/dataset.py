@@ -267,7 +267,8 @@ class SceneDataset(RasterDataset):
         """Read the pixels around the centre of a TorchGeo query."""
         x, y, t = self._disambiguate_slice(index)
         asked = box(x.start, y.start, x.stop, y.stop)
-        times = pd.Interval(t.start, t.stop)
+        # A date may be one moment
+        times = pd.Interval(t.start, t.stop, closed='both')
         shared = self.index.geometry.intersection(asked).area.to_numpy()
         shared = np.where(self.index.index.overlaps(times), shared, 0)
         scene = int(shared.argmax())

@@ -11,6 +11,7 @@ from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
 from .declared import Declared
 from .formats.rasters import RasterFiles
+from .pairing.dates import dates_of
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
 from .windows.optical import OpticalReader
@@ -55,15 +56,11 @@ def open_scene(
     """
     product = pair.find_optical(declared.all_bands)
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
-    if not declared.any_res and (fault := _size_fault(optical.grid)):
+    if not declared.any_res and (fault := size_fault(optical.grid)):
         raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
-    radar = RadarReader(
-        pair.find_radar(rasters, declared.polarisations),
-        optical.grid,
-        declared.sar_scale,
-        rasters,
-    )
+    found = pair.find_radar(rasters, declared.polarisations)
+    radar = RadarReader(found, optical.grid, declared.sar_scale, rasters)
     cover, meets = radar.coverage(), radar.meets
     radar.close()
     if cover < min_sar_cover or not cover:
@@ -88,7 +85,8 @@ def open_scene(
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     if pair.cloud_mask is not None:
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
-    date = None if product.date is None else (_naive(product.date),) * 2
+    acquired = dates_of(product, found).optical
+    date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
         pair.name,
         optical.grid,
@@ -101,8 +99,15 @@ def open_scene(
     return SceneFiles(info, optical, radar, clouds)
 
 
-def _size_fault(grid: Grid) -> str:
-    """Tell that pixels are not those of Sentinel-2's finest bands."""
+def size_fault(grid: Grid) -> str:
+    """Tell that pixels are not of the size that models are trained with.
+
+    Args:
+        grid: The pixels.
+
+    Returns:
+        The fault in words, '' if they are.
+    """
     across, down = grid.ground_size
     if within(across, TEN_METRES) or within(down, TEN_METRES):
         return ''

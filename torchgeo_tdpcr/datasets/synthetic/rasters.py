@@ -3,6 +3,7 @@
 """Rasters written whole or not at all."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from ...files import replacing
 
 
 def write_array(
-    path: Path, array: np.ndarray, descriptions: Sequence[str] = (), **profile: Any
+    path: Path,
+    array: np.ndarray,
+    descriptions: Sequence[str] = (),
+    acquired: datetime | None = None,
+    **profile: Any,
 ) -> None:
     """Write a raster.
 
@@ -24,6 +29,8 @@ def write_array(
         path: Where to.
         array: C×H×W.
         descriptions: Names of the bands.
+        acquired: When it was acquired, in UTC, which goes to GDAL's domain of imagery
+            metadata.
         **profile: What else :func:`rasterio.open` is to know.
 
     Raises:
@@ -36,4 +43,7 @@ def write_array(
             file.write(array)
             for number, text in enumerate(descriptions, 1):
                 file.set_band_description(number, text)
+            if acquired is not None:
+                time = acquired.isoformat(sep=' ', timespec='seconds')
+                file.update_tags(ns='IMAGERY', ACQUISITIONDATETIME=time)
         part.write_bytes(memory.getbuffer())

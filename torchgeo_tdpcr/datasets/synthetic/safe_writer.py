@@ -9,7 +9,7 @@ one GeoTIFF of all bands at 10 m.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Literal
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -32,7 +32,8 @@ BLOCK = 6
 #: Tile of the military grid that the products claim to be.
 TILE = 'T32UPU'
 
-_SENSING = 'T101031'
+_TIME = time(10, 10, 31)
+_SENSING = f'T{_TIME:%H%M%S}'
 _ORBIT = 'A025869'
 # Optical thickness from which on the product's own mask says opaque, not cirrus.
 _OPAQUE = 0.5
@@ -222,8 +223,10 @@ def write_product(
         day: Date of the acquisition.
         offset: What was added to the digital numbers; 0 for none.
     """
+    acquired = datetime.combine(day, _TIME)
     if kind == 'geotiff':
-        write_tiff(path, image, transform, crs, 0, tuple(SENTINEL2_BANDS))
+        names = tuple(SENTINEL2_BANDS)
+        write_tiff(path, image, transform, crs, 0, names, acquired)
         return
     bands = {}
     for band, plane in zip(SENTINEL2_BANDS.values(), image, strict=True):
@@ -234,7 +237,7 @@ def write_product(
         for name, plane in bands.items():
             native = transform @ Affine.scale(SENTINEL2_BANDS[name].resolution // 10)
             file = path / f'{band_stem(name, day)}.tif'
-            write_tiff(file, plane[None], native, crs, 0, (name,))
+            write_tiff(file, plane[None], native, crs, 0, (name,), acquired)
         return
     folder = path if kind == 'safe' else path.with_suffix('')
     write_safe(folder, bands, _classes(sky), transform, crs, day, offset)
@@ -267,6 +270,7 @@ def write_tiff(
     crs: CRS,
     nodata: float | None = None,
     descriptions: Sequence[str] = (),
+    acquired: datetime | None = None,
 ) -> None:
     """Write one GeoTIFF, tiled and compressed.
 
@@ -277,11 +281,13 @@ def write_tiff(
         crs: Coordinate reference system.
         nodata: What stands for no value.
         descriptions: Names of the bands.
+        acquired: When it was acquired, in UTC.
     """
     write_array(
         path,
         array,
         descriptions,
+        acquired,
         driver='GTiff',
         crs=crs,
         transform=transform,

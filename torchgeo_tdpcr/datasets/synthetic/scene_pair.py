@@ -10,6 +10,7 @@ resolution everywhere.
 import os
 import tempfile
 from datetime import date as Date
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -38,6 +39,8 @@ _PLACE = Place(32632, 660_000, 5_360_040)
 _SIZES = (32, 10_980)
 # How far the ground is from the truth to the scene's other date, which is any season.
 _CHANGE = 0.3
+# When Sentinel-1 passes Bavaria southwards, in UTC.
+_RADAR_TIME = time(5, 26)
 # Metres of one degree of latitude.
 _DEGREE = 111_320.0
 
@@ -107,7 +110,8 @@ def write_scene_pair(
             dozen are needed to cover it when it is warped.
         nodata_corner: Whether the upper left corner of the product, but not of the
             truth, is 0, as at the edge of a swath.
-        date: Day of the optical acquisition, `YYYY-MM-DD`.
+        date: Day of both acquisitions, `YYYY-MM-DD`, which the GeoTIFFs tell as
+            `ACQUISITIONDATETIME` of GDAL's domain `IMAGERY`, and SAFE by its metadata.
 
     Returns:
         Where the files are.
@@ -165,7 +169,13 @@ def write_scene_pair(
         write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
         cut = slice(pad - sar_margin, sar_margin - pad or None)
         _write_radar(
-            parts.s1, scene.sar[:, cut, cut], sar_margin, sar_crs, sar_res, sar_scale
+            parts.s1,
+            scene.sar[:, cut, cut],
+            sar_margin,
+            sar_crs,
+            sar_res,
+            sar_scale,
+            day,
         )
         for part, path in zip(parts, paths, strict=True):
             os.replace(part, path)
@@ -254,7 +264,13 @@ def _corner(shape: tuple[int, int]) -> np.ndarray:
 
 
 def _write_radar(
-    path: Path, decibels: FloatArray, margin: int, crs: CRS, res: float, scale: Scale
+    path: Path,
+    decibels: FloatArray,
+    margin: int,
+    crs: CRS,
+    res: float,
+    scale: Scale,
+    day: Date,
 ) -> None:
     """Write the radar on a grid of its own; power is averaged, not decibels."""
     power = np.float32(10) ** (decibels / np.float32(10))
@@ -283,4 +299,5 @@ def _write_radar(
         )
         power, grid = warped, target
     values = power if scale == 'linear' else 10 * np.log10(power)
-    write_tiff(path, values, grid, crs, np.nan, tuple(SENTINEL1_BANDS))
+    acquired = datetime.combine(day, _RADAR_TIME)
+    write_tiff(path, values, grid, crs, np.nan, tuple(SENTINEL1_BANDS), acquired)

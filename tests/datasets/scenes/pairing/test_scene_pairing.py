@@ -238,7 +238,7 @@ class TestPairScenes:
     def test_unknown_dates(self, tmp_path):
         s2 = optical(tmp_path / 's2_20200610.tif')
         only = radar(tmp_path / 's1' / 'a.tif')
-        assert pair_scenes(s2, tmp_path / 's1', 0)[0].s1 == only
+        assert pair_scenes(s2, tmp_path / 's1')[0].s1 == only
         radar(tmp_path / 's1' / 'b.tif')
         with pytest.raises(
             SceneError, match=r"alike by '.*a\.tif' and '.*b\.tif'.*CSV"

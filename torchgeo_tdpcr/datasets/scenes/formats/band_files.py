@@ -205,7 +205,7 @@ def read_raster(path: Path, all_bands: Sequence[str] | None = None) -> OpticalPr
         header.date or date_near(path),
         nodata_of(path, [header]),
         CloudMask(file, 'scl', scl[0]) if scl else None,
-        form='stack' if assumed else 'described',
+        form='raster',
         assumed=assumed,
         others={
             f'{name} ({i})': BandFile(file, i)

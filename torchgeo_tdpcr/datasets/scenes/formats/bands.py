@@ -82,6 +82,7 @@ for _long in ('ULTRABLUE', 'DEEPBLUE'):
     _COMMON[_long] = 'B1'
 #: Which of three it is, nothing tells.
 _COMMON |= {'REDEDGE': '', 'SWIR': '', 'RE': '', 'VRE': ''}
+_SHORT_WAVES = frozenset(('SWIR1', 'SWIR2', 'SWIR3'))
 _LETTERS = {'R': 'B4', 'G': 'B3', 'B': 'B2', 'N': 'B8', 'NIR': 'B8'}
 
 _CODE = re.compile(r'B(?:AND)?0?(8A|1[0-2]|[1-9])')
@@ -133,7 +134,9 @@ def _common_of(words: Sequence[str]) -> list[str]:
 def _other_of(words: Sequence[str]) -> str | None:
     """What else a name says that there is."""
     joined = [''.join(words[i:j]) for i in range(len(words)) for j in (i + 1, i + 2)]
-    return next((_OTHERS[word] for word in joined if word in _OTHERS), None)
+    found = [_OTHERS[word] for word in joined if word in _OTHERS]
+    # ESA begins the names of all masks with the same word
+    return next((kind for kind in found if kind != 'MASK'), found[0] if found else None)
 
 
 def _read(name: str) -> str | None:
@@ -191,14 +194,12 @@ def read_bands(names: Sequence[str]) -> list[str | None]:
     words = [set(_common_words(name)) for name in names]
     every = set().union(*words) if words else set()
     for i, own in enumerate(words):
-        if 'SWIR2' in own and 'SWIR1' not in every:
-            # Some count the cirrus band as the first of three
-            found[i] = 'B11' if 'SWIR3' in every else None
-        elif 'SWIR1' in own and 'SWIR3' in every:
-            found[i] = None
-        elif 'SWIR3' in own:
-            alone = 'SWIR2' in every and 'SWIR1' not in every
-            found[i] = 'B12' if alone else None
+        if own & _SHORT_WAVES:
+            # Some count another band as the first of three
+            pair = sorted(every & _SHORT_WAVES)
+            known = pair in (['SWIR1'], ['SWIR1', 'SWIR2'], ['SWIR2', 'SWIR3'])
+            first = pair[0] in own
+            found[i] = ('B11' if first else 'B12') if known else None
         elif 'NIR' in own and every & {'BROADNIR', 'NIRBROAD', 'BNIR', 'WIDENIR'}:
             found[i] = 'B8A'
     return found

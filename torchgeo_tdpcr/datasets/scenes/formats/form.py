@@ -61,6 +61,11 @@ def reading_form[T](forms: tuple[Form[T], ...], path: Path) -> Form[T]:
     return next(form for form in forms if form.fits(path))
 
 
+def title_of(forms: tuple[Form[Any], ...], key: str) -> str:
+    """What people call the form with a key; the key itself where there is none."""
+    return next((form.title for form in forms if form.key == key), key)
+
+
 def table(forms: tuple[Form[Any], ...]) -> str:
     """A table of forms in Markdown.
 

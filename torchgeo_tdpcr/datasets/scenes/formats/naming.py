@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
+
+from ...plausibility import YEARS
 
 #: Endings of the rasters that scenes come in.
 RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
@@ -15,8 +17,16 @@ RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 #: up to 50 longer, and file systems end at 255.
 LONGEST_NAME = 200
 
-_TIME = re.compile(r'(?<!\d)(20\d{6})T(\d{6})(?!\d)')
-_DAY = re.compile(r'(?<!\d)(20\d{2})(-?)(\d{2})\2(\d{2})(?!\d)')
+# A day, as month and day or as day of the year, and perhaps the time. What stands behind
+# a day and a month is the end of a date that begins with the day.
+_DATE = re.compile(
+    r'(?<!\d)(?<!\d\d[-_.]\d\d[-_.])'
+    r'(20\d{2})(?:([-_]?)(\d{2})\2(\d{2})|(\d{3}))(?!\d)(?:T(\d{6})(?!\d))?'
+)
+
+#: Folders above a file whose names may tell its date. A date further up is that of a
+#: project or a disk.
+_FOLDERS = 2
 _ENDING = re.compile(
     r'\.(?:SAFE|zip|tiff?|jp2|vrt|img|dim|zarr|(?:geo)?json)$', re.IGNORECASE
 )
@@ -26,7 +36,11 @@ POLARISATION = re.compile(
     r'(?<![A-Z0-9+/&])(?:(?:sigma|gamma|beta)0?)?(VV|VH)(?:dB|lin|amp)?(?![A-Z0-9+/&])',
     re.IGNORECASE,
 )
-_SCL = re.compile(r'(?:^|_)SCL(?:_(\d+)m)?\.(?:tiff?|jp2)$', re.IGNORECASE)
+_SCL = re.compile(
+    r'(?<![a-z0-9])SCL(?![a-z0-9])(?:.*?(?<![a-z0-9])(\d+)m(?![a-z0-9]))?'
+    r'.*\.(?:tiff?|jp2)$',
+    re.IGNORECASE,
+)
 
 
 def classification_among(names: Iterable[str]) -> str | None:
@@ -35,6 +49,8 @@ def classification_among(names: Iterable[str]) -> str | None:
     Example:
         >>> classification_among(['R60m/T_SCL_60m.jp2', 'R20m/T_SCL_20m.jp2', 'B02.jp2'])
         'R20m/T_SCL_20m.jp2'
+        >>> classification_among(['2020-06-04_Sentinel-2_L2A_SCL_(Raw).tiff'])
+        '2020-06-04_Sentinel-2_L2A_SCL_(Raw).tiff'
     """
     found = [
         (int(match[1] or 0), name)
@@ -51,33 +67,70 @@ def date_of(name: str) -> datetime | None:
         name: Name of a file or folder.
 
     Returns:
-        The time in UTC, at midnight if the name has a day only; None if it has none.
+        The time in UTC, at midnight if the name has a day only; None if it has none, or
+        none since the Sentinels fly.
 
     Example:
         >>> date_of('S2A_MSIL1C_20200604T100031_N0209_R122_T32TQM').isoformat()
         '2020-06-04T10:00:31+00:00'
+        >>> date_of('HLS.S30.T32TQM.2020156T100031').isoformat()
+        '2020-06-04T10:00:31+00:00'
         >>> date_of('s1_2020-06-05.tif').day, date_of('scene_20209999.tif')
         (5, None)
+
+        Which of them is the month of others is not guessed:
+
+        >>> date_of('s1_04-06-2020.tif')
     """
-    texts = [f'{time[1]}{time[2]}' for time in _TIME.finditer(name)]
-    texts += [f'{day[1]}{day[3]}{day[4]}000000' for day in _DAY.finditer(name)]
-    for text in texts:
-        try:
-            return datetime.strptime(text, '%Y%m%d%H%M%S').replace(tzinfo=UTC)
-        except ValueError:
-            continue
+    for match in _DATE.finditer(name):
+        year, _, month, day, of_year, time = match.groups()
+        text, form = (
+            (f'{year}{month}{day}', '%Y%m%d')
+            if of_year is None
+            else (year + of_year, '%Y%j')
+        )
+        for clock in (time or '', '000000'):
+            try:
+                date = datetime.strptime(text + clock, f'{form}%H%M%S')
+            except ValueError:
+                continue
+            # Day 366 of other years is the first of the next
+            if date.year == int(year) >= YEARS[0]:
+                return date.replace(tzinfo=UTC)
     return None
 
 
+def dating(path: PurePath) -> PurePath | None:
+    """Find what tells the date of a file or folder: its name, or that of a folder.
+
+    Args:
+        path: The file or folder. The two folders that it lies in count, the nearest
+            first; what is further up is a project or a disk, whose date is another.
+
+    Returns:
+        The file or folder whose name has a date, None if there is none.
+
+    Example:
+        >>> str(dating(PurePath('/data/S2_20200604/bands/B02.tif')))
+        '/data/S2_20200604'
+        >>> dating(PurePath('/20200101_project/tile/S2/bands/B02.tif'))
+    """
+    if isinstance(path, Path):
+        # The folder where a command is given may be one of them
+        path = Path(os.path.abspath(path))
+    near = (path, *tuple(path.parents)[:_FOLDERS])
+    return next((part for part in near if date_of(part.name)), None)
+
+
 def date_near(path: PurePath) -> datetime | None:
-    """Find the date of a file or folder in its name, or in that of a folder around it.
+    """Find the date of a file or folder in its name or near it, see :func:`dating`.
 
     Example:
         >>> date_near(PurePath('S2_20200604/bands/B02.tif')).day
         4
     """
-    names = (path.name, *(folder.name for folder in path.parents))
-    return next((date for name in names if (date := date_of(name))), None)
+    part = dating(path)
+    return None if part is None else date_of(part.name)
 
 
 def product_name(path: PurePath) -> str:

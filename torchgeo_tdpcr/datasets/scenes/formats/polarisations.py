@@ -187,7 +187,7 @@ def describe_radar(
         given,
         found.bands,
         files.grid(found.bands[0].path),
-        found.date or date_near(given),
+        found.date or files.header(found.bands[0].path).date or date_near(given),
         form,
         found.order,
         found.scale,

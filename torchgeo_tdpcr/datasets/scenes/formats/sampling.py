@@ -16,7 +16,9 @@ _SIDE = 512
 _BLOCKS, _BLOCK = 4, 256
 
 
-def sample(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
+def sample(
+    raster: DatasetReader, indexes: Sequence[int], exact: bool = False
+) -> NDArray[Any]:
     """Read pixels that are spread over a raster.
 
     A small raster is read as a whole, and one with overviews from these. Of any other
@@ -25,6 +27,8 @@ def sample(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
     Args:
         raster: The raster.
         indexes: Bands, counted from 1.
+        exact: Whether overviews are left alone, which may be averages, and whether blocks
+            are taken whole: rare classes count.
 
     Returns:
         The same pixels of each band, C×N.
@@ -32,7 +36,7 @@ def sample(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
     height, width = raster.shape
     if max(height, width) <= _SIDE:
         return _flat(raster.read(list(indexes)))
-    if raster.overviews(indexes[0]):
+    if not exact and raster.overviews(indexes[0]):
         return overview(raster, indexes)
     rows, columns = raster.block_shapes[indexes[0] - 1]
     down, across = _BLOCKS, _BLOCKS
@@ -41,7 +45,7 @@ def sample(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
         down, across = _BLOCKS**2, 1
     tops = _starts(height, rows, down)
     lefts = _starts(width, columns, across)
-    step = 1 if across == 1 else 4
+    step = 1 if across == 1 or exact else 4
     parts = [
         _flat(
             raster.read(

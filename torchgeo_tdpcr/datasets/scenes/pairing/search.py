@@ -2,12 +2,13 @@
 
 """Which Sentinel-1 raster goes with which Sentinel-2 product."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ...grids import Grid
-from ..common import SARScale, SceneError
+from ..common import SARScale, SceneError, SceneWarning
 from ..declared import Declared
 from ..formats.listing import Paths, list_products, optical_in, radar_in
 from ..formats.parts import OpticalProduct
@@ -16,7 +17,11 @@ from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
 from ..windows.warping import points_of, source_pixels
+from .dates import dates_of
 from .pairs import ScenePair, uniquely_named
+
+#: Days that may lie between the two of a pair if nobody says how many.
+MAX_DAYS = 15
 
 #: Coverages that differ by less are the same.
 _SAME = 0.01
@@ -38,7 +43,7 @@ class _Candidate(NamedTuple):
 def pair_scenes(
     s2: Paths,
     s1: Paths,
-    max_days: float = 15,
+    max_days: float | None = None,
     faults: dict[str, Exception] | None = None,
     declared: Declared | None = None,
 ) -> list[ScenePair]:
@@ -46,13 +51,17 @@ def pair_scenes(
 
     Of the rasters at most *max_days* away, that which covers most of the product is
     taken; of those that cover as much, to a hundredth, the nearest in date. Dates are
-    those in names, and in the metadata of Sentinel-2. A raster of unknown date counts as
-    near, but is taken only if no dated one covers as much and it is the only one.
+    those in metadata, in names, and in the names of the two folders around a file,
+    unless a folder holds both of a pair (:func:`~.dates.dates_of`).
+
+    Without *max_days*, a raster of unknown date counts as near, but is taken only if no
+    dated one covers as much and it is the only one; a warning says so.
 
     Args:
         s2: A Sentinel-2 product, a folder that holds several, or a list of both.
         s1: Likewise the Sentinel-1 rasters.
-        max_days: Days that may lie between the two.
+        max_days: Days that may lie between the two, whose dates must be known then. None
+            for 15, and to take what has no date.
         faults: Takes what is wrong with products that cannot be paired, by name, so
             that the others are. Without it, and if none can be paired, that is raised.
         declared: What the user says of the files (defaults to nothing).
@@ -64,8 +73,11 @@ def pair_scenes(
     Raises:
         SceneError: If something is no product, or a product has no raster.
         ValueError: If *max_days* is negative, or a list is empty.
+
+    Warns:
+        SceneWarning: For each pair of which a date is unknown.
     """
-    if not max_days >= 0:
+    if max_days is not None and not max_days >= 0:
         raise ValueError(f'`max_days={max_days}`: give 0 or more.')
     said = Declared() if declared is None else declared
     products = [
@@ -94,6 +106,7 @@ def pair_scenes(
                     radar=radar,
                 )
             )
+            _warn_of_dates(product, radar)
     for candidate in candidates:
         candidate.rasters.close()
     return uniquely_named(products[0].path, pairs)
@@ -115,27 +128,35 @@ def _footprint(product: OpticalProduct) -> Grid:
 def _choose(
     product: OpticalProduct,
     candidates: Sequence[_Candidate],
-    max_days: float,
+    max_days: float | None,
     sar_scale: SARScale | Literal['auto'],
 ) -> RadarProduct:
     """The raster that goes with a product."""
     grid = _footprint(product)
     with reading(product.path):
         parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
+    most = MAX_DAYS if max_days is None else max_days
     near: list[tuple[float, _Candidate]] = []
     far: list[tuple[float, RadarProduct]] = []
+    undated: list[RadarProduct] = []
     for part, candidate in sorted(parts, key=lambda item: -item[0]):
-        days = _days(product, candidate.radar)
-        if part and days <= max_days:
+        days = dates_of(product, candidate.radar).days
+        if not part:
+            continue
+        if days is None and max_days is not None:
+            undated.append(candidate.radar)
+        elif days is None or days <= most:
             near.append((part, candidate))
-        elif part:
+        else:
             far.append((days, candidate.radar))
+    if undated and not near:
+        raise _undated(product, undated[0], most)
     if far and not near:
         days, nearest = min(far, key=lambda item: item[0])
         raise SceneError(
             product.path,
             f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
-            f'raster of the place; `max_days={max_days:g}` allows fewer.',
+            f'raster of the place; `max_days={most:g}` allows fewer.',
         )
     measured: list[tuple[float, RadarProduct]] = []
     for part, (radar, rasters) in near:
@@ -155,9 +176,13 @@ def _choose(
         )
         raise SceneError(product.path, f'has Sentinel-1 nowhere: {what}')
     equal = [radar for cover, radar in measured if cover >= best - _SAME]
-    dated = [radar for radar in equal if product.date and radar.date]
+    dated = [
+        (days, number)
+        for number, radar in enumerate(equal)
+        if (days := dates_of(product, radar).days) is not None
+    ]
     if dated:
-        return min(dated, key=lambda radar: _days(product, radar))
+        return equal[min(dated)[1]]
     if len(equal) > 1:
         raise SceneError(
             product.path,
@@ -167,11 +192,38 @@ def _choose(
     return equal[0]
 
 
-def _days(product: OpticalProduct, radar: RadarProduct) -> float:
-    """Days between the two; 0, which counts as near, where one date is unknown."""
-    if product.date is None or radar.date is None:
-        return 0.0
-    return abs((product.date - radar.date).total_seconds()) / 86_400
+def _without_date(product: OpticalProduct, radar: RadarProduct) -> list[Path]:
+    """Those of a pair whose date is unknown."""
+    paths = product.path, radar.path
+    dates = dates_of(product, radar)
+    return [path for path, date in zip(paths, dates, strict=True) if date is None]
+
+
+def _undated(product: OpticalProduct, radar: RadarProduct, days: float) -> SceneError:
+    path, *_ = _without_date(product, radar)
+    other = radar.path if path == product.path else product.path
+    return SceneError(
+        path,
+        f'is of unknown date, so that nobody can say whether `max_days={days:g}` lie '
+        f"between it and '{other}'. {_say_date(path)}, or give the pairs in a CSV file, "
+        'as `pairs`.',
+    )
+
+
+def _warn_of_dates(product: OpticalProduct, radar: RadarProduct) -> None:
+    if paths := _without_date(product, radar):
+        files = ' and '.join(f"'{path}'" for path in paths)
+        warnings.warn(
+            f'Unknown date of {files}: there may be years between Sentinel-1 and '
+            f'Sentinel-2. {_say_date(paths[0])}; with `max_days` such files are refused.',
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _say_date(path: Path) -> str:
+    """How to give a date."""
+    return f'Put it into the name, such as {path.stem}_20200604{path.suffix}'
 
 
 def _outline_part(raster: Grid, grid: Grid) -> float:

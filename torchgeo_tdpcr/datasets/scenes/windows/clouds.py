@@ -3,9 +3,10 @@
 """Windows of a cloud mask on the grid of a scene."""
 
 import re
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,14 @@ from ....files import expanded
 from ...grids import Grid, PixelBox
 from ...sources import fault_of_place
 from ..common import CloudMaskKind, SceneError
-from ..formats.naming import classification_among
-from ..formats.parts import BandFile, CloudMask, MaskKind
+from ..formats.mask_meanings import Classes, Meaning
+from ..formats.mask_numbers import MaskNumbers
+from ..formats.mask_telling import band_of_mask, kind_of_name, tell_mask
+from ..formats.parts import BandFile, CloudMask
 from ..formats.rasters import RasterFiles, reading
 from ..formats.safe import read_xml
+from ..formats.sampling import sample
 from .warping import TOLERANCE, same_grid, source_window, transform_of
-
-#: Classes of level 2A's scene classification that are not known to be clear: no data,
-#: cloud shadow, clouds of medium and high probability, cirrus.
-_SCL_CLOUDS = (0, 3, 8, 9, 10)
 
 _CLEAR, _CLOUD = 1, 2
 
@@ -36,18 +36,24 @@ class CloudReader:
     """Windows of a cloud mask on the grid of a scene.
 
     Masks of any CRS and resolution are read by nearest neighbour. What is not known to
-    be clear is cloud: missing pixels, NaN, and all beyond the mask. A nodata value of 0
-    is taken for clear, or such a mask would hold nothing but cloud. Readers can be
-    pickled and forked.
+    be clear is cloud: missing pixels, NaN, numbers without a meaning, and all beyond the
+    mask. A nodata value of 0 is a number as any other, or masks that are nonzero in
+    clouds would hold nothing but cloud. Pixels that Fmask calls adjacent to clouds count
+    as cloud, as in the products that NASA makes of it, and so does a probability from
+    40 % on. Readers can be pickled and forked.
 
     Args:
-        source: The mask. A product's own tells how it is coded; that of a path is told
-            from its name (``MSK_CLASSI…``, ``…_SCL_20m…``, ``….gml``), and otherwise
-            nonzero pixels of its first band are cloud or shadow.
+        source: The mask. A product's own tells how it is coded. Of a path, that band is
+            read whose description tells a form of :data:`~.masks.MASK_FORMS`, else the
+            first.
         grid: The pixels of the scene.
+        kind: What its numbers mean; ``'auto'`` if the description of the band, the name
+            of the file, or the numbers are to tell. What a product says of its own mask
+            stands.
 
     Raises:
-        SceneError: If the mask cannot be read, or has no place.
+        SceneError: If the mask cannot be read, has no place, or nothing tells what its
+            numbers mean.
 
     Example:
         >>> import rasterio
@@ -69,13 +75,17 @@ class CloudReader:
         grid: Grid,
         kind: CloudMaskKind | Literal['auto'] = 'auto',
     ) -> None:
+        by_label = False
         if isinstance(source, BandFile):
-            source = CloudMask(source.path, _kind(source.path), source.index)
+            source = CloudMask(source.path, index=source.index)
         elif not isinstance(source, CloudMask):
             path = str(expanded(source))
             if fault := fault_of_place(path):
                 raise SceneError(path, fault)
-            source = CloudMask(path, _kind(path))
+            source, by_label = CloudMask(path), True
+        own = kind_of_name(source.path)
+        if source.kind is None and (kind == 'auto' or own == 'gml'):
+            source = replace(source, kind=own)
         self.source = source
         """The mask, and how it is coded."""
         self.grid = grid
@@ -85,13 +95,17 @@ class CloudReader:
             self._shapes = _polygons(source.path, grid.crs)
             return
         self._own = self._files.grid(source.path)
-        self._indexes = [1, 2] if source.kind == 'classi' else [source.index]
-        count = self._files.header(source.path).count
-        if count < max(self._indexes):
+        header = self._files.header(source.path)
+        if by_label and source.kind is None:
+            self.source = replace(source, index=band_of_mask(header.labels, kind))
+        self._indexes = [1, 2] if source.kind == 'classi' else [self.source.index]
+        if header.count < max(self._indexes):
             raise SceneError(
                 source.path,
-                f'has {count} bands; band {max(self._indexes)} is wanted.',
+                f'has {header.count} bands; band {max(self._indexes)} is wanted.',
             )
+        self._nodata = header.nodata[self._indexes[0] - 1] or None
+        self._meaning = self._tell(kind)
         self._same = same_grid(self._own, grid)
         self.close()
 
@@ -143,23 +157,40 @@ class CloudReader:
         """Close the file; the next read opens it again."""
         self._files.close()
 
+    def _tell(self, kind: CloudMaskKind | Literal['auto']) -> Meaning:
+        """What the numbers mean; notes their kind."""
+        path, said, index = self.source.path, self.source.kind, self.source.index
+        if said == 'classi':
+            return Classes((0,))
+        label = self._files.header(path).labels[index - 1]
+        # What a product says of its own mask is as good as what a user says
+        told, meaning = tell_mask(
+            path, label, self._numbers, cast(CloudMaskKind, said) if said else kind
+        )
+        self.source = replace(self.source, kind=told)
+        return meaning
+
+    def _numbers(self) -> MaskNumbers:
+        """Numbers from all over the mask."""
+        path = self.source.path
+        label = self._files.header(path).labels[self.source.index - 1]
+        with reading(path):
+            # Overviews of classes may be averages
+            array = sample(self._files[path], self._indexes, exact=True)
+        if array.dtype.kind not in 'buif':
+            raise SceneError(
+                path, f'holds {array.dtype} numbers, which tell no clouds.'
+            )
+        return MaskNumbers.of(array, f'{label} {Path(path).name}', self._nodata)
+
     def _cloudy(self, raster: DatasetReader, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window of the mask, on its own pixels, is cloud."""
         array: NDArray[Any] = raster.read(self._indexes, window=window.ranges)
-        if self.source.kind == 'scl':
-            return np.isin(array[0], _SCL_CLOUDS)
-        # A NaN is not 0 either. A nodata value other than 0 is not, in any type
-        cloudy: NDArray[np.bool_] = (array != 0).any(axis=0)
-        return cloudy
-
-
-def _kind(path: str) -> MaskKind:
-    name = Path(path).name
-    if name.lower().endswith('.gml'):
-        return 'gml'
-    if re.match(r'MSK_CLASSI', name, re.IGNORECASE):
-        return 'classi'
-    return 'scl' if classification_among([name]) else 'binary'
+        clear = self._meaning.is_clear(array)
+        if self._nodata is not None:
+            clear &= array != self._nodata
+        unclear: NDArray[np.bool_] = ~clear.all(axis=0)
+        return unclear
 
 
 def _ring(path: str, node: Any) -> list[tuple[float, float]]:

@@ -30,6 +30,9 @@ _REFLECTANCE = 3.0
 #: Part of a band that may be beyond the range of digital numbers.
 _STRAYS = 0.01
 
+#: Part of a band that is lower than what tells an offset.
+_LOW = 0.03
+
 #: Bands that are bright enough, on any ground, to tell what numbers are in.
 _TELLING = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A')
 
@@ -41,14 +44,18 @@ class BandNumbers(NamedTuple):
         band: Its name.
         path: Its file.
         values: The numbers, without missing pixels.
+        cover: Part of what was looked at that is not missing.
     """
 
     band: str
     path: str
     values: NDArray[Any]
+    cover: float = 1.0
 
 
-def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]:
+def sample_pixels(
+    raster: DatasetReader, indexes: Sequence[int]
+) -> tuple[NDArray[Any], int]:
     """Read pixels from all over a file, without those where all bands are 0.
 
     Args:
@@ -56,7 +63,7 @@ def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]
         indexes: Bands, counted from 1.
 
     Returns:
-        The same pixels of each band, C×N.
+        The same pixels of each band, C×N, and how many were looked at.
     """
     for read in (sample, overview):
         array = read(raster, indexes)
@@ -64,11 +71,11 @@ def sample_pixels(raster: DatasetReader, indexes: Sequence[int]) -> NDArray[Any]
         # What lies between the blocks may be all that there is
         if there.any():
             break
-    return array[:, there]
+    return array[:, there], array.shape[1]
 
 
 def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell where an image holds nothing but the largest number of its type.
+    """Tell where an image holds nothing but the largest number of its type, or 65535.
 
     Some fill so what is missing. A single band may be saturated.
 
@@ -78,13 +85,10 @@ def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
     Returns:
         N or H×W.
     """
-    limit = (
-        np.iinfo(image.dtype).max
-        if image.dtype.kind in 'ui' and image.dtype.itemsize > 1
-        else DIGITAL_NUMBERS[1]
-    )
-    filled: NDArray[np.bool_] = (image == limit).all(axis=0) & (len(image) > 1)
-    return filled
+    filled: NDArray[np.bool_] = (image == DIGITAL_NUMBERS[1]).all(axis=0)
+    if image.dtype.kind in 'ui' and image.dtype.itemsize > 1:
+        filled |= (image == np.iinfo(image.dtype).max).all(axis=0)
+    return filled & (len(image) > 1)
 
 
 def sample_bands(
@@ -100,13 +104,14 @@ def sample_bands(
     Returns:
         The numbers of each band.
     """
-    array = sample_pixels(raster, list(bands.values()))
+    array, count = sample_pixels(raster, list(bands.values()))
     parts = []
     for name, values, missing in zip(bands, array, nodata, strict=True):
         kept = values != (0 if missing is None else missing)
         if values.dtype.kind == 'f':
             kept &= np.isfinite(values)
-        parts.append(BandNumbers(name, raster.name, values[kept]))
+        cover = float(kept.sum()) / max(count, 1)
+        parts.append(BandNumbers(name, raster.name, values[kept], cover))
     return parts
 
 
@@ -202,8 +207,8 @@ def _refuse_dark_air(samples: Sequence[BandNumbers]) -> None:
     numbers = {part.band: part for part in samples if part.values.size}
     if 'B10' not in numbers:
         return
-    floor = float(np.median(numbers['B10'].values))
-    base = BASELINE_OFFSET if floor > 0.9 * BASELINE_OFFSET else 0
+    lowest = min(float(np.quantile(part.values, _LOW)) for part in numbers.values())
+    base = BASELINE_OFFSET if lowest > 0.9 * BASELINE_OFFSET else 0
     for band in ('B1', 'B2'):
         if band not in numbers:
             continue
@@ -226,7 +231,7 @@ def check_numbers(numbers: BandNumbers) -> None:
     Raises:
         SceneError: If it does.
     """
-    band, path, values = numbers
+    band, path, values, _ = numbers
     if not values.size or values.dtype.kind not in 'uif':
         return
     median = float(np.median(values))
@@ -242,6 +247,6 @@ def check_numbers(numbers: BandNumbers) -> None:
         path,
         f'has {told} in {band}, which are no digital numbers of Sentinel-2: those are '
         f'reflectance × {QUANTIFICATION}, with a median of {low:g} to {high:g}. Say the '
-        'reflectance of one unit as `scale`, or declare the number of missing pixels as '
-        'nodata.',
+        'reflectance of one unit as `scale`, such as 1/65535, or declare the number of '
+        'missing pixels as nodata.',
     )

@@ -13,27 +13,21 @@ from ....transforms.bands import QUANTIFICATION, check_bands
 from ...grids import Grid, PixelBox
 from ...plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ..common import SceneError
-from ..formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
 from ..formats.parts import OpticalProduct
 from ..formats.rasters import RasterFiles, read_mask, reading
-from .numbers import (
-    BandNumbers,
-    check_numbers,
-    find_scale,
-    is_filled,
-    sample_bands,
-    sample_pixels,
+from .digital import (
+    AS_STORED,
+    as_digital,
+    check_order,
+    convert,
+    evidence_of,
+    find_gains,
+    find_offset,
 )
-from .orders import order_fault
-
-#: What makes digital numbers of such: times 1, plus 0.
-_AS_STORED = (1.0, 0.0)
+from .numbers import BandNumbers, is_filled, sample_bands
 
 #: Least number that stands for missing pixels where all bands have it.
 _LEAST_FILL = np.iinfo(np.int16).max
-
-#: Numbers below this are reflectances, not digital.
-_UNIT = 10
 
 
 class _Source(NamedTuple):
@@ -108,26 +102,31 @@ class OpticalReader:
             for dtype in self._files.header(source.path).dtypes
         )
         self._nodata = [self._declared(band) for band in self.bands]
-        samples = self._sample(offset == 'auto' and product.offset is None)
-        self._gains = self._find_gains(samples, scale)
-        samples = [self._as_digital(numbers) for numbers in samples]
-        for numbers in samples:
-            check_numbers(numbers)
         if product.assumed:
-            self._check_order()
-        self.offset = float(self._find_offset(samples) if offset == 'auto' else offset)
+            check_order(product, self._files)
+        samples = self._sample(offset == 'auto' and product.offset is None)
+        gains = find_gains(product, self._files, samples, scale)
+        self._gains = [gains[band] for band in self.bands]
+        self.is_digital = all(gain == AS_STORED for gain in self._gains)
+        """Whether the product holds digital numbers, which are read as stored."""
+        samples = as_digital(samples, gains)
+        self.samples = {numbers.band: numbers for numbers in samples}
+        """Digital numbers from all over the bands, with their offset."""
+        self.evidence = evidence_of(product, samples, self.is_digital)
+        """What tells the offset."""
+        self.offset = float(
+            find_offset(product, samples, self.evidence) if offset == 'auto' else offset
+        )
         """What was added to reflectance × 10⁴."""
         self.close()
 
     @property
     def scales(self) -> dict[str, float]:
         """Reflectance of one unit of each band, as stored."""
-        return {band: self._gains[band][0] / QUANTIFICATION for band in self.bands}
-
-    @property
-    def is_digital(self) -> bool:
-        """Whether the product holds digital numbers, which are then read as stored."""
-        return all(gain == _AS_STORED for gain in self._gains.values())
+        return {
+            band: gain.factor / QUANTIFICATION
+            for band, gain in zip(self.bands, self._gains, strict=True)
+        }
 
     def read(self, window: PixelBox) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window.
@@ -173,15 +172,7 @@ class OpticalReader:
         Returns:
             Digital numbers with their offset: the image itself if it holds such.
         """
-        if self.is_digital:
-            return image
-        pairs = np.array([self._gains[band] for band in self.bands], np.float32)
-        # Numbers that stand for missing pixels may be as large as the type allows
-        with np.errstate(over='ignore', invalid='ignore'):
-            result: NDArray[np.float32] = (
-                image.astype(np.float32) * pairs[:, :1, None] + pairs[:, 1:, None]
-            )
-        return result
+        return image if self.is_digital else convert(image, self._gains)
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
@@ -285,86 +276,6 @@ class OpticalReader:
                     self._files[path], bands, [self._declared(band) for band in bands]
                 )
         return samples
-
-    def _check_order(self) -> None:
-        """Refuse bands that are not in the usual order, of which nothing tells."""
-        files = [*self.product.bands.values(), *self.product.others.values()]
-        indexes = sorted(file.index for file in files)
-        with reading(files[0].path):
-            image = sample_pixels(self._files[files[0].path], indexes)
-        if image.dtype.kind == 'f':
-            image = image[:, np.isfinite(image).all(axis=0)]
-        tops = image.max(axis=0, initial=0)
-        if fault := order_fault(
-            image * QUANTIFICATION if tops.size and tops.max() < _UNIT else image
-        ):
-            raise SceneError(
-                self.product.path,
-                'does not say which band is which, and is not in the usual order: '
-                f'{fault}. Say the order as `all_bands`, or describe the bands: '
-                "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'.",
-            )
-
-    def _find_gains(
-        self, samples: Sequence[BandNumbers], scale: float | None
-    ) -> dict[str, tuple[float, float]]:
-        """What numbers of each band are multiplied with, and added, to be digital."""
-        gains = {}
-        untagged = []
-        for numbers in samples:
-            file = self.product.bands[numbers.band]
-            gain, shift = self._files.header(file.path).scales[file.index - 1]
-            if scale is not None:
-                gain, shift = scale, 0.0
-            if (gain, shift) == (1, 0) and scale is None:
-                untagged.append(numbers)
-            elif is_digital(gain):
-                gains[numbers.band] = _AS_STORED
-            else:
-                gains[numbers.band] = gain * QUANTIFICATION, shift * QUANTIFICATION
-        if untagged:
-            found = 1 / QUANTIFICATION if self._is_safe else find_scale(untagged)
-            pair = _AS_STORED if is_digital(found) else (found * QUANTIFICATION, 0.0)
-            gains |= {numbers.band: pair for numbers in untagged}
-        return gains
-
-    @property
-    def _is_safe(self) -> bool:
-        return self.product.form == 'safe'
-
-    def _as_digital(self, numbers: BandNumbers) -> BandNumbers:
-        gain = self._gains[numbers.band]
-        if gain == _AS_STORED:
-            return numbers
-        values = numbers.values.astype(np.float64) * gain[0] + gain[1]
-        return numbers._replace(values=values)
-
-    def _find_offset(self, samples: Sequence[BandNumbers]) -> int:
-        path = self.product.path
-        numbers = {sample.band: sample.values for sample in samples}
-        pieces = [*self.product.evidence, *of_numbers(numbers)]
-        offset = settle(path, pieces)
-        if offset is not None:
-            return offset
-        if not self.is_digital:
-            # Whoever made reflectance of them has taken it off
-            return settle(path, [*pieces, Evidence('reflectance', 0)]) or 0
-        b10 = numbers.get('B10')
-        if b10 is None:
-            raise SceneError(
-                path,
-                f'has no B10 and no metadata to tell which offset it has. {ADVICE}',
-            )
-        if b10.size:
-            raise SceneError(
-                self.product.bands['B10'].path,
-                f'leaves open whether an offset or cirrus lifts B10, whose lowest numbers '
-                f'are {np.quantile(b10, 0.01):g}. {ADVICE}',
-            )
-        raise SceneError(
-            self.product.bands['B10'].path,
-            f'is missing everywhere, so that nothing tells the offset. {ADVICE}',
-        )
 
 
 def _factor(path: str, own: Grid, grid: Grid) -> int:

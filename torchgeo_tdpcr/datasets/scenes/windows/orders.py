@@ -79,7 +79,7 @@ def order_fault(image: NDArray[Any]) -> str:
         >>> order_fault(image[[0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 8]])[:53]
         'the darkest band is number 10, where B9 should stand;'
     """
-    if image.shape[1] < 2:
+    if image.shape[1] < 2 or (np.median(image, axis=1) <= 0).any():
         return ''
     if fault := _classes(image):
         return fault

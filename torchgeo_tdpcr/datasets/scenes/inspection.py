@@ -1,0 +1,264 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""How files would be read: what they are, what tells it, and what they hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...files import expanded
+from ...transforms.bands import QUANTIFICATION
+from ..grids import Grid, PixelBox
+from ..sources import fault_of_place, trusting
+from .common import SceneError
+from .declared import Declared
+from .formats.form import title_of
+from .formats.listing import list_products, optical_in, radar_in
+from .formats.masks import MASK_FORMS
+from .formats.naming import polarisation_of
+from .formats.parts import BandFile, CloudMask
+from .formats.polarisations import RADAR_FORMS, describe_radar
+from .formats.products import OPTICAL_FORMS, find_optical
+from .formats.rasters import RasterFiles, crs_name
+from .opening import size_fault
+from .windows.clouds import CloudReader
+from .windows.optical import OpticalReader
+from .windows.radar import RadarReader
+
+#: What a file may be.
+type What = Literal['s2', 's1', 'cloud_mask']
+
+#: Windows a side that are read to tell of a whole, and pixels a side of each.
+_WINDOWS, _SIDE = 4, 64
+
+
+@dataclass(slots=True)
+class Inspection:
+    """How a product, a raster or a mask would be read.
+
+    Args:
+        path: The file or folder.
+        what: Whether it is taken for Sentinel-2, Sentinel-1 or a cloud mask.
+        facts: What was found, by its name, in an order for people.
+        refused: Why it is not read; '' if it is.
+    """
+
+    path: Path
+    what: What
+    facts: dict[str, Any] = field(default_factory=dict)
+    refused: str = ''
+
+
+def inspect(
+    path: str | PathLike[str],
+    declared: Declared | None = None,
+    what: What | None = None,
+    trusted: bool = False,
+) -> list[Inspection]:
+    """Tell how files would be read, without a model.
+
+    Args:
+        path: A Sentinel-2 product, a Sentinel-1 raster, a cloud mask, or a folder of
+            them.
+        declared: What is said of them (defaults to nothing).
+        what: What they are; None to find out.
+        trusted: See :func:`~torchgeo_tdpcr.datasets.sources.trusting`.
+
+    Returns:
+        What was found of each, in the order of their names.
+
+    Raises:
+        SceneError: If there is nothing at the path.
+    """
+    path = expanded(path)
+    if fault := fault_of_place(path):
+        raise SceneError(path, fault)
+    said = Declared() if declared is None else declared
+    with trusting(trusted):
+        kind = what or _guess(path)
+        if kind == 'cloud_mask':
+            return [_mask(path, said)]
+        inside, look = (optical_in, _optical) if kind == 's2' else (radar_in, _radar)
+        try:
+            found = list_products([path], inside, kind)
+        except SceneError as error:
+            return [Inspection(path, kind, refused=error.fault)]
+        return [look(product, said) for product in found]
+
+
+def _guess(path: Path) -> What:
+    """What a path may be, by names and by the number of bands."""
+    if path.is_dir() or path.suffix.lower() in ('.zip', '.safe'):
+        try:
+            optical = optical_in(path) if path.is_dir() else [path]
+        except SceneError:
+            optical = []
+        names = (
+            [file.name for file in path.rglob('*')] if path.is_dir() else [path.name]
+        )
+        radar = path.name.upper().startswith('S1') or any(map(polarisation_of, names))
+        return 's1' if radar or not optical else 's2'
+    if any(form.names.search(path.name) for form in MASK_FORMS):
+        return 'cloud_mask'
+    rasters = RasterFiles()
+    try:
+        labels = rasters.header(str(path)).labels
+    except SceneError:
+        return 's1' if polarisation_of(path.name) else 's2'
+    finally:
+        rasters.close()
+    if any(map(polarisation_of, (path.name, *labels))) or len(labels) == 2:
+        return 's1'
+    return 's2' if len(labels) > 1 else 'cloud_mask'
+
+
+def _optical(path: Path, said: Declared) -> Inspection:
+    """How a Sentinel-2 product would be read."""
+    found = Inspection(path, 's2')
+    facts = found.facts
+    try:
+        product = find_optical(path, said.all_bands)
+        facts['form'] = title_of(OPTICAL_FORMS, product.form)
+        facts['bands'] = _where(product.bands)
+        if product.others:
+            facts['other bands'] = _where(product.others)
+        if product.assumed:
+            facts['order'] = (
+                'the usual one, for nothing tells it; checked by the numbers'
+            )
+        facts['date'] = _date(product.date)
+        facts['evidence of the offset'] = list(map(str, product.evidence))
+        try:
+            reader = OpticalReader(product, None, said.offset, said.scale)
+        except SceneError as error:
+            found.refused = str(error)
+            # What else there is to know, where only the offset is not
+            reader = OpticalReader(product, None, 0, said.scale)
+    except SceneError as error:
+        found.refused = found.refused or str(error)
+        return found
+    facts |= _grid_facts(reader.grid)
+    facts['scale'] = _one_or_each(reader.scales)
+    facts['evidence of the offset'] = list(map(str, reader.evidence))
+    if not found.refused:
+        facts['offset'] = reader.offset
+    samples = reader.samples.values()
+    facts['median reflectance'] = {
+        part.band: round(
+            (float(np.median(part.values)) - reader.offset) / QUANTIFICATION, 4
+        )
+        for part in samples
+        if part.values.size
+    }
+    facts['cover'] = round(min(part.cover for part in samples), 3)
+    if product.clouds is None:
+        facts['cloud mask'] = 'none of its own'
+    else:
+        mask = _mask(Path(product.clouds.path), said, reader.grid, product.clouds)
+        facts['cloud mask'] = mask.facts | (
+            {'refused': mask.refused} if mask.refused else {}
+        )
+    if not found.refused and not said.any_res:
+        found.refused = size_fault(reader.grid)
+    return found
+
+
+def _radar(path: Path, said: Declared) -> Inspection:
+    """How a Sentinel-1 raster would be read."""
+    found = Inspection(path, 's1')
+    facts = found.facts
+    rasters = RasterFiles()
+    try:
+        radar = describe_radar(path, rasters, said.polarisations)
+        facts['form'] = title_of(RADAR_FORMS, radar.form)
+        facts['bands'] = _where(dict(zip(('VV', 'VH'), radar.bands, strict=True)))
+        facts['date'] = _date(radar.date)
+        facts |= _grid_facts(radar.grid)
+        reader = RadarReader(radar, radar.grid, said.sar_scale, rasters)
+        facts['scale'] = reader.scale
+        parts = [reader.read(box) for box in _windows(radar.grid)]
+        values = np.concatenate([part.reshape(2, -1) for part in parts], axis=1)
+        there = np.isfinite(values)
+        facts['median dB'] = {
+            name: round(float(np.median(band[known])), 2)
+            for name, band, known in zip(('VV', 'VH'), values, there, strict=True)
+            if known.any()
+        }
+        facts['cover'] = round(reader.coverage(), 3)
+    except SceneError as error:
+        found.refused = str(error)
+    finally:
+        rasters.close()
+    return found
+
+
+def _mask(
+    path: Path,
+    said: Declared,
+    grid: Grid | None = None,
+    source: CloudMask | None = None,
+) -> Inspection:
+    """How a cloud mask would be read, on a grid or its own."""
+    found = Inspection(path, 'cloud_mask')
+    try:
+        if grid is None:
+            rasters = RasterFiles()
+            grid = rasters.grid(str(path))
+            rasters.close()
+            found.facts |= _grid_facts(grid)
+        reader = CloudReader(source or path, grid, said.cloud_mask_kind)
+        found.facts['kind'] = reader.source.kind
+        cloudy = np.concatenate([reader.read(box).ravel() for box in _windows(grid)])
+        found.facts['cloud or shadow'] = round(float(cloudy.mean()), 3)
+        reader.close()
+    except SceneError as error:
+        found.refused = str(error)
+    return found
+
+
+def _where(bands: Mapping[str, BandFile]) -> dict[str, str]:
+    """File and number of each band."""
+    return {
+        name: f'{Path(band.path).name}, band {band.index}'
+        for name, band in bands.items()
+    }
+
+
+def _date(date: datetime | None) -> str:
+    return 'unknown' if date is None else date.strftime('%Y-%m-%d %H:%M UTC')
+
+
+def _grid_facts(grid: Grid) -> dict[str, Any]:
+    across, down = grid.ground_size
+    return {
+        'size': f'{grid.width}×{grid.height} pixels of {across:.3g}×{down:.3g} m',
+        'CRS': crs_name(grid.crs),
+    }
+
+
+def _one_or_each(values: Mapping[str, float]) -> float | dict[str, float]:
+    different = set(values.values())
+    return different.pop() if len(different) == 1 else dict(values)
+
+
+def _windows(grid: Grid) -> list[PixelBox]:
+    """Windows that are spread over a grid."""
+    lefts, tops = (
+        np.unique(np.linspace(0, max(size - _SIDE, 0), _WINDOWS).astype(int))
+        for size in (grid.width, grid.height)
+    )
+    return [
+        PixelBox(
+            int(left),
+            int(top),
+            min(int(left) + _SIDE, grid.width),
+            min(int(top) + _SIDE, grid.height),
+        )
+        for top in tops
+        for left in lefts
+    ]
