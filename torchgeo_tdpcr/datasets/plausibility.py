@@ -35,11 +35,22 @@ DIGITAL_NUMBERS: Range = (-2_000.0, 65_535.0)
 #: Medians of a band's digital numbers. Overcast scenes reach about 9,000.
 MEDIAN_NUMBERS: Range = (-500.0, 20_000.0)
 
-#: Backscatter of single pixels in dB, from no signal at all to the corner reflectors.
-DECIBELS: Range = (-100.0, 60.0)
+#: Backscatter of single pixels in dB, from no signal at all to the corner reflectors. The
+#: lowest that was seen in samples of seven sources is −47; −99 stands for missing pixels.
+DECIBELS: Range = (-80.0, 45.0)
 
 #: Medians of VV and of VH in dB. Calm water reaches the noise, about −30.
 MEDIAN_DECIBELS: tuple[Range, Range] = ((-45.0, 5.0), (-50.0, -2.0))
+
+#: Medians of VV and of VH in dB that no land exceeds, but amplitude does that is taken for
+#: power, and so does dB that was scaled to 0…1. In samples they reach −7.9 and −15.4.
+BRIGHT_DECIBELS = (-4.0, -10.5)
+
+#: VH in dB below which no median is, so that it is power that was taken for amplitude.
+DARK_DECIBELS = -33.0
+
+#: Numbers that programs write where there is no backscatter, declared or not.
+RADAR_FILLS = (0.0, -99.0, -999.0, -9999.0, -32768.0)
 
 #: Optical thickness of clouds.
 THICKNESS: Range = (0.0, 10_000.0)
@@ -127,7 +138,7 @@ def pixel_fault(array: NDArray[Any], limits: Range, what: str) -> str:
 
     Example:
         >>> pixel_fault(np.array([-9.0, 1e30]), DECIBELS, 'backscatter in dB')
-        'holds 1 values such as 1e+30; backscatter in dB is within -100 to 60'
+        'holds 1 values such as 1e+30; backscatter in dB is within -80 to 45'
         >>> pixel_fault(np.array([-9.0, np.nan]), DECIBELS, 'backscatter in dB')
         'holds 1 NaN or infinite values'
     """

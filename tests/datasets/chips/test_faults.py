@@ -63,7 +63,7 @@ ON_READING = {
     'NaN': (replaced('s1', NAN), 'values', '1 NaN or infinite'),
     'infinite': (replaced('s1', INF), 'values', '1 NaN or infinite'),
     'huge backscatter': (replaced('s1', HUGE), 'values', r'1 values such as 1e\+30'),
-    'fills': (replaced('s1', FILL), 'values', r'such as -9999; .* within -100 to 60'),
+    'fills': (replaced('s1', FILL), 'values', r'such as -9999; .* within -80 to 45'),
     'power': (replaced('s1', 10 ** (DATA['s1'] / 10)), 'values', 'perhaps power'),
     'huge numbers': (
         replaced('s2', DATA['s2'].astype('int32') * 10**5),

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pyproj import CRS
 from rasterio.warp import transform, transform_bounds
-from shapely import box
+from shapely import Polygon, box
 from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ..grids import PixelBox
+from ..grids import Grid, PixelBox
 from ..plotting import plot_sample
 from ..sources import trusting
 from .common import CloudMaskKind, SARScale, SceneError, SceneInfo, WindowRun
@@ -147,10 +147,7 @@ class SceneDataset(RasterDataset):
         crs = infos[0].grid.crs
         with rasterio.Env(OSR_WKT_FORMAT='WKT2_2018'):
             self._index_crs = CRS.from_user_input(crs)
-        boxes = [
-            box(*transform_bounds(info.grid.crs, crs, *info.grid.bounds))
-            for info in infos
-        ]
+        boxes = [_box(info.grid, crs) for info in infos]
         dates = [info.date or (self.mint, self.maxt) for info in infos]
         starts, stops = (
             pd.DatetimeIndex([date[i] for date in dates]).as_unit('ns')
@@ -324,6 +321,12 @@ class SceneDataset(RasterDataset):
         return plot_sample(
             sample, rgb, names, show_titles=show_titles, suptitle=suptitle
         )
+
+
+def _box(grid: Grid, crs: Any) -> Polygon:
+    """Bounds of a scene in the CRS of the index; longitudes go on beyond 180°."""
+    left, bottom, right, top = transform_bounds(grid.crs, crs, *grid.bounds)
+    return box(left, bottom, right + 360 if right < left else right, top)
 
 
 def _timestamp(time: datetime) -> float:

@@ -2,6 +2,8 @@
 
 """Tests of finding VV and VH."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from scene_files import (
@@ -64,7 +66,8 @@ class TestFindRadar:
 
     def test_products_as_delivered(self, tmp_path):
         (tmp_path / 'S1A.SAFE').mkdir()
-        (tmp_path / 'S1A.zip').write_bytes(b'')
+        with zipfile.ZipFile(tmp_path / 'S1A.zip', 'w') as archive:
+            archive.writestr('S1A.SAFE/manifest.safe', '')
         for name in ('S1A.SAFE', 'S1A.zip'):
             with pytest.raises(SceneError, match='terrain-correct'):
                 find_radar(tmp_path / name)

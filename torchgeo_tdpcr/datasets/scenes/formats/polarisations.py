@@ -19,11 +19,10 @@ from .form import Form, reading_form
 from .from_stac import read_radar_item
 from .naming import date_near
 from .parts import BandFile
+from .radar_faults import CALIBRATE, check_uncorrected
 from .radar_files import (
-    CALIBRATE,
     Order,
     RadarBands,
-    check_uncorrected,
     read_folder,
     read_list,
     read_raster,

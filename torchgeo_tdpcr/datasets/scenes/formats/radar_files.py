@@ -3,23 +3,26 @@
 """Sentinel-1 as rasters: one a polarisation, or one with both."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NoReturn
-
-import numpy as np
+from typing import Literal
 
 from ..common import SceneError
-from .contents import Contents, contents_of
+from .contents import contents_of
 from .naming import POLARISATION, RASTERS, polarisation_of
 from .parts import BandFile
+from .radar_faults import (
+    check_uncorrected,
+    other_of,
+    refuse_bands,
+    refuse_contents,
+    refuse_one,
+)
 from .radar_names import (
     ScaleTold,
     is_auxiliary,
-    level_of,
     other_polarisations,
     scale_of_label,
     scale_of_name,
@@ -31,16 +34,6 @@ type Order = Literal['named', 'declared', 'assumed']
 
 #: What a quantity is called that is calibrated, where a raster holds others as well.
 _CALIBRATED = re.compile(r'sigma|gamma', re.IGNORECASE)
-
-CALIBRATE = (
-    'Calibrate it to sigma0 or gamma0 and terrain-correct it first, with SNAP for '
-    'example, and give the raster.'
-)
-
-_OTHER_MODES = (
-    'which is another mode than VV and VH, that Sentinel-1 has over most land (IW, '
-    '1SDV). Give a product of that.'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,33 +120,12 @@ def read_folder(
         return read_raster(contents.path(files[0]), rasters, polarisations)
     if all(len(names) == 1 for names in found.values()):
         return _pair(found['VV'][0], found['VH'][0], polarisations)
-    _refuse_contents(path, contents, found)
+    refuse_contents(path, [file.name for file in contents.rasters], found)
 
 
 def _holds_polarisations(path: Path) -> bool:
     return path.is_dir() and any(
         polarisation_of(file.name) for file in contents_of(path).rasters
-    )
-
-
-def _refuse_contents(
-    path: Path, contents: Contents, found: dict[str, list[str]]
-) -> NoReturn:
-    counts = f'{len(found["VV"])} rasters of VV and {len(found["VH"])} of VH'
-    others = other_polarisations(file.name for file in contents.rasters)
-    if others and not any(found.values()):
-        raise SceneError(path, f'holds {" and ".join(others)}, {_OTHER_MODES}')
-    if any(found.values()) and not all(found.values()):
-        has, lacks = ('VV', 'VH') if found['VV'] else ('VH', 'VV')
-        raise SceneError(
-            path,
-            f'holds {counts} by their names: {has} only. {lacks} is needed as well; put '
-            f'the raster of {lacks} of the same product beside it, such as a_vv.tif and '
-            'a_vh.tif.',
-        )
-    raise SceneError(
-        path,
-        f'holds {counts} by their names. Keep one of each, such as a_vv.tif and a_vh.tif.',
     )
 
 
@@ -179,15 +151,11 @@ def pair_beside(path: Path) -> tuple[BandFile, BandFile] | None:
     other = path.with_name(POLARISATION.sub(swapped, path.name))
     if not other.is_file():
         beside = _named_beside(path)
-        if len(beside[own]) != 1 or len(beside[_other(own)]) != 1:
+        if len(beside[own]) != 1 or len(beside[other_of(own)]) != 1:
             return None
-        other = beside[_other(own)][0]
+        other = beside[other_of(own)][0]
     pair = (path, other) if own == 'VV' else (other, path)
     return BandFile(str(pair[0])), BandFile(str(pair[1]))
-
-
-def _other(polarisation: str) -> str:
-    return 'VH' if polarisation == 'VV' else 'VV'
 
 
 def _named_beside(path: Path) -> dict[str, list[Path]]:
@@ -223,7 +191,7 @@ def read_raster(
     if len(labels) == 1:
         if beside := pair_beside(Path(path)):
             return _pair(beside[0].path, beside[1].path, polarisations)
-        _refuse_one(path, labels[0])
+        refuse_one(path, labels[0])
     if polarisations:
         if len(polarisations) != len(labels):
             raise SceneError(
@@ -243,25 +211,6 @@ def read_raster(
     return RadarBands((vv, vh), order, told[0] if told else scale_of_name(path))
 
 
-def _refuse_one(path: str, label: str) -> NoReturn:
-    texts = (Path(path).name, label)
-    if others := other_polarisations(texts):
-        raise SceneError(path, f'holds {" and ".join(others)}, {_OTHER_MODES}')
-    own = polarisation_of(texts[0]) or polarisation_of(label)
-    if own is None:
-        raise SceneError(
-            path,
-            'has one band; give VV and VH: a raster of both, or two whose names hold VV '
-            'and VH as words, such as a_vv.tif and a_vh.tif.',
-        )
-    raise SceneError(
-        path,
-        f'has one band; give VV and VH. It holds {own} only, and beside it there is no '
-        f'raster named alike with {_other(own)}, nor one pair. Where the product was '
-        f'made of one polarisation, make it anew with both (1SDV).',
-    )
-
-
 def _indexes(path: str, labels: Sequence[str]) -> tuple[tuple[int, ...], Order]:
     """Bands VV and VH, counted from 1, and what tells them."""
     found = {
@@ -271,30 +220,11 @@ def _indexes(path: str, labels: Sequence[str]) -> tuple[tuple[int, ...], Order]:
     narrowed = [_narrowed(indexes, name, labels) for name, indexes in found.items()]
     if all(len(indexes) == 1 for indexes in narrowed):
         return (narrowed[0][0], narrowed[1][0]), 'named'
-    told = [label for label in labels if POLARISATION.search(label)]
-    others = other_polarisations(labels)
-    if others and not told:
-        raise SceneError(
-            path,
-            f'has {len(labels)} bands described as {list(labels)}: {" and ".join(others)}, '
-            f'{_OTHER_MODES}',
-        )
-    if len(labels) == 2 and not told and not others:
+    texts = (*labels, Path(path).name)
+    told = any(POLARISATION.search(label) for label in labels)
+    if len(labels) == 2 and not told and not other_polarisations(texts):
         return (1, 2), 'assumed'
-    if len(set(told)) == 1 or (any(found.values()) and not all(found.values())):
-        has = 'VV' if found['VV'] else 'VH' if found['VH'] else ''
-        lacks = f', but no {_other(has)}' if has else ''
-    else:
-        lacks = ''
-    order = [polarisation_of(label) or 'other' for label in labels]
-    if Counter(order)['VV'] != 1 or Counter(order)['VH'] != 1:
-        order = ['VV', 'VH', *['other'] * (len(labels) - 2)]
-    raise SceneError(
-        path,
-        f'has {len(labels)} bands described as {list(labels)}{lacks}; exactly one must be '
-        "VV and one VH. Say which by `polarisations`, which names every band in the file's "
-        f'order, such as `polarisations={order}`.',
-    )
+    refuse_bands(path, labels)
 
 
 def _narrowed(indexes: list[int], name: str, labels: Sequence[str]) -> list[int]:
@@ -305,36 +235,3 @@ def _narrowed(indexes: list[int], name: str, labels: Sequence[str]) -> list[int]
         if len(some) == 1:
             return some
     return indexes
-
-
-def check_uncorrected(path: str, rasters: RasterFiles) -> None:
-    """Refuse a raster of a level that is not calibrated, or not terrain-corrected.
-
-    Args:
-        path: The raster.
-        rasters: To open it with.
-
-    Raises:
-        SceneError: If it is one.
-    """
-    header = rasters.header(path)
-    dtype, level = header.dtypes[0], level_of(path)
-    kind = np.dtype(dtype).kind
-    by_points = header.grid.crs is None and header.gcps
-    if kind == 'c':
-        raise SceneError(
-            path,
-            f'holds {dtype}: complex amplitudes of level SLC, not backscatter. {CALIBRATE}',
-        )
-    if level in ('GRD', 'SLC') and by_points:
-        raise SceneError(
-            path,
-            f'is a measurement of a {level} product as ESA delivers it: {dtype} without '
-            f'calibration, placed by ground control points only. {CALIBRATE}',
-        )
-    if by_points:
-        raise SceneError(
-            path,
-            'has ground control points only. Terrain-correct it first, with SNAP '
-            'for example.',
-        )

@@ -47,6 +47,12 @@ _MEASUREMENT = re.compile(
 )
 _PRODUCT = re.compile(r'S1[A-D]_\w{2}_(GRD|SLC|RAW|OCN)', re.IGNORECASE)
 
+#: Modes of horizontal polarisation, in names of ESA and of HyP3.
+_MODES = (
+    re.compile(r'_1S(?P<count>[SD])H(?![A-Z])'),
+    re.compile(r'_(?P<count>[SD])H[PRO]_RTC\d'),
+)
+
 _OTHERS = re.compile(r'(?<![A-Z])(HH|HV)(?![A-Z])', re.IGNORECASE)
 
 
@@ -128,8 +134,15 @@ def other_polarisations(texts: Iterable[str]) -> tuple[str, ...]:
     """Polarisations in names besides VV and VH.
 
     Example:
+        >>> other_polarisations(['S1A_EW_GRDM_1SDH_20200604T051422.tif'])
+        ('HH', 'HV')
         >>> other_polarisations(['Sigma0_HH', 'Sigma0_HV']), other_polarisations(['VV'])
         (('HH', 'HV'), ())
     """
-    found = {match[1].upper() for text in texts for match in _OTHERS.finditer(text)}
+    found: set[str] = set()
+    for text in texts:
+        found |= {match[1].upper() for match in _OTHERS.finditer(text)}
+        for mode in _MODES:
+            if match := mode.search(text):
+                found |= {'HH', 'HV'} if match['count'] == 'D' else {'HH'}
     return tuple(sorted(found))

@@ -16,7 +16,7 @@ from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
 from ..windows.radar import RadarReader
-from ..windows.warping import points_of, source_pixels
+from ..windows.warping import are_inside, points_of, source_pixels
 from .dates import dates_of
 from .pairs import ScenePair, uniquely_named
 
@@ -229,5 +229,4 @@ def _say_date(path: Path) -> str:
 def _outline_part(raster: Grid, grid: Grid) -> float:
     """Part of a scene that lies within the outline of a raster."""
     left, top = source_pixels(raster, grid, *points_of(grid, _OUTLINE_POINTS))
-    inside = (left >= 0) & (left < raster.width) & (top >= 0) & (top < raster.height)
-    return float(inside.mean())
+    return float(are_inside(raster, left, top).mean())

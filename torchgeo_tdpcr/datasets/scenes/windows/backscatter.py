@@ -1,44 +1,47 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Whether numbers of a Sentinel-1 raster are backscatter, and in dB or in power."""
+"""What the numbers of a Sentinel-1 raster are in: dB, power or amplitude."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...plausibility import DECIBELS, MEDIAN_DECIBELS, power_of, strays, within
+from ...plausibility import DECIBELS, power_of
 from ..common import SARScale, SceneError
+from ..formats.radar_names import ScaleTold
+from .units import (
+    UNITS,
+    are_data,
+    check_brightness,
+    check_darkness,
+    check_medians,
+    refuse_fill,
+    refuse_units,
+)
 
-type Scale = Literal['db', 'linear']
-
-#: Backscatter of single pixels, and its medians in VV and in VH, by the scale.
+#: Backscatter of single pixels in dB and in power.
 PIXELS = {'db': DECIBELS, 'linear': power_of(DECIBELS)}
-_MEDIANS = {
-    'db': MEDIAN_DECIBELS,
-    'linear': tuple(power_of(limits) for limits in MEDIAN_DECIBELS),
-}
-
-#: What is not even between these stands for missing pixels.
-_FILLS = (-9_000.0, 1e6)
-
-#: Digital numbers of products that are not calibrated have medians above this.
-_UNCALIBRATED = 20.0
-
-_CALIBRATE = 'Calibrate it to sigma0 or gamma0 first.'
 
 
 def find_scale(
-    path: str, values: Sequence[NDArray[Any]], asked: SARScale | Literal['auto']
-) -> Scale:
+    path: str,
+    values: Sequence[NDArray[Any]],
+    asked: SARScale | Literal['auto'],
+    told: ScaleTold | None = None,
+    dtype: str | None = None,
+) -> SARScale:
     """Tell what a raster is in, and refuse one that is in nothing that is known.
 
     Args:
         path: The raster, for errors.
-        values: Finite numbers of VV and of VH from all over it, without declared
-            missing pixels; at least one of VV. Scale and offset tags are applied.
-        asked: What the user says it is in.
+        values: Numbers of VV and of VH from all over it. Scale and offset tags are
+            applied. NaN, and what programs write for missing pixels, does not count.
+        asked: What the user says it is in, which is taken at its word as long as the
+            signs of the numbers do not contradict.
+        told: What names or metadata say it is in.
+        dtype: Type of the numbers; None where a scale tag says what they mean.
 
     Returns:
         What it is in.
@@ -52,66 +55,66 @@ def find_scale(
         >>> find_scale('s1.tif', [np.array([0.08]), np.array([0.02])], 'auto')
         'linear'
     """
-    # 0 is a border, in power as in dB
-    known = [band[band != 0] for band in values]
-    _refuse_strays(path, known[0])
-    inside = [band[(band > DECIBELS[0]) & (band <= DECIBELS[1])] for band in known]
+    known = [band[are_data(band)] for band in values]
     if not known[0].size:
-        raise SceneError(path, 'holds no values: VV is 0 or missing everywhere.')
-    medians = [float(np.median(band)) for band in inside if band.size]
-    if not inside[0].size:
-        _refuse_all(path, float(np.median(known[0])))
-    scale: Scale = 'db' if medians[0] < 0 else 'linear'
-    told = ' and '.join(f'{median:.4g}' for median in medians)
-    if scale == 'linear' and medians[0] > _UNCALIBRATED:
-        raise SceneError(
-            path, f'has a median of {told}, which is no backscatter. {_CALIBRATE}'
-        )
-    if asked not in ('auto', scale):
-        names = {'db': 'dB', 'linear': 'power'}
-        raise SceneError(
-            path,
-            f'is in {names[scale]}, for the median is {told}; `sar_scale={asked!r}` '
-            f'says {names[asked]}. Leave it out.',
-        )
-    for name, median, limits in zip(
-        ('VV', 'VH'), medians, _MEDIANS[scale], strict=False
-    ):
-        if not within(median, limits):
-            low, high = limits
-            raise SceneError(
-                path,
-                f'has a median of {median:.4g} in {name}, which is no backscatter in '
-                f'{"dB" if scale == "db" else "power"}: that would be within {low:.3g} '
-                f'to {high:.3g}. {_CALIBRATE}',
-            )
-    return scale
-
-
-def _refuse_strays(path: str, values: NDArray[Any]) -> None:
-    """Refuse a raster most of whose numbers are in no unit of backscatter."""
-    outside = strays(values, DECIBELS)
-    inside = values[(values >= DECIBELS[0]) & (values <= DECIBELS[1])]
-    if outside.size <= inside.size:
-        return
-    _refuse_all(path, float(np.median(outside)))
-
-
-def _refuse_all(path: str, median: float) -> NoReturn:
-    """Refuse a raster for what its numbers are like."""
-    low, high = _FILLS
-    if not low < median < high:
+        others = values[0][np.isfinite(values[0]) & (values[0] != 0)]
+        if others.size:
+            refuse_fill(path, others[0])
+        raise SceneError(path, 'holds no values: VV is 0 or missing in all pixels.')
+    refuse_units(path, known[0], dtype)
+    medians = medians_of(known)
+    figures = ' and '.join(f'{median:.4g}' for median in medians)
+    negative = medians[0] < 0
+    found: SARScale = 'db' if negative else 'linear'
+    if asked == 'auto' and told and (told.scale == 'db') != negative:
+        also = '' if negative else ", or `sar_scale='amplitude'`"
         raise SceneError(
             path,
-            f'holds no values, only such as {median:.4g}, which stand for missing ones.',
+            f'contradicts itself: {told.where} means {UNITS[told.scale]}, but the median '
+            f'is {figures}, which {"is dB" if negative else "is not dB"}. If the numbers '
+            f'are right, give `sar_scale={found!r}`{also}.',
         )
-    if median < 0:
+    if asked != 'auto' and (asked == 'db') != negative:
         raise SceneError(
             path,
-            f'has a median of {median:.4g}, which looks like dB times 100. Divide '
-            'it, or tell so: `dataset.scales = (0.01, 0.01)` in rasterio, opened with '
-            "'r+'.",
+            f'is in {UNITS[found]}, for the median is {figures}; `sar_scale={asked!r}` '
+            f'says {UNITS[asked]}. Leave it out.',
         )
-    raise SceneError(
-        path, f'has a median of {median:.4g}, which is no backscatter. {_CALIBRATE}'
-    )
+    if negative:
+        return 'db'
+    if asked != 'auto':
+        return asked
+    return told.scale if told else 'linear'
+
+
+def check_levels(
+    path: str,
+    values: Sequence[NDArray[Any]],
+    scale: SARScale,
+    asked: SARScale | Literal['auto'],
+    told: ScaleTold | None = None,
+) -> None:
+    """Refuse a raster that no place is as bright or as dark as, in its scale.
+
+    Args:
+        path: The raster, for errors.
+        values: See :func:`find_scale`.
+        scale: What it is in, as found.
+        asked: What the user says it is in, of which brightness is no proof.
+        told: What names or metadata say it is in.
+
+    Raises:
+        SceneError: If it is so.
+    """
+    medians = medians_of(values)
+    if asked == 'auto' and scale != 'db':
+        check = check_brightness if scale == 'linear' else check_darkness
+        check(path, medians, told.where if told else '')
+    check_medians(path, medians, scale)
+
+
+def medians_of(values: Sequence[NDArray[Any]]) -> tuple[float, ...]:
+    """Medians of what can be backscatter in any unit, of VV and, if it has any, of VH."""
+    inside = [band[are_data(band)] for band in values]
+    inside = [band[(band >= DECIBELS[0]) & (band <= DECIBELS[1])] for band in inside]
+    return tuple(float(np.median(band)) for band in inside if band.size)

@@ -14,10 +14,13 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from ...grids import Grid, PixelBox
-from ..common import SARScale, SceneError
+from ..common import SARScale
 from ..formats.polarisations import RadarProduct, describe_radar
-from ..formats.rasters import RasterFiles, read_mask, reading
-from .backscatter import PIXELS, Scale, find_scale
+from ..formats.rasters import RasterFiles, reading
+from .backscatter import PIXELS, check_levels, find_scale
+from .order import check_order
+from .source import RadarSource
+from .units import are_data
 from .warping import (
     TOLERANCE,
     fineness,
@@ -26,6 +29,7 @@ from .warping import (
     source_pixels,
     source_window,
     transform_of,
+    window_transform,
 )
 
 #: Sources whose pixels are finer than the scene's by more than this are averaged.
@@ -33,8 +37,8 @@ _AVERAGED = 1.5
 
 _SCALES = get_args(SARScale.__value__)
 
-#: Points a side that tell the scale; more where few find nothing.
-_SAMPLES = (32, 256)
+#: Points a side that tell the scale; more where few find less pixels than these.
+_SAMPLES, _ENOUGH = (32, 256), 50
 
 
 class RadarReader:
@@ -42,14 +46,15 @@ class RadarReader:
 
     A raster with the very pixels of the scene is read as it is. Any other is warped,
     window by window: bilinearly, or averaged if its pixels are more than 1.5 times
-    finer. Power is warped as power.
+    finer. Power is warped as power, and so is amplitude.
 
     Scale and offset tags of the raster are applied. Pixels are missing that have its
-    nodata value, or that its mask says are, or that are not finite, in power those not
-    above 0, in dB those below -100, in both those above 60 dB, and those where VV and VH
-    both are exactly 0: a border in power, and in dB as well, where many programs write 0
-    beside whatever value they declare. After warping, a pixel is missing if all those of
-    the raster around it are.
+    nodata value, or that its mask says are, or that are not finite, in power and amplitude
+    those not above 0, in dB those below -80, in all those above 45 dB, and those where VV
+    and VH both are exactly 0: a border in power, and in dB as well, where many programs
+    write 0 beside whatever value they declare. So numbers that stand for missing pixels
+    are missing though nobody declares them: -9999, -99 dB, 1e9. After warping, a pixel is
+    missing if all those of the raster around it are.
 
     Readers can be pickled and forked; files are opened when first read from, in each
     process.
@@ -58,8 +63,9 @@ class RadarReader:
         path: The raster or rasters, see :func:`~.polarisations.find_radar`, or what
             :func:`~.polarisations.describe_radar` told about them.
         grid: The pixels of the scene.
-        scale: Whether the raster holds dB or power (linear); ``'auto'`` takes it for dB
-            if its median is below 0. What the numbers contradict is an error.
+        scale: Whether the raster holds dB, power (linear) or amplitude. ``'auto'`` takes
+            it for dB if its median is below 0, else for amplitude if a name says so, else
+            for power. What the numbers contradict is an error.
         rasters: To open the files with; whoever gives them closes them (defaults to
             some that are closed after each use but :meth:`read`).
 
@@ -78,11 +84,12 @@ class RadarReader:
         >>> profile |= {'width': 64, 'height': 64, 'dtype': 'float32'}
         >>> with TemporaryDirectory() as folder:
         ...     with rasterio.open(f'{folder}/s1.tif', 'w', **profile) as file:
-        ...         file.write(np.full((2, 64, 64), 0.1, np.float32))
+        ...         file.write(np.full((1, 64, 64), 0.1, np.float32), [1])
+        ...         file.write(np.full((1, 64, 64), 0.01, np.float32), [2])
         ...     reader = RadarReader(f'{folder}/s1.tif', grid)
         ...     image = reader.read(PixelBox(0, 0, 32, 16))
-        >>> reader.scale, image.shape, image.mean().item()
-        ('linear', (2, 16, 32), -10.0)
+        >>> reader.scale, image.shape, image.mean(axis=(1, 2)).round(3).tolist()
+        ('linear', (2, 16, 32), [-10.0, -20.0])
     """
 
     def __init__(
@@ -104,10 +111,11 @@ class RadarReader:
         """Where VV and VH are."""
         self.grid = grid
         self._own = source.grid
+        self._source = RadarSource(source, self._files)
         self._aligned = same_grid(self._own, grid)
         with reading(self.bands[0].path):
             self._averaged = fineness(self._own, grid) > _AVERAGED
-        self.scale: Scale = self._find_scale(scale)
+        self.scale: SARScale = self._find_scale(source, scale)
         """What the raster holds."""
         self._close_own()
 
@@ -127,7 +135,7 @@ class RadarReader:
         self.grid.check(window)
         read = self._read if self._aligned else self._warp
         image = read(window)
-        return 10 * np.log10(image) if self.scale == 'linear' else image
+        return image if self.scale == 'db' else 10 * np.log10(image)
 
     def coverage(self, size: int = 256) -> float:
         """Tell which part of the scene has VV and VH.
@@ -144,10 +152,10 @@ class RadarReader:
         """
         grid = self.grid
         with reading(self.bands[0].path):
-            part = source_window(self._own, grid, grid.all)
+            part = source_window(self._own, grid, grid.all, beyond=True)
             if part is None:
                 return 0.0
-            there = np.isfinite(self._mask(self._values(part, size))).all(axis=0)
+            there = np.isfinite(self._mask(self._source.values(part, size))).all(axis=0)
             left, top = source_pixels(self._own, grid, *points_of(grid, size))
         self._close_own()
         inside = (left >= part.left) & (left < part.right)
@@ -162,7 +170,8 @@ class RadarReader:
     def meets(self) -> bool:
         """Whether any pixel of the raster, missing or not, lies in the scene."""
         with reading(self.bands[0].path):
-            return source_window(self._own, self.grid, self.grid.all) is not None
+            part = source_window(self._own, self.grid, self.grid.all, beyond=True)
+        return part is not None
 
     def close(self) -> None:
         """Close the files; the next read opens them again."""
@@ -172,60 +181,40 @@ class RadarReader:
         if not self._shared:
             self.close()
 
-    def _find_scale(self, asked: SARScale | Literal['auto']) -> Scale:
+    def _find_scale(
+        self, source: RadarProduct, asked: SARScale | Literal['auto']
+    ) -> SARScale:
         path = self.bands[0].path
         with reading(path):
-            part = source_window(self._own, self.grid, self.grid.all)
+            part = source_window(self._own, self.grid, self.grid.all, beyond=True)
+        most, sample = -1, np.empty((2, 0), np.float32)
         # The part may be empty, or nearly; then any part tells
         for place, size in product((part, self._own.all), _SAMPLES):
             if place is None:
                 continue
-            values = [band[np.isfinite(band)] for band in self._values(place, size)]
-            if (values[0] != 0).any():
-                return find_scale(path, values, asked)
-        raise SceneError(path, 'holds no values; all pixels are missing.')
-
-    def _values(self, window: PixelBox, size: int | None = None) -> NDArray[np.float32]:
-        """VV and VH of a window of the raster; NaN where it says that they are missing."""
-        height, width = window.bottom - window.top, window.right - window.left
-        if size is not None:
-            height, width = min(height, size), min(width, size)
-        image = np.empty((2, height, width), np.float32)
-        vv, vh = self.bands
-        # Two bands of one file in one read, for what they share is then decoded once
-        groups = [[0, 1]] if vv.path == vh.path else [[0], [1]]
-        for group in groups:
-            path = self.bands[group[0]].path
-            indexes = [self.bands[i].index for i in group]
-            header = self._files.header(path)
-            with reading(path):
-                array: NDArray[Any] = self._files[path].read(
-                    indexes,
-                    window=window.ranges,
-                    out_shape=(len(indexes), height, width),
-                )
-                if (mask := header.mask(indexes)) is not None:
-                    there = read_mask(
-                        self._files[path],
-                        mask,
-                        window=window.ranges,
-                        out_shape=(height, width),
-                    )
-            image[group] = array
-            for i, index, values in zip(group, indexes, array, strict=True):
-                gain, shift = header.scales[index - 1]
-                if (gain, shift) != (1, 0):
-                    image[i] = image[i] * np.float32(gain) + np.float32(shift)
-                nodata = header.nodata[index - 1]
-                if nodata is not None and not np.isnan(nodata):
-                    image[i][values == values.dtype.type(nodata)] = np.nan
-                if mask is not None:
-                    image[i][there == 0] = np.nan
-        return image
+            values = self._source.values(place, size)
+            count = int(are_data(values).all(axis=0).sum())
+            if count > most:
+                most, sample = count, values
+            if count >= _ENOUGH:
+                break
+        header = self._files.header(path)
+        index = self.bands[0].index - 1
+        plain = header.scales[index] == (1, 0)
+        dtype = header.dtypes[index] if plain else None
+        numbers = tuple(sample)
+        scale = find_scale(path, numbers, asked, source.scale, dtype)
+        check_order(source, numbers, scale)
+        check_levels(path, numbers, scale, asked, source.scale)
+        return scale
 
     def _mask(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Set what is missing to NaN, in place."""
-        low, high = PIXELS[self.scale]
+        """Set what is missing to NaN, and make power of amplitude, in place."""
+        if self.scale == 'amplitude':
+            image[image < 0] = np.nan
+            with np.errstate(over='ignore'):
+                np.square(image, out=image)
+        low, high = PIXELS['db' if self.scale == 'db' else 'linear']
         image[~((image >= low) & (image <= high))] = np.nan
         if self.scale == 'db':
             # -0 as well
@@ -233,14 +222,14 @@ class RadarReader:
         return image
 
     def _read(self, window: PixelBox) -> NDArray[np.float32]:
-        return self._mask(self._values(window))
+        return self._mask(self._source.values(window))
 
     def _warp(self, window: PixelBox) -> NDArray[np.float32]:
         shape = 2, window.bottom - window.top, window.right - window.left
         image = np.full(shape, np.nan, np.float32)
         path = self.bands[0].path
         with reading(path):
-            part = source_window(self._own, self.grid, window)
+            part = source_window(self._own, self.grid, window, beyond=True)
             if part is None:
                 return image
             if self._averaged:
@@ -252,7 +241,7 @@ class RadarReader:
             reproject(
                 self._read(part),
                 image,
-                src_transform=transform_of(self._own.transform, part),
+                src_transform=window_transform(self._own, self.grid, part),
                 src_crs=self._own.crs,
                 src_nodata=np.nan,
                 dst_transform=transform_of(self.grid.transform, window),
