@@ -17,6 +17,7 @@ from ..grids import Grid, PixelBox
 from ..sources import fault_of_place, trusting
 from .common import SceneError
 from .declared import Declared
+from .formats.dimap import band_names, is_dimap
 from .formats.form import title_of
 from .formats.listing import list_products, optical_in, radar_in
 from .formats.masks import MASK_FORMS
@@ -25,6 +26,7 @@ from .formats.parts import BandFile, CloudMask
 from .formats.polarisations import RADAR_FORMS, describe_radar
 from .formats.products import OPTICAL_FORMS, find_optical
 from .formats.rasters import RasterFiles, crs_name
+from .formats.stac import asset_keys, is_item
 from .opening import size_fault
 from .windows.clouds import CloudReader
 from .windows.optical import OpticalReader
@@ -103,6 +105,9 @@ def _guess(path: Path) -> What:
         )
         radar = path.name.upper().startswith('S1') or any(map(polarisation_of, names))
         return 's1' if radar or not optical else 's2'
+    if is_dimap(path) or is_item(path):
+        names_of = band_names if is_dimap(path) else asset_keys
+        return 's1' if any(map(polarisation_of, names_of(path))) else 's2'
     if any(form.names.search(path.name) for form in MASK_FORMS):
         return 'cloud_mask'
     rasters = RasterFiles()

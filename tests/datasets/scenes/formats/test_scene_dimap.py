@@ -15,6 +15,7 @@ from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in, radar_in
 from torchgeo_tdpcr.datasets.scenes.formats.polarisations import describe_radar
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
+from torchgeo_tdpcr.datasets.scenes.inspection import inspect
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
 from torchgeo_tdpcr.datasets.sources import trusting
@@ -237,6 +238,8 @@ def test_amplitude_is_told(tmp_path):
     array = np.sqrt(power(decibels()))
     path = save(tmp_path, sentinel1('Amplitude', array=array), unit='amplitude')
     assert describe_radar(path).scale.scale == 'amplitude'
+    image = RadarReader(path, GRID).read(GRID.all)
+    np.testing.assert_allclose(image, decibels(), atol=1e-4)
 
 
 def test_power_before_decibels_and_calibrated_before_others(tmp_path):
@@ -368,3 +371,14 @@ def test_in_folders(tmp_path):
     radar = [save(tmp_path / 's1', sentinel1(), name=name) for name in ('a', 'b')]
     assert radar_in(tmp_path / 's1') == radar
     assert radar_in(tmp_path / 's1' / 'a.data') == [tmp_path / 's1' / 'a.data']
+
+
+def test_inspected(tmp_path):
+    optical = save(tmp_path / 's2', sentinel2(), 1e-4, -0.1)
+    radar = save(tmp_path / 's1', sentinel1(), unit='intensity')
+    assert [found.what for found in inspect(optical)] == ['s2']
+    assert [found.what for found in inspect(radar)] == ['s1']
+    (found,) = inspect(optical)
+    assert found.facts['offset'] == 1000
+    assert 'BEAM-DIMAP' in found.facts['form']
+    assert not found.refused

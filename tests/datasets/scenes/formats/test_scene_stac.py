@@ -17,6 +17,7 @@ from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in, radar_in
 from torchgeo_tdpcr.datasets.scenes.formats.polarisations import describe_radar
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
 from torchgeo_tdpcr.datasets.scenes.formats.stac import is_item
+from torchgeo_tdpcr.datasets.scenes.inspection import inspect
 from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
@@ -495,3 +496,15 @@ def test_items_in_folders(tmp_path):
     for key in ('vv', 'vh'):
         (radar.parent / f'iw_{key}.rtc.tiff').unlink()
     assert radar_in(tmp_path / 'radar') == [radar]
+
+
+def test_inspected(tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / name).mkdir()
+    optical, _ = planetary(tmp_path / 'a', '05.10')
+    radar = radar_item(tmp_path / 'b')
+    (found,) = inspect(optical)
+    assert found.what == 's2'
+    assert found.facts['offset'] == 1000
+    assert 'STAC' in found.facts['form']
+    assert [found.what for found in inspect(radar)] == ['s1']

@@ -14,6 +14,7 @@ from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in, radar_in
 from torchgeo_tdpcr.datasets.scenes.formats.polarisations import describe_radar
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
+from torchgeo_tdpcr.datasets.scenes.inspection import inspect
 from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.datasets.sources import DistrustError, open_raster, trusting
@@ -351,3 +352,11 @@ def test_references_of_kerchunk_are_no_store(tmp_path):
         path.write_text(json.dumps({'version': 1, 'refs': refs}))
         with pytest.raises(SceneError, match='no STAC item'):
             find_optical(path)
+
+
+def test_inspected(tmp_path):
+    store, _ = write_store(tmp_path)
+    (found,) = inspect(store)
+    assert found.what == 's2'
+    assert found.facts['offset'] == 1000
+    assert 'EOPF' in found.facts['form']

@@ -23,7 +23,8 @@ from .evidence import of_name
 from .metadata import Told, date_from, number_of, put_into_headers
 from .naming import date_near, polarisation_of, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
-from .radar_files import RadarBands, check_uncorrected
+from .radar_faults import check_uncorrected
+from .radar_files import RadarBands
 from .radar_names import ScaleTold, scale_of_label
 from .rasters import RasterFiles
 from .safe import read_xml
@@ -126,6 +127,14 @@ def read_dimap(path: Path) -> Dimap:
         for node in root.findall('Image_Interpretation/Spectral_Band_Info')
     ]
     return Dimap(dim, tuple(band for band in bands if band), _date(dim, root))
+
+
+def band_names(path: Path) -> list[str]:
+    """Names of the bands of a product that have a raster, none if it cannot be read."""
+    try:
+        return [band.name for band in read_dimap(path).bands]
+    except SceneError:
+        return []
 
 
 def _text(node: ET.Element, tag: str) -> str:

@@ -15,7 +15,8 @@ from .evidence import Evidence, of_baseline, of_name, of_tags
 from .metadata import Told, date_from, put_into_headers
 from .naming import RASTERS, date_near, polarisation_of, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
-from .radar_files import RadarBands, check_uncorrected
+from .radar_faults import check_uncorrected
+from .radar_files import RadarBands
 from .radar_names import scale_of_name
 from .rasters import RasterFiles
 from .stac import Asset, Item, here, nothing_here, optical_names, read_item

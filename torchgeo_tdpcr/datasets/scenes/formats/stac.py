@@ -83,6 +83,15 @@ def tells_item(path: Path) -> bool:
     return document.get('type') == 'Feature' and 'stac_version' in document
 
 
+def asset_keys(path: Path) -> list[str]:
+    """Keys of the assets of an item, none if it cannot be read."""
+    try:
+        assets = read_json(str(path)).get('assets')
+    except SceneError:
+        return []
+    return list(assets) if isinstance(assets, dict) else []
+
+
 def read_item(path: Path, mission: str) -> Item:
     """Read a STAC item.
 
