@@ -251,6 +251,13 @@ def test_stac_11_of_copernicus(tmp_path):
     assert not cloudy[20:].any()
 
 
+def test_classes_that_are_not_there(tmp_path):
+    write(tmp_path / 'r.tif', numbers(1)[0])
+    for href in ('gone.tif', 'https://example.com/scl.tif'):
+        assets = {'red': {'href': 'r.tif'}, 'scl': {'href': href}}
+        assert find_optical(save(tmp_path, item(assets))).clouds is None
+
+
 def test_one_asset_of_many_bands(tmp_path):
     image = numbers(3, low=1200)
     write(tmp_path / 'all.tif', image)

@@ -87,7 +87,9 @@ def read_optical_item(
         told = {band: replace(said, offset=0.0) for band, said in told.items()}
     put_into_headers(bands, told, rasters.headers)
     first = next(iter(bands.values()))
-    clouds = _finest(found, rasters) if (found := here(item, classes)) else None
+    # A mask is worth having, but not needed
+    there = [entry for entry in classes if entry[0].path]
+    clouds = _finest(here(item, there), rasters) if there else None
     rasters.close()
     return OpticalProduct(
         path,
