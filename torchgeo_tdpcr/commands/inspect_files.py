@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 'path': str(item.path),
                 'what': item.what,
-                **item.facts,
+                **{name.replace(' ', '_'): value for name, value in item.facts.items()},
                 'refused': item.refused or None,
             }
             for item in found

@@ -178,7 +178,8 @@ def without_fill(values: NDArray[Any], limits: Range) -> NDArray[Any]:
     if outside.size:
         numbers, counts = np.unique(outside, return_counts=True)
         if 2 * counts.max() >= outside.size:
-            return values[values != numbers[counts.argmax()]]
+            kept: NDArray[Any] = values[values != numbers[counts.argmax()]]
+            return kept
     return values
 
 

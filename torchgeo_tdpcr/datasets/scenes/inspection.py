@@ -2,7 +2,7 @@
 
 """How files would be read: what they are, what tells it, and what they hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
@@ -17,16 +17,20 @@ from ..grids import Grid, PixelBox
 from ..sources import fault_of_place, trusting
 from .common import SceneError
 from .declared import Declared
+from .formats.bands import band_of_file
+from .formats.contents import contents_of, is_zip
 from .formats.dimap import band_names, is_dimap
+from .formats.evidence import Evidence
 from .formats.form import title_of
 from .formats.listing import list_products, optical_in, radar_in
 from .formats.masks import MASK_FORMS
-from .formats.naming import polarisation_of
+from .formats.naming import RASTERS, polarisation_of
 from .formats.parts import BandFile, CloudMask
 from .formats.polarisations import RADAR_FORMS, describe_radar
 from .formats.products import OPTICAL_FORMS, find_optical
 from .formats.rasters import RasterFiles, crs_name
-from .formats.stac import asset_keys, is_item
+from .formats.safe import is_safe
+from .formats.stac import asset_keys, is_item, tells_item
 from .opening import size_fault
 from .windows.clouds import CloudReader
 from .windows.optical import OpticalReader
@@ -82,44 +86,83 @@ def inspect(
         raise SceneError(path, fault)
     said = Declared() if declared is None else declared
     with trusting(trusted):
-        kind = what or _guess(path)
-        if kind == 'cloud_mask':
-            return [_mask(path, said)]
-        inside, look = (optical_in, _optical) if kind == 's2' else (radar_in, _radar)
-        try:
-            found = list_products([path], inside, kind)
-        except SceneError as error:
-            return [Inspection(path, kind, refused=error.fault)]
-        return [look(product, said) for product in found]
+        return _look(path, said, what or _guess(path), what is None)
 
 
-def _guess(path: Path) -> What:
-    """What a path may be, by names and by the number of bands."""
-    if path.is_dir() or path.suffix.lower() in ('.zip', '.safe'):
-        try:
-            optical = optical_in(path) if path.is_dir() else [path]
-        except SceneError:
-            optical = []
-        names = (
-            [file.name for file in path.rglob('*')] if path.is_dir() else [path.name]
-        )
-        radar = path.name.upper().startswith('S1') or any(map(polarisation_of, names))
-        return 's1' if radar or not optical else 's2'
+def _look(
+    path: Path, said: Declared, what: What | None, guessing: bool
+) -> list[Inspection]:
+    """Look at a path, or at each of what a folder holds."""
+    if what == 'cloud_mask':
+        return [_mask(path, said)]
+    if what is None:
+        # A folder of several things
+        return [
+            item
+            for inside in sorted(path.iterdir())
+            if (kind := _guess(inside, top=False)) is not None
+            for item in _look(inside, said, kind, guessing)
+        ]
+    inside, look = (optical_in, _optical) if what == 's2' else (radar_in, _radar)
+    try:
+        found = list_products([path], inside, what)
+    except SceneError as error:
+        return [Inspection(path, what, refused=str(error))]
+    return [look(product, said) for product in found]
+
+
+def _guess(path: Path, top: bool = True) -> What | None:
+    """What a path may be, by names and by the number of bands; None if it is of several.
+
+    Args:
+        path: The path.
+        top: Whether it was given. Of what a folder holds, what is no raster is left out.
+    """
     if is_dimap(path) or is_item(path):
-        names_of = band_names if is_dimap(path) else asset_keys
-        return 's1' if any(map(polarisation_of, names_of(path))) else 's2'
+        return _guess_told(path, top)
+    if path.is_dir() or is_zip(path):
+        return _guess_of_many(path, top)
     if any(form.names.search(path.name) for form in MASK_FORMS):
         return 'cloud_mask'
+    if not top and path.suffix.lower() not in RASTERS:
+        return None
     rasters = RasterFiles()
     try:
         labels = rasters.header(str(path)).labels
     except SceneError:
-        return 's1' if polarisation_of(path.name) else 's2'
+        labels = ()
     finally:
         rasters.close()
     if any(map(polarisation_of, (path.name, *labels))) or len(labels) == 2:
         return 's1'
-    return 's2' if len(labels) > 1 else 'cloud_mask'
+    return 'cloud_mask' if len(labels) == 1 and not band_of_file(path.name) else 's2'
+
+
+def _guess_told(path: Path, top: bool) -> What | None:
+    """What a product of SNAP or a STAC item is of, as the names in it tell."""
+    snap = is_dimap(path)
+    # In a folder, the `.dim` stands for both, and JSON may be anything
+    if not top and (path.is_dir() if snap else not tells_item(path)):
+        return None
+    names = band_names(path) if snap else asset_keys(path)
+    return 's1' if any(map(polarisation_of, names)) else 's2'
+
+
+def _guess_of_many(path: Path, top: bool) -> What | None:
+    names = [path.name, *(file.name for file in contents_of(path, deep=True).files)]
+    if is_safe(path):
+        return 's1' if path.name.upper().startswith('S1') else 's2'
+    if is_zip(path):
+        return 's1' if any(map(polarisation_of, names)) else 's2'
+    try:
+        if optical_in(path) == [path]:
+            return 's2'
+    except SceneError:
+        # What is none of Sentinel-2 may be of Sentinel-1
+        return 's1'
+    if not top:
+        return 's1' if any(map(polarisation_of, names)) else 's2'
+    return None
 
 
 def _optical(path: Path, said: Declared) -> Inspection:
@@ -137,7 +180,7 @@ def _optical(path: Path, said: Declared) -> Inspection:
                 'the usual one, for nothing tells it; checked by the numbers'
             )
         facts['date'] = _date(product.date)
-        facts['evidence of the offset'] = list(map(str, product.evidence))
+        facts['evidence of the offset'] = _once(product.evidence)
         try:
             reader = OpticalReader(product, None, said.offset, said.scale)
         except SceneError as error:
@@ -149,9 +192,10 @@ def _optical(path: Path, said: Declared) -> Inspection:
         return found
     facts |= _grid_facts(reader.grid)
     facts['scale'] = _one_or_each(reader.scales)
-    facts['evidence of the offset'] = list(map(str, reader.evidence))
+    facts['scale told by'] = _who_tells_scale(reader, said)
+    facts['evidence of the offset'] = _once(reader.evidence)
     if not found.refused:
-        facts['offset'] = reader.offset
+        facts['offset'] = int(reader.offset)
     samples = reader.samples.values()
     facts['median reflectance'] = {
         part.band: round(
@@ -182,10 +226,18 @@ def _radar(path: Path, said: Declared) -> Inspection:
         radar = describe_radar(path, rasters, said.polarisations)
         facts['form'] = title_of(RADAR_FORMS, radar.form)
         facts['bands'] = _where(dict(zip(('VV', 'VH'), radar.bands, strict=True)))
+        facts['order'] = radar.order
         facts['date'] = _date(radar.date)
         facts |= _grid_facts(radar.grid)
         reader = RadarReader(radar, radar.grid, said.sar_scale, rasters)
         facts['scale'] = reader.scale
+        facts['scale told by'] = (
+            'you'
+            if said.sar_scale != 'auto'
+            else 'numbers'
+            if radar.scale is None
+            else radar.scale.where
+        )
         parts = [reader.read(box) for box in _windows(radar.grid)]
         values = np.concatenate([part.reshape(2, -1) for part in parts], axis=1)
         there = np.isfinite(values)
@@ -227,11 +279,30 @@ def _mask(
 
 
 def _where(bands: Mapping[str, BandFile]) -> dict[str, str]:
-    """File and number of each band."""
+    """Number of each band in its file, or its file where there are several."""
+    if len({band.path for band in bands.values()}) == 1:
+        return {name: str(band.index) for name, band in bands.items()}
     return {
-        name: f'{Path(band.path).name}, band {band.index}'
+        name: Path(band.path).name + (f', band {band.index}' if band.index > 1 else '')
         for name, band in bands.items()
     }
+
+
+def _who_tells_scale(reader: OpticalReader, said: Declared) -> str:
+    product = reader.product
+    if said.scale is not None:
+        return 'you'
+    if product.form == 'safe':
+        return 'metadata'
+    tags = [
+        product.headers[band.path].scales[band.index - 1]
+        for band in product.bands.values()
+    ]
+    return 'numbers' if (1, 0) in tags else 'tags'
+
+
+def _once(evidence: Iterable[Evidence]) -> list[str]:
+    return list(dict.fromkeys(map(str, evidence)))
 
 
 def _date(date: datetime | None) -> str:

@@ -14,6 +14,7 @@ from .formats.rasters import RasterFiles
 from .pairing.dates import dates_of
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
+from .windows.mosaic import RadarMosaic, radar_reader
 from .windows.optical import OpticalReader
 from .windows.radar import RadarReader
 
@@ -30,7 +31,7 @@ class SceneFiles(NamedTuple):
 
     info: SceneInfo
     optical: OpticalReader
-    radar: RadarReader
+    radar: RadarReader | RadarMosaic
     clouds: CloudReader | None
 
 
@@ -59,8 +60,10 @@ def open_scene(
     if not declared.any_res and (fault := size_fault(optical.grid)):
         raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
-    found = pair.find_radar(rasters, declared.polarisations)
-    radar = RadarReader(found, optical.grid, declared.sar_scale, rasters)
+    found = pair.find_radars(rasters, declared.polarisations)
+    radar = radar_reader(
+        [RadarReader(one, optical.grid, declared.sar_scale, rasters) for one in found]
+    )
     cover, meets = radar.coverage(), radar.meets
     radar.close()
     if cover < min_sar_cover or not cover:
@@ -74,6 +77,10 @@ def open_scene(
             what = f"holds no values in '{pair.s2}': all its pixels there are missing."
         else:
             what = f"does not cover any of '{pair.s2}': they are at different places."
+        if pair.slices:
+            what = (
+                f'and {", ".join(f"'{path}'" for path in pair.slices)} together: {what}'
+            )
         raise SceneError(pair.s1, what)
     source = pair.cloud_mask or product.clouds
     clouds = (
@@ -83,9 +90,11 @@ def open_scene(
     )
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
+    for number, path in enumerate(pair.slices, 2):
+        inputs[f's1_{number}'] = str(path.resolve())
     if pair.cloud_mask is not None:
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
-    acquired = dates_of(product, found).optical
+    acquired = dates_of(product, found[0]).optical
     date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
         pair.name,

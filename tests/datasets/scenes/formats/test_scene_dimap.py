@@ -378,6 +378,10 @@ def test_inspected(tmp_path):
     radar = save(tmp_path / 's1', sentinel1(), unit='intensity')
     assert [found.what for found in inspect(optical)] == ['s2']
     assert [found.what for found in inspect(radar)] == ['s1']
+    assert [found.what for found in inspect(radar.with_suffix('.data'))] == ['s1']
+    both = save(tmp_path / 's2', sentinel1(), name='x')
+    found = inspect(tmp_path / 's2')
+    assert [(one.path, one.what) for one in found] == [(optical, 's2'), (both, 's1')]
     (found,) = inspect(optical)
     assert found.facts['offset'] == 1000
     assert 'BEAM-DIMAP' in found.facts['form']

@@ -19,8 +19,10 @@ from optical_files import (
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats import safe as reader
+from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
 from torchgeo_tdpcr.datasets.scenes.formats.safe import read_xml
+from torchgeo_tdpcr.datasets.scenes.opening import size_fault
 from torchgeo_tdpcr.datasets.scenes.windows.optical import OpticalReader
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 
@@ -56,10 +58,49 @@ class TestSafe:
             reader.read(PixelBox(1, 3, 6, 5))[0][0],
             full_size(stored['B5'], 20)[3:5, 1:6],
         )
-        # The images alone are a product, too, but tell no offset
+        # The images alone are a product, too; the metadata around them tell the offset
         images = next(root.glob('GRANULE/*/IMG_DATA'))
+        assert optical_in(images) == [images]
         assert find_optical(images).bands == product.bands
-        assert find_optical(images).offset is None
+        assert find_optical(images).date == product.date
+        assert OpticalReader(find_optical(images)).offset == 1000
+        alone = images.rename(tmp_path / 'images')
+        assert find_optical(alone).bands.keys() == product.bands.keys()
+        assert find_optical(alone).offset is None
+
+    @pytest.mark.parametrize('resolution', [10, 20, 60])
+    def test_the_folder_of_a_resolution(self, tmp_path, resolution):
+        root, _ = write_safe(tmp_path, '2A')
+        folder = next(root.glob(f'GRANULE/*/IMG_DATA/R{resolution}m'))
+        reader = OpticalReader(find_optical(folder))
+        assert reader.grid.xres == resolution
+        assert reader.offset == 1000
+        assert bool(size_fault(reader.grid)) == (resolution != 10)
+
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'MTD_MSIL1c.xml',
+            'mtd_msil1c.xml',
+            'S2A_USER_MTD_SAFL1C_PDMC_20160101T000000_R022_V20151231T100000.xml',
+            'S2A_OPER_MTD_SAFL1C_PDMC_20160101T000000_R022_V20151231T100000.xml',
+        ],
+    )
+    @pytest.mark.parametrize('given', ['folder', 'file', 'zip', 'renamed'])
+    def test_names_of_metadata(self, tmp_path, name, given):
+        root, stored = write_safe(tmp_path)
+        (root / 'MTD_MSIL1C.xml').rename(root / name)
+        path = {'folder': root, 'file': root / name, 'zip': root, 'renamed': root}[
+            given
+        ]
+        if given == 'zip':
+            path = zipped(root)
+        elif given == 'renamed':
+            path = root.rename(tmp_path / 'product')
+        assert optical_in(tmp_path)
+        product = find_optical(path)
+        assert (product.form, product.offset) == ('safe', 1000)
+        assert list(product.bands) == list(stored)
 
     def test_no_offset_before_baseline_4(self, tmp_path):
         old = DATE.replace('N0400', 'N0209')

@@ -3,6 +3,7 @@
 """Sentinel-2 as rasters: one a band, or one with all bands."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isclose, isnan
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .evidence import Evidence, of_name, of_tags
 from .naming import classification_among, date_near, product_name
 from .parts import BandFile, CloudMask, OpticalProduct
 from .rasters import RasterFiles, RasterHeader
+from .safe import metadata_around
 
 _LANDSAT = (
     'is Landsat by its name, whose bands have the codes of Sentinel-2, but are others. '
@@ -95,8 +97,13 @@ def read_band_files(path: Path) -> OpticalProduct:
     Raises:
         SceneError: If it holds none, or its files do not go together.
     """
-    contents = contents_of(path)
-    return from_files(path, product_name(path.absolute()), contents)
+    product = from_files(path, product_name(path.absolute()), contents_of(path))
+    if not path.is_dir():
+        return product
+    evidence, date = metadata_around(path, len(product.bands))
+    return replace(
+        product, evidence=(*product.evidence, *evidence), date=date or product.date
+    )
 
 
 def from_files(path: Path, name: str, contents: Contents) -> OpticalProduct:

@@ -13,7 +13,9 @@ from .contents import contents_of
 from .dimap import is_dimap
 from .eopf import is_zarr
 from .naming import RASTERS, polarisation_of
+from .polarisations import is_delivered
 from .radar_files import pair_beside
+from .radar_names import is_auxiliary
 from .rasters import RasterFiles
 from .safe import is_safe
 from .stac import tells_item
@@ -128,35 +130,38 @@ def radar_in(folder: Path) -> list[Path]:
         folder: The folder. In subfolders, rasters of VV and VH apart are looked for.
 
     Returns:
-        The rasters by name, not opened; that of VV where VH is in one beside it.
+        The rasters and zips by name, not opened; that of VV where VH is in one beside it.
+        What lies beside these, such as areas, elevations and masks, is left out.
 
     Raises:
         SceneError: If there are none.
     """
-    if (folder / 'manifest.safe').exists() or is_dimap(folder) or is_zarr(folder):
+    if is_delivered(folder) or is_dimap(folder) or is_zarr(folder):
         return [folder]
     found: list[Path] = []
     for path in _without_data(folder):
-        if path.is_dir() and is_zarr(path):
-            continue
-        if path.is_dir():
-            inside = sorted(
-                file for file in path.iterdir() if polarisation_of(file.name)
-            )
-            found += [path] if (path / 'manifest.safe').exists() else inside
-        else:
+        if not path.is_dir() or is_delivered(path):
             found.append(path)
+        elif not is_zarr(path):
+            found += sorted(file for file in path.iterdir() if _is_polarised(file))
     found = [
         path
         for path in found
         if path.suffix.lower() in (*RASTERS, '.safe', '.zip', '.dim')
-    ]
-    found = [
-        path
-        for path in found
-        if polarisation_of(path.name) != 'VH' or pair_beside(path) is None
+        and not _belongs_to_another(path)
     ]
     found = found or _items_in(folder)
     if not found:
         raise SceneError(folder, 'holds no Sentinel-1 rasters.')
     return found
+
+
+def _is_polarised(path: Path) -> bool:
+    return polarisation_of(path.name) is not None
+
+
+def _belongs_to_another(path: Path) -> bool:
+    """Whether a raster is a part of another product: VH of VV, or a mask beside both."""
+    if polarisation_of(path.name) == 'VH':
+        return pair_beside(path) is not None
+    return is_auxiliary(path.name) and any(map(_is_polarised, path.parent.iterdir()))

@@ -40,7 +40,7 @@ class RadarProduct:
         path: The file or folder that was given; of two files that of VV.
         bands: The bands VV and VH.
         grid: Their pixels.
-        date: When it was acquired, None if nothing tells.
+        date: Date in its metadata or near its name, None if there is none.
         form: Key of its form, see :data:`RADAR_FORMS`.
         order: What says which band is which: ``'named'``, ``'declared'``, or
             ``'assumed'`` where nothing but the usual order does.
@@ -72,8 +72,8 @@ def _refuse_delivered(
     path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None
 ) -> RadarBands:
     del rasters, polarisations
-    level = level_of(str(path.absolute().parent if path.is_file() else path))
-    what = f' ({level_of(str(path)) or level})' if level_of(str(path)) or level else ''
+    level = level_of(str(path)) or level_of(str(path.absolute().parent))
+    what = f' ({level})' if level else ''
     raise SceneError(path, f'is a product as ESA delivers it{what}. {CALIBRATE}')
 
 
@@ -182,11 +182,12 @@ def describe_radar(
     if rasters is None:
         files.close()
     given = expanded(path if isinstance(path, (str, PathLike)) else found.bands[0].path)
+    first = found.bands[0].path
     return RadarProduct(
         given,
         found.bands,
-        files.grid(found.bands[0].path),
-        found.date or files.header(found.bands[0].path).date or date_near(given),
+        files.grid(first),
+        found.date or files.header(first).date or date_near(given),
         form,
         found.order,
         found.scale,
@@ -228,7 +229,9 @@ def _read(
 ) -> tuple[str, RadarBands]:
     """Key of the form of a path, and its bands."""
     if not isinstance(path, (str, PathLike)):
-        return 'pair', read_list([expanded(file) for file in path], polarisations)
+        return 'pair', read_list(
+            [expanded(file) for file in path], rasters, polarisations
+        )
     path = expanded(path)
     if fault := fault_of_place(path):
         raise SceneError(path, fault)

@@ -131,8 +131,8 @@ OPTICAL_FORMS: tuple[Form[OpticalProduct], ...] = (
         key='raster',
         title='A raster with all bands',
         told='any other file',
-        bands='descriptions, else `--bands`, else the usual order: 13 bands, or 12 '
-        'without B10',
+        bands='`--bands`, else descriptions, else the usual order: 13 bands, or 12 '
+        'without B10, checked by the numbers',
         scale='tags, else the numbers',
         offset='tags, the name, the numbers',
         missing='0 in all bands',

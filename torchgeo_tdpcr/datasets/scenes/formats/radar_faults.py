@@ -137,7 +137,9 @@ def refuse_bands(path: str, labels: Sequence[str]) -> NoReturn:
         raise SceneError(path, f'{described}: {" and ".join(others)}, {_OTHER_MODE}')
     order = [polarisation_of(label) or 'other' for label in labels]
     lacking = [name for name in ('VV', 'VH') if name not in order]
-    lacks = f', and no {lacking[0]}' if len(lacking) == 1 else ''
+    lacks = ''
+    if len(lacking) == 1:
+        lacks = f', and no {lacking[0]}, which is needed as well'
     if any(order.count(name) != 1 for name in ('VV', 'VH')):
         order = ['VV', 'VH', *['other'] * (len(labels) - 2)]
     raise SceneError(

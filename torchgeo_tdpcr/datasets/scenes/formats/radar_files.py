@@ -53,11 +53,14 @@ class RadarBands:
     date: datetime | None = None
 
 
-def read_list(files: Sequence[Path], polarisations: Sequence[str] | None) -> RadarBands:
+def read_list(
+    files: Sequence[Path], rasters: RasterFiles, polarisations: Sequence[str] | None
+) -> RadarBands:
     """Take two rasters of one band for VV and VH.
 
     Args:
         files: The rasters; what their names do not tell, their order does.
+        rasters: To open them with.
         polarisations: Whether an order was declared, which is that of the list.
 
     Returns:
@@ -73,17 +76,36 @@ def read_list(files: Sequence[Path], polarisations: Sequence[str] | None) -> Rad
     order: Order = 'named' if all(names) else 'assumed'
     if names[0] == 'VH' or (names[0] is None and names[1] == 'VV'):
         pair.reverse()
-    return _pair(str(pair[0]), str(pair[1]), polarisations, order)
+    return _pair(str(pair[0]), str(pair[1]), rasters, polarisations, order)
 
 
 def _pair(
-    vv: str, vh: str, polarisations: Sequence[str] | None, order: Order = 'named'
+    vv: str,
+    vh: str,
+    rasters: RasterFiles,
+    polarisations: Sequence[str] | None,
+    order: Order = 'named',
 ) -> RadarBands:
+    bands = _band(vv, 'VV', rasters), _band(vh, 'VH', rasters)
+    told = [
+        scale_of_label(rasters.header(band.path).labels[band.index - 1])
+        for band in bands
+    ]
+    told += [scale_of_name(path) for path in (vv, vh)]
     return RadarBands(
-        (BandFile(vv), BandFile(vh)),
+        bands,
         'declared' if polarisations else order,
-        scale_of_name(vv) or scale_of_name(vh),
+        next((scale for scale in told if scale), None),
     )
+
+
+def _band(path: str, polarisation: str, rasters: RasterFiles) -> BandFile:
+    """The band of a raster of one polarisation: the first, unless others say so."""
+    labels = rasters.header(path).labels
+    named = [
+        i for i, label in enumerate(labels, 1) if polarisation_of(label) == polarisation
+    ]
+    return BandFile(path, named[0] if named else 1)
 
 
 def read_folder(
@@ -119,7 +141,7 @@ def read_folder(
     if not any(found.values()) and len(files) == 1:
         return read_raster(contents.path(files[0]), rasters, polarisations)
     if all(len(names) == 1 for names in found.values()):
-        return _pair(found['VV'][0], found['VH'][0], polarisations)
+        return _pair(found['VV'][0], found['VH'][0], rasters, polarisations)
     refuse_contents(path, [file.name for file in contents.rasters], found)
 
 
@@ -188,10 +210,13 @@ def read_raster(
     # Whether it may be used at all comes before what is missing
     check_uncorrected(path, rasters)
     labels = rasters.header(path).labels
-    if len(labels) == 1:
+    named = {polarisation_of(label) for label in labels} - {None}
+    # A mask may lie behind the polarisation that the name tells
+    if len(labels) == 1 or (not polarisations and len(named) < 2):
         if beside := pair_beside(Path(path)):
-            return _pair(beside[0].path, beside[1].path, polarisations)
-        refuse_one(path, labels[0])
+            return _pair(beside[0].path, beside[1].path, rasters, polarisations)
+        if len(labels) == 1:
+            refuse_one(path, labels[0])
     if polarisations:
         if len(polarisations) != len(labels):
             raise SceneError(

@@ -31,6 +31,9 @@ _POLYGONS = re.compile(r'MSK_CLOUDS_(?:[^/]*_)?B00[^/]*\.gml$')
 _CLASSES = re.compile(r'MSK_CLASSI_B00\.jp2$')
 _INSIDE = re.compile(r'/vsizip/\{(.+)\}/([^}]+)$')
 
+#: Folders of a product above those with its rasters, at most: IMG_DATA/R10m is the fourth.
+_DEPTH = 4
+
 #: Bytes of an XML file at most. Those of real products have less than 10 MB.
 _LARGEST_XML = 64 * 2**20
 
@@ -131,9 +134,40 @@ def is_safe(path: str | PathLike[str]) -> bool:
     return any(_METADATA.match(name) for name in names)
 
 
+def metadata_around(path: Path, bands: int) -> tuple[list[Evidence], datetime | None]:
+    """What the metadata of a product tell of a folder within it, such as IMG_DATA.
+
+    Args:
+        path: The folder.
+        bands: Number of bands in it.
+
+    Returns:
+        Evidence of the offset, and the start of the acquisition in UTC; nothing where no
+        folder around it has metadata.
+
+    Raises:
+        SceneError: If they cannot be used.
+    """
+    for folder in list(path.absolute().parents)[:_DEPTH]:
+        found = [file for file in folder.glob('*.xml') if is_metadata(file)]
+        if len(found) == 1:
+            file = str(found[0])
+            root = read_xml(file)
+            return _evidence(file, root, _level(found[0].name), bands), _date(
+                file, root
+            )
+    return [], None
+
+
 def is_metadata(path: Path) -> bool:
     """Tell whether a file is the metadata of a SAFE product, which stands for it."""
     return _METADATA.match(path.name) is not None
+
+
+def _level(name: str) -> str:
+    """Level of the product that a file is the metadata of."""
+    match = _METADATA.match(name)
+    return match[1].upper() if match else ''
 
 
 def _texts(root: ET.Element, *tags: str) -> list[str]:
@@ -238,7 +272,7 @@ def read_safe(path: Path) -> SafeContents:
             fault = f'holds {len(metadata)} products: {metadata}.'
         raise SceneError(path, f'{fault} Give one product of level 1C or 2A.')
     top, _, name = metadata[0].rpartition('/')
-    level = _METADATA.match(name)[1].upper()  # type: ignore[index]
+    level = _level(name)
     granules: dict[str, list[str]] = {}
     start = f'{top}/GRANULE/' if top else 'GRANULE/'
     for file in files:

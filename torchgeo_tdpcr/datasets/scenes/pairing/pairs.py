@@ -26,16 +26,22 @@ class ScenePair:
         s2: The product, see :func:`~.products.find_optical`.
         s1: The raster, see :func:`~.polarisations.find_radar`; of two files that of VV.
         cloud_mask: A cloud mask, in place of the product's own.
+        slices: Further rasters of Sentinel-1, which have pixels that *s1* misses.
         optical: What was found at *s2*; None if nobody has looked.
         radar: What was found at *s1*; None if nobody has looked.
+        radar_slices: What was found at *slices*, as far as somebody has looked.
     """
 
     name: str
     s2: Path
     s1: Path
     cloud_mask: Path | None = None
+    slices: tuple[Path, ...] = ()
     optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
     radar: RadarProduct | None = field(default=None, compare=False, repr=False)
+    radar_slices: tuple[RadarProduct, ...] = field(
+        default=(), compare=False, repr=False
+    )
 
     def find_optical(self, all_bands: Sequence[str] | None = None) -> OpticalProduct:
         """Return the product; its files are opened only if nobody has looked yet.
@@ -51,21 +57,28 @@ class ScenePair:
             return self.optical
         return find_optical(self.s2, all_bands)
 
-    def find_radar(
+    def find_radars(
         self, rasters: RasterFiles, polarisations: Sequence[str] | None = None
-    ) -> RadarProduct:
-        """Return the raster; its files are opened only if nobody has looked yet.
+    ) -> list[RadarProduct]:
+        """Return the raster and its slices; files are opened only if nobody has looked yet.
 
         Args:
             rasters: To open them with.
             polarisations: Order of the bands of a raster, see :class:`.Declared`.
 
+        Returns:
+            What is at *s1*, and at each of *slices*.
+
         Raises:
-            SceneError: If *s1* is no raster with VV and VH.
+            SceneError: If one is no raster with VV and VH.
         """
-        if self.radar is not None and self.radar.path == self.s1:
-            return self.radar
-        return describe_radar(self.s1, rasters, polarisations)
+        known = {product.path: product for product in self.radar_slices}
+        if self.radar is not None:
+            known[self.radar.path] = self.radar
+        return [
+            known.get(path) or describe_radar(path, rasters, polarisations)
+            for path in (self.s1, *self.slices)
+        ]
 
 
 def uniquely_named(place: Path, pairs: list[ScenePair]) -> list[ScenePair]:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...grids import Grid
 from ..common import SARScale, SceneError, SceneWarning
 from ..declared import Declared
@@ -19,6 +22,7 @@ from ..windows.radar import RadarReader
 from ..windows.warping import are_inside, points_of, source_pixels
 from .dates import dates_of
 from .pairs import ScenePair, uniquely_named
+from .passes import passes
 
 #: Days that may lie between the two of a pair if nobody says how many.
 MAX_DAYS = 15
@@ -40,6 +44,14 @@ class _Candidate(NamedTuple):
     rasters: RasterFiles
 
 
+class _Outlined(NamedTuple):
+    """A candidate, and which places of a product lie within its outline."""
+
+    radar: RadarProduct
+    rasters: RasterFiles
+    outline: NDArray[np.bool_]
+
+
 def pair_scenes(
     s2: Paths,
     s1: Paths,
@@ -50,9 +62,11 @@ def pair_scenes(
     """Pair each Sentinel-2 product with a Sentinel-1 raster.
 
     Of the rasters at most *max_days* away, that which covers most of the product is
-    taken; of those that cover as much, to a hundredth, the nearest in date. Dates are
-    those in metadata, in names, and in the names of the two folders around a file,
-    unless a folder holds both of a pair (:func:`~.dates.dates_of`).
+    taken; of those that cover as much, to a hundredth, the nearest in date. Rasters of one
+    pass, minutes apart, or of one day where names have no time, count as one: those that
+    add to what the others cover become its slices. Dates are those in metadata, in
+    names, and in the names of the two folders around a file, unless a folder holds both
+    of a pair (:func:`~.dates.dates_of`).
 
     Without *max_days*, a raster of unknown date counts as near, but is taken only if no
     dated one covers as much and it is the only one; a warning says so.
@@ -91,7 +105,7 @@ def pair_scenes(
     pairs = []
     for product in products:
         try:
-            radar = _choose(product, candidates, max_days, said.sar_scale)
+            radar, *slices = _choose(product, candidates, max_days, said.sar_scale)
         except SceneError as error:
             if faults is None or len(products) == len(faults) + 1:
                 raise
@@ -102,8 +116,10 @@ def pair_scenes(
                     product.name,
                     product.path,
                     radar.path,
+                    slices=tuple(other.path for other in slices),
                     optical=product,
                     radar=radar,
+                    radar_slices=tuple(slices),
                 )
             )
             _warn_of_dates(product, radar)
@@ -130,25 +146,27 @@ def _choose(
     candidates: Sequence[_Candidate],
     max_days: float | None,
     sar_scale: SARScale | Literal['auto'],
-) -> RadarProduct:
-    """The raster that goes with a product."""
+) -> list[RadarProduct]:
+    """The raster that goes with a product, and the slices that cover what it misses."""
     grid = _footprint(product)
     with reading(product.path):
-        parts = [(_outline_part(item.radar.grid, grid), item) for item in candidates]
+        outlined = [
+            _Outlined(*item, _outline(item.radar.grid, grid)) for item in candidates
+        ]
     most = MAX_DAYS if max_days is None else max_days
-    near: list[tuple[float, _Candidate]] = []
+    near: list[_Outlined] = []
     far: list[tuple[float, RadarProduct]] = []
     undated: list[RadarProduct] = []
-    for part, candidate in sorted(parts, key=lambda item: -item[0]):
-        days = dates_of(product, candidate.radar).days
-        if not part:
+    for item in outlined:
+        days = dates_of(product, item.radar).days
+        if not item.outline.any():
             continue
         if days is None and max_days is not None:
-            undated.append(candidate.radar)
+            undated.append(item.radar)
         elif days is None or days <= most:
-            near.append((part, candidate))
+            near.append(item)
         else:
-            far.append((days, candidate.radar))
+            far.append((days, item.radar))
     if undated and not near:
         raise _undated(product, undated[0], most)
     if far and not near:
@@ -158,14 +176,14 @@ def _choose(
             f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
             f'raster of the place; `max_days={most:g}` allows fewer.',
         )
-    measured: list[tuple[float, RadarProduct]] = []
-    for part, (radar, rasters) in near:
+    measured: list[tuple[float, list[RadarProduct]]] = []
+    best = 0.0
+    for part, items in sorted(map(_united, passes(near)), key=lambda item: -item[0]):
         # Nothing is covered beyond the outline, so that the rest cannot be better
-        if part < max((cover for cover, _ in measured), default=0) - _SAME:
+        if part < best - _SAME:
             break
-        reader = RadarReader(radar, grid, sar_scale, rasters)
-        measured.append((reader.coverage(_POINTS), radar))
-    best = max((cover for cover, _ in measured), default=0)
+        measured.append(_measure(items, grid, sar_scale))
+        best = max(best, measured[-1][0])
     if best == 0:
         names = ', '.join(f"'{candidate.radar.path}'" for candidate in candidates[:3])
         more = ' …' if len(candidates) > 3 else ''
@@ -175,18 +193,18 @@ def _choose(
             else f'it and {names}{more} are at different places.'
         )
         raise SceneError(product.path, f'has Sentinel-1 nowhere: {what}')
-    equal = [radar for cover, radar in measured if cover >= best - _SAME]
+    equal = [slices for cover, slices in measured if cover >= best - _SAME]
     dated = [
         (days, number)
-        for number, radar in enumerate(equal)
-        if (days := dates_of(product, radar).days) is not None
+        for number, slices in enumerate(equal)
+        if (days := dates_of(product, slices[0]).days) is not None
     ]
     if dated:
         return equal[min(dated)[1]]
     if len(equal) > 1:
         raise SceneError(
             product.path,
-            f"is covered alike by '{equal[0].path}' and '{equal[1].path}', and their "
+            f"is covered alike by '{equal[0][0].path}' and '{equal[1][0].path}', and their "
             'names or its own tell no date. Say which to take in a CSV file of pairs.',
         )
     return equal[0]
@@ -226,7 +244,34 @@ def _say_date(path: Path) -> str:
     return f'Put it into the name, such as {path.stem}_20200604{path.suffix}'
 
 
-def _outline_part(raster: Grid, grid: Grid) -> float:
-    """Part of a scene that lies within the outline of a raster."""
+def _united(items: list[_Outlined]) -> tuple[float, list[_Outlined]]:
+    """Part of a scene within the outlines of a pass, and its rasters, the largest first."""
+    part = float(np.logical_or.reduce([item.outline for item in items]).mean())
+    return part, sorted(items, key=lambda item: -item.outline.mean())
+
+
+def _measure(
+    items: Sequence[_Outlined], grid: Grid, sar_scale: SARScale | Literal['auto']
+) -> tuple[float, list[RadarProduct]]:
+    """Part of a scene that a pass covers, and the rasters that it takes."""
+    covers = {
+        item.radar.path: RadarReader(item.radar, grid, sar_scale, item.rasters).covered(
+            _POINTS
+        )
+        for item in items
+    }
+    products = [item.radar for item in items]
+    products.sort(key=lambda radar: -covers[radar.path].mean())
+    taken, covered = products[:1], covers[products[0].path]
+    for radar in products[1:]:
+        more = covered | covers[radar.path]
+        if more.mean() > covered.mean() + _SAME:
+            taken.append(radar)
+            covered = more
+    return float(covered.mean()), taken
+
+
+def _outline(raster: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """Which places of a scene lie within the outline of a raster."""
     left, top = source_pixels(raster, grid, *points_of(grid, _OUTLINE_POINTS))
-    return float(are_inside(raster, left, top).mean())
+    return are_inside(raster, left, top)

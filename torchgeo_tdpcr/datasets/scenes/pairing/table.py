@@ -17,6 +17,9 @@ from .pairs import ScenePair, uniquely_named
 _REQUIRED = ('s2', 's1')
 _COLUMNS = (*_REQUIRED, 'cloud_mask', 'name')
 
+#: What stands between slices of Sentinel-1.
+_SLICES = '|'
+
 #: What spreadsheets and people put between fields.
 _DELIMITERS = (',', ';', '\t')
 
@@ -27,8 +30,10 @@ def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
     Args:
         csv_path: CSV file with the columns ``s2`` and ``s1``, and optionally
             ``cloud_mask`` and ``name``, in capitals or not, with commas, semicolons or
-            tabs between them. Paths are relative to the file. Names that are left out
-            are those of the Sentinel-2 products.
+            tabs between them. Paths are relative to the file. Under ``s1`` there may be
+            several with ``|`` between them: slices that cover the product together, of
+            which the first that has a pixel is taken. Names that are left out are those
+            of the Sentinel-2 products.
 
     Returns:
         A pair for each row.
@@ -110,20 +115,31 @@ def _pair(
     if any(fields[len(columns) :]):
         raise SceneError(csv_path, f'row {line} has more fields than columns.')
     texts = dict(zip(columns, fields, strict=False))
-    paths: dict[str, Path] = {}
+    paths: dict[str, tuple[Path, ...]] = {}
     for column in _COLUMNS[:3]:
-        if not texts.get(column):
+        text = texts.get(column, '')
+        if not text.strip(_SLICES + ' '):
             if column in _REQUIRED:
                 raise SceneError(csv_path, f'row {line} has no {column}.')
             continue
-        path = csv_path.parent / expanded(texts[column])
-        if fault := fault_of_place(path):
-            raise SceneError(
-                csv_path,
-                f"row {line}: {column} '{path}' {fault} Paths are relative to the table.",
-            )
-        paths[column] = path
-    name = texts.get('name') or product_name(paths['s2'])
+        several = column == 's1' and not (csv_path.parent / expanded(text)).exists()
+        parts = [part.strip() for part in text.split(_SLICES)] if several else [text]
+        paths[column] = tuple(
+            _path(csv_path, line, column, part) for part in parts if part
+        )
+    s2, (s1, *slices) = paths['s2'][0], paths['s1']
+    name = texts.get('name') or product_name(s2)
     if fault := name_fault(name):
         raise SceneError(csv_path, f'row {line}: {fault}')
-    return ScenePair(name, paths['s2'], paths['s1'], paths.get('cloud_mask'))
+    mask = next(iter(paths.get('cloud_mask', ())), None)
+    return ScenePair(name, s2, s1, mask, tuple(slices))
+
+
+def _path(csv_path: Path, line: int, column: str, text: str) -> Path:
+    path = csv_path.parent / expanded(text)
+    if fault := fault_of_place(path):
+        raise SceneError(
+            csv_path,
+            f"row {line}: {column} '{path}' {fault} Paths are relative to the table.",
+        )
+    return path

@@ -115,6 +115,12 @@ def check_levels(
 
 def medians_of(values: Sequence[NDArray[Any]]) -> tuple[float, ...]:
     """Medians of what can be backscatter in any unit, of VV and, if it has any, of VH."""
-    inside = [band[are_data(band)] for band in values]
-    inside = [band[(band >= DECIBELS[0]) & (band <= DECIBELS[1])] for band in inside]
-    return tuple(float(np.median(band)) for band in inside if band.size)
+    medians = []
+    for band in values:
+        kept = band[are_data(band)]
+        kept = kept[(kept >= DECIBELS[0]) & (kept <= DECIBELS[1])]
+        # What is added to power, so that it has a logarithm, is no signal
+        signal = kept[np.abs(kept) >= PIXELS['linear'][0]]
+        if (kept := signal if signal.size else kept).size:
+            medians.append(float(np.median(kept)))
+    return tuple(medians)

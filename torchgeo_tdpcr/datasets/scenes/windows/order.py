@@ -60,6 +60,6 @@ def check_order(
     right = ['VH' if name == 'VV' else 'VV' if name == 'VH' else name for name in order]
     raise SceneError(
         first.path,
-        f'{told} By {by}, it is so; give `polarisations={order}`, the order that its '
-        f'numbers have, or `polarisations={right}` to say that it is right.',
+        f'{told} Which is which was told by {by}. Give `polarisations={order}`, the order '
+        f'that the numbers have, or `polarisations={right}` if it is right as it is.',
     )

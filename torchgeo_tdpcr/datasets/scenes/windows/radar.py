@@ -17,10 +17,10 @@ from ...grids import Grid, PixelBox
 from ..common import SARScale
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.rasters import RasterFiles, reading
-from .backscatter import PIXELS, check_levels, find_scale
+from .backscatter import PIXELS, check_levels, find_scale, medians_of
 from .order import check_order
 from .source import RadarSource
-from .units import are_data
+from .units import are_data, is_bright
 from .warping import (
     TOLERANCE,
     fineness,
@@ -150,21 +150,36 @@ class RadarReader:
         Raises:
             SceneError: If a file cannot be read.
         """
+        return float(self.covered(size).mean())
+
+    def covered(self, size: int) -> NDArray[np.bool_]:
+        """Tell at which places of the scene there are VV and VH.
+
+        Args:
+            size: Points a side, see :func:`~.warping.points_of`.
+
+        Returns:
+            H×W of these points.
+
+        Raises:
+            SceneError: If a file cannot be read.
+        """
         grid = self.grid
+        columns, rows = points_of(grid, size)
+        covered = np.zeros(columns.shape, np.bool_)
         with reading(self.bands[0].path):
             part = source_window(self._own, grid, grid.all, beyond=True)
             if part is None:
-                return 0.0
+                return covered
             there = np.isfinite(self._mask(self._source.values(part, size))).all(axis=0)
-            left, top = source_pixels(self._own, grid, *points_of(grid, size))
+            left, top = source_pixels(self._own, grid, columns, rows)
         self._close_own()
         inside = (left >= part.left) & (left < part.right)
         inside &= (top >= part.top) & (top < part.bottom)
-        rows = (top[inside] - part.top) * (there.shape[0] / (part.bottom - part.top))
-        columns = (left[inside] - part.left) * (
-            there.shape[1] / (part.right - part.left)
-        )
-        return float(there[rows.astype(int), columns.astype(int)].sum() / inside.size)
+        down = (top[inside] - part.top) * (there.shape[0] / part.height)
+        across = (left[inside] - part.left) * (there.shape[1] / part.width)
+        covered[inside] = there[down.astype(int), across.astype(int)]
+        return covered
 
     @property
     def meets(self) -> bool:
@@ -205,6 +220,9 @@ class RadarReader:
         numbers = tuple(sample)
         scale = find_scale(path, numbers, asked, source.scale, dtype)
         check_order(source, numbers, scale)
+        if scale == 'linear' and is_bright(medians_of(numbers)):
+            # A city may be as bright, but not all around it
+            numbers = tuple(self._source.values(self._own.all, _SAMPLES[1]))
         check_levels(path, numbers, scale, asked, source.scale)
         return scale
 

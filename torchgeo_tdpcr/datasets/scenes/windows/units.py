@@ -41,8 +41,10 @@ UNITS: dict[SARScale, str] = {'db': 'dB', 'linear': 'power', 'amplitude': 'ampli
 
 _TAGS = (
     "tell so: `dataset.scales = ({0}, {0})` in rasterio, opened with 'r+', so that number "
-    '× scale is dB'
+    '× scale is {1}'
 )
+
+_SCALED = _TAGS.format('gain', 'dB or power, and `dataset.offsets` likewise')
 
 
 def are_data(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -119,21 +121,21 @@ def _refuse(path: str, median: float, integers: str | None) -> NoReturn:
         raise SceneError(
             path,
             f'{told}, which looks like dB times {factor}. Divide it by {factor}, or '
-            f'{_TAGS.format(1 / factor)}.',
+            f'{_TAGS.format(1 / factor, "dB")}.',
         )
     if integers == 'uint8':
         raise SceneError(
             path,
             f'holds uint8 without a scale tag, and {told}: backscatter that was scaled to '
             f'be looked at. Export it as float32, or, if you know how it was scaled, '
-            f'{_TAGS.format("gain")}, and `dataset.offsets` likewise. {CALIBRATE}',
+            f'{_SCALED}.',
         )
     if integers:
         raise SceneError(
             path,
             f'holds {integers} without a scale tag, and {told}: digital numbers as ESA '
             'delivers them, or backscatter that was scaled. If it was scaled, '
-            f'{_TAGS.format("gain")}, and `dataset.offsets` likewise. Else: {CALIBRATE}',
+            f'{_SCALED}. Else: {CALIBRATE}',
         )
     raise SceneError(
         path,
@@ -164,8 +166,28 @@ def check_medians(path: str, medians: tuple[float, ...], scale: SARScale) -> Non
                 path,
                 f'has a median of {median:.4g}{as_dB} in {name}, which is no backscatter '
                 f'in {UNITS[scale]}: that would be within {low:g} to {high:g} dB. '
-                f'{CALIBRATE}',
+                f'{CALIBRATE} If the band is none of {name}, say the order of bands by '
+                '`polarisations`.',
             )
+
+
+def is_bright(medians: tuple[float, ...]) -> bool:
+    """Tell whether power is brighter than any land, so that it may be none.
+
+    Args:
+        medians: Of VV and of VH, as stored.
+
+    Example:
+        >>> is_bright((0.08, 0.02)), is_bright((0.28, 0.14))
+        (False, True)
+    """
+    levels = [decibels_of(median, 'linear') for median in medians]
+    bright = any(
+        level > most for level, most in zip(levels, BRIGHT_DECIBELS, strict=False)
+    )
+    # Differences in dB are halved as well
+    near = levels[0] - levels[-1] < _NEAR and levels[-1] > _NEAR_LEVEL
+    return max(levels) <= 0 and (bright or (near and len(levels) > 1))
 
 
 def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
@@ -179,14 +201,9 @@ def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
     Raises:
         SceneError: If it is.
     """
-    levels = [decibels_of(median, 'linear') for median in medians]
-    bright = any(
-        level > most for level, most in zip(levels, BRIGHT_DECIBELS, strict=False)
-    )
-    # Differences in dB are halved as well
-    near = levels[0] - levels[-1] < _NEAR and levels[-1] > _NEAR_LEVEL
-    if max(levels) > 0 or not (bright or (near and len(levels) > 1)):
+    if not is_bright(medians):
         return
+    levels = [decibels_of(median, 'linear') for median in medians]
     told = ' and '.join(
         f'{median:.3g} ({level:.1f} dB) in {name}'
         for name, median, level in zip(('VV', 'VH'), medians, levels, strict=False)

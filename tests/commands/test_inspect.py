@@ -1,0 +1,58 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Tests of ``torchgeo-tdpcr inspect``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from torchgeo_tdpcr.cli import main
+from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
+
+
+@pytest.fixture(scope='module')
+def scene(tmp_path_factory: pytest.TempPathFactory) -> ScenePaths:
+    return write_scene_pair(tmp_path_factory.mktemp('inspect'), size=96)
+
+
+def test_text(scene: ScenePaths, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(['inspect', str(scene.s2), str(scene.s1), str(scene.clouds)])
+    text = capsys.readouterr().out
+    assert status == 0
+    assert f"'{scene.s2}': Sentinel-2" in text
+    assert f"'{scene.s1}': Sentinel-1" in text
+    assert f"'{scene.clouds}': cloud mask" in text
+    assert 'median dB' in text
+
+
+def test_refused_until_it_is_said(
+    scene: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'level2a.tif'
+    with rasterio.open(scene.s2) as file:
+        profile, array = {**file.profile, 'count': 12}, np.delete(file.read(), 10, 0)
+    with rasterio.open(path, 'w', **profile) as file:
+        file.write(array)
+    assert main(['inspect', str(path)]) == 1
+    assert 'refused: ' in (text := capsys.readouterr().out)
+    assert 'Give `--offset`' in text
+    assert main(['inspect', str(path), '--offset', '1000', '--json']) == 0
+    (item,) = json.loads(capsys.readouterr().out)
+    assert (item['what'], item['refused'], item['offset']) == ('s2', None, 1000)
+    assert item['scale_told_by'] == 'numbers'
+    assert main(['inspect', str(path), '--bands', 'B2', 'B3']) == 1
+    assert '`--bands` names 2' in capsys.readouterr().out
+    assert main(['inspect', str(path), '--as', 's1']) == 1
+
+
+def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['inspect', str(tmp_path / 'a.tif')]) == 2
+    assert 'there is no such file' in capsys.readouterr().err
+    (tmp_path / 'a.tif').write_text('x')
+    assert main(['inspect', str(tmp_path / 'a.tif'), '--bands', 'foo']) == 2
+    assert "`--bands foo`: unknown: ['foo']" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(['inspect', str(tmp_path / 'a.tif'), '--scale', '1/0'])
