@@ -220,7 +220,9 @@ def _open_side_file(path: str) -> DatasetReader:
 
 
 def _drivers_of(path: str) -> tuple[str, ...]:
-    """Drivers of the format of a file, as its first bytes tell."""
+    """Drivers of the format of a file, as its first bytes tell, or of an array of Zarr."""
+    if os.path.isdir(path):
+        return _drivers_of_folder(path)
     with open(path, 'rb') as file:
         start = file.read(512)
     for magic, drivers in _MAGIC.items():
@@ -238,6 +240,23 @@ def _drivers_of(path: str) -> tuple[str, ...]:
         'cannot be read: it is damaged, or of another format than GeoTIFF, JPEG 2000, ENVI '
         f'and Erdas Imagine. Fetch it anew, or convert it. {_HOW}'
     )
+
+
+def _drivers_of_folder(path: str) -> tuple[str, ...]:
+    """The driver of a folder that is an array of a Zarr store.
+
+    An array holds its pixels in files whose names are numbers, and leads nowhere else.
+    GDAL takes what refers to pixels in other places (Kerchunk) for a store by a file
+    beside the array's own, which is thus not allowed there.
+    """
+    names = ('.zarray', 'zarr.json')
+    if not any(os.path.isfile(os.path.join(path, name)) for name in names):
+        raise OSError('it is a folder')
+    if os.path.exists(os.path.join(path, '.zmetadata')):
+        raise DistrustError(
+            f"has '.zmetadata', which may lead to pixels in other files. {_HOW}"
+        )
+    return ('Zarr',)
 
 
 @cache

@@ -19,6 +19,7 @@ from .common import SceneError
 from .declared import Declared
 from .formats.bands import band_of_file
 from .formats.contents import contents_of, is_zip
+from .formats.dimap import band_names, is_dimap
 from .formats.evidence import Evidence
 from .formats.form import title_of
 from .formats.listing import list_products, optical_in, radar_in
@@ -29,6 +30,7 @@ from .formats.polarisations import RADAR_FORMS, describe_radar
 from .formats.products import OPTICAL_FORMS, find_optical
 from .formats.rasters import RasterFiles, crs_name
 from .formats.safe import is_safe
+from .formats.stac import asset_keys, is_item, tells_item
 from .opening import size_fault
 from .windows.clouds import CloudReader
 from .windows.optical import OpticalReader
@@ -116,6 +118,8 @@ def _guess(path: Path, top: bool = True) -> What | None:
         path: The path.
         top: Whether it was given. Of what a folder holds, what is no raster is left out.
     """
+    if is_dimap(path) or is_item(path):
+        return _guess_told(path, top)
     if path.is_dir() or is_zip(path):
         return _guess_of_many(path, top)
     if any(form.names.search(path.name) for form in MASK_FORMS):
@@ -132,6 +136,16 @@ def _guess(path: Path, top: bool = True) -> What | None:
     if any(map(polarisation_of, (path.name, *labels))) or len(labels) == 2:
         return 's1'
     return 'cloud_mask' if len(labels) == 1 and not band_of_file(path.name) else 's2'
+
+
+def _guess_told(path: Path, top: bool) -> What | None:
+    """What a product of SNAP or a STAC item is of, as the names in it tell."""
+    snap = is_dimap(path)
+    # In a folder, the `.dim` stands for both, and JSON may be anything
+    if not top and (path.is_dir() if snap else not tells_item(path)):
+        return None
+    names = band_names(path) if snap else asset_keys(path)
+    return 's1' if any(map(polarisation_of, names)) else 's2'
 
 
 def _guess_of_many(path: Path, top: bool) -> What | None:

@@ -10,12 +10,15 @@ from ....files import expanded
 from ..common import SceneError
 from .bands import band_of_file, ends_in_code
 from .contents import contents_of
+from .dimap import is_dimap
+from .eopf import is_zarr
 from .naming import RASTERS, polarisation_of
 from .polarisations import is_delivered
 from .radar_files import pair_beside
 from .radar_names import is_auxiliary
 from .rasters import RasterFiles
 from .safe import is_safe
+from .stac import tells_item
 
 #: Files with the name of a band somewhere in theirs that make a folder a product.
 _ENOUGH = 3
@@ -51,7 +54,7 @@ def list_products(
 
 
 def _is_optical_folder(path: Path) -> bool:
-    if is_safe(path):
+    if is_safe(path) or is_zarr(path):
         return True
     contents = contents_of(path)
     bands = {file: band_of_file(file.name) for file in contents.rasters}
@@ -84,21 +87,40 @@ def optical_in(folder: Path) -> list[Path]:
     Raises:
         SceneError: If there are none.
     """
-    if _is_optical_folder(folder):
+    if is_dimap(folder) or _is_optical_folder(folder):
         return [folder]
     found = [
         path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in (*RASTERS, '.zip')
+        for path in _without_data(folder)
+        if path.suffix.lower() in (*RASTERS, '.zip', '.dim')
         or (path.is_dir() and _is_optical_folder(path))
     ]
+    # Beside other products, JSON is of these
+    found = found or _items_in(folder)
     if not found:
         raise SceneError(
             folder,
-            'holds no Sentinel-2 products: no rasters, SAFE folders, zips, or folders '
-            'with a raster a band.',
+            'holds no Sentinel-2 products: no rasters, SAFE folders, zips, products of '
+            'SNAP (.dim), Zarr stores, STAC items, or folders with a raster a band.',
         )
     return found
+
+
+def _without_data(folder: Path) -> list[Path]:
+    """What a folder holds, without the folders of products of SNAP, which `.dim` are."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() == '.dim' or not is_dimap(path)
+    ]
+
+
+def _items_in(folder: Path) -> list[Path]:
+    """The STAC items in a folder, and in its subfolders if it has none."""
+    for pattern in ('*.json', '*/*.json'):
+        if found := [path for path in sorted(folder.glob(pattern)) if tells_item(path)]:
+            return found
+    return []
 
 
 def radar_in(folder: Path) -> list[Path]:
@@ -114,20 +136,21 @@ def radar_in(folder: Path) -> list[Path]:
     Raises:
         SceneError: If there are none.
     """
-    if is_delivered(folder):
+    if is_delivered(folder) or is_dimap(folder) or is_zarr(folder):
         return [folder]
     found: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in _without_data(folder):
         if not path.is_dir() or is_delivered(path):
             found.append(path)
-        else:
+        elif not is_zarr(path):
             found += sorted(file for file in path.iterdir() if _is_polarised(file))
     found = [
         path
         for path in found
-        if path.suffix.lower() in (*RASTERS, '.safe', '.zip')
+        if path.suffix.lower() in (*RASTERS, '.safe', '.zip', '.dim')
         and not _belongs_to_another(path)
     ]
+    found = found or _items_in(folder)
     if not found:
         raise SceneError(folder, 'holds no Sentinel-1 rasters.')
     return found

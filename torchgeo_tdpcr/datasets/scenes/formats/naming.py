@@ -27,16 +27,18 @@ _DATE = re.compile(
 #: Folders above a file whose names may tell its date. A date further up is that of a
 #: project or a disk.
 _FOLDERS = 2
-_ENDING = re.compile(r'\.(?:SAFE|zip|tiff?|jp2|vrt|img)$', re.IGNORECASE)
-_SCL = re.compile(
-    r'(?<![a-z0-9])SCL(?![a-z0-9])(?:.*?(?<![a-z0-9])(\d+)m(?![a-z0-9]))?'
-    r'.*\.(?:tiff?|jp2)$',
-    re.IGNORECASE,
+_ENDING = re.compile(
+    r'\.(?:SAFE|zip|tiff?|jp2|vrt|img|dim|zarr|(?:geo)?json)$', re.IGNORECASE
 )
 
 #: VV or VH as a word, perhaps with the quantity before it or the scale behind it.
 POLARISATION = re.compile(
     r'(?<![A-Z0-9+/&])(?:(?:sigma|gamma|beta)0?)?(VV|VH)(?:dB|lin|amp)?(?![A-Z0-9+/&])',
+    re.IGNORECASE,
+)
+_SCL = re.compile(
+    r'(?<![a-z0-9])SCL(?![a-z0-9])(?:.*?(?<![a-z0-9])(\d+)m(?![a-z0-9]))?'
+    r'.*\.(?:tiff?|jp2)$',
     re.IGNORECASE,
 )
 

@@ -13,7 +13,10 @@ from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
 from .contents import contents_of, is_zip
+from .dimap import is_dimap, read_radar_dimap
+from .eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
 from .form import Form, reading_form
+from .from_stac import read_radar_item
 from .naming import date_near
 from .parts import BandFile
 from .radar_faults import CALIBRATE, check_uncorrected
@@ -26,6 +29,7 @@ from .radar_files import (
 )
 from .radar_names import ScaleTold, level_of
 from .rasters import Headers, RasterFiles
+from .stac import is_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,40 @@ RADAR_FORMS: tuple[Form[RadarBands], ...] = (
         missing='–',
         fits=is_delivered,
         read=_refuse_delivered,
+    ),
+    Form(
+        key='zarr',
+        title='Zarr, in a zip or not',
+        told='`.zgroup`, `.zmetadata` or `zarr.json` in it',
+        bands='refused: what ESA delivers so is not calibrated',
+        scale='–',
+        offset='–',
+        missing='–',
+        fits=lambda path: is_zarr(path) or is_zipped_zarr(path),
+        read=refuse_radar_zarr,
+    ),
+    Form(
+        key='dimap',
+        title='BEAM-DIMAP of SNAP: the `.dim`, or the `.data` folder beside it',
+        told='the ending',
+        bands='`BAND_NAME`: `Gamma0_VV`, `Sigma0_VH_db`; power before dB, calibrated '
+        'quantities before others',
+        scale='the name, `PHYSICAL_UNIT`, else the numbers; `SCALING_FACTOR` is applied',
+        offset='`SCALING_OFFSET` is applied',
+        missing='0 in both, `NO_DATA_VALUE`, numbers that are no backscatter',
+        fits=is_dimap,
+        read=read_radar_dimap,
+    ),
+    Form(
+        key='stac',
+        title='A STAC item (`.json`) with its files beside it, or elsewhere if `trusted`',
+        told='the ending, `stac_version` in it',
+        bands='keys of the assets, `vv` and `vh`',
+        scale='names of the files, else the numbers; `raster:bands` is applied',
+        offset='`raster:bands` is applied',
+        missing='0 in both, `nodata`, numbers that are no backscatter',
+        fits=is_item,
+        read=read_radar_item,
     ),
     Form(
         key='pair',

@@ -12,11 +12,15 @@ from ...sources import fault_of_place
 from ..common import SceneError
 from .band_files import finest, from_list, ordered, read_band_files, read_raster
 from .contents import is_zip
+from .dimap import is_dimap, read_optical_dimap
+from .eopf import is_zarr, is_zipped_zarr, read_eopf, refuse_zipped_zarr
 from .form import Form, reading_form
+from .from_stac import read_optical_item
 from .naming import date_near, product_name
 from .parts import BandFile, CloudMask, MaskKind, OpticalProduct
 from .rasters import RasterFiles
 from .safe import is_metadata, is_safe, read_safe
+from .stac import is_item
 
 
 def _read_safe(path: Path, all_bands: Sequence[str] | None = None) -> OpticalProduct:
@@ -64,6 +68,52 @@ OPTICAL_FORMS: tuple[Form[OpticalProduct], ...] = (
         missing='0 in all bands',
         fits=lambda path: is_metadata(path) or is_safe(path),
         read=_read_safe,
+    ),
+    Form(
+        key='eopf-zip',
+        title='EOPF Zarr in a zip',
+        told='`.zarr` in the name, or a Zarr store in it',
+        bands='refused: unpack it',
+        scale='–',
+        offset='–',
+        missing='–',
+        fits=is_zipped_zarr,
+        read=refuse_zipped_zarr,
+    ),
+    Form(
+        key='eopf',
+        title='EOPF Zarr: the folder `….zarr`, of Zarr 2 or 3',
+        told='`.zgroup`, `.zmetadata` or `zarr.json` in it',
+        bands='names in `measurements/reflectance`, of several resolutions the finest',
+        scale='`scale_factor`, else the numbers',
+        offset='`add_offset`, compared with the baseline and the numbers',
+        missing='0 in all bands, `_FillValue`',
+        fits=is_zarr,
+        read=read_eopf,
+    ),
+    Form(
+        key='dimap',
+        title='BEAM-DIMAP of SNAP: the `.dim`, or the `.data` folder beside it',
+        told='the ending',
+        bands='`BAND_NAME`; of several resolutions the finest',
+        scale='`SCALING_FACTOR`, else the numbers',
+        offset='`SCALING_OFFSET`, compared with the name and the numbers',
+        missing='0 in all bands, `NO_DATA_VALUE`',
+        fits=is_dimap,
+        read=read_optical_dimap,
+    ),
+    Form(
+        key='stac',
+        title='A STAC item (`.json`) with its files beside it, or elsewhere if `trusted`',
+        told='the ending, `stac_version` in it',
+        bands='names in `eo:bands` or `bands`, else keys of the assets (`blue`, `B02`), '
+        'else common names; of several resolutions the finest',
+        scale='`raster:bands` or `raster:scale`, else the numbers',
+        offset='`…:boa_offset_applied`, `raster:bands` or `raster:offset`, else '
+        '`s2:processing_baseline`; compared with each other and the numbers',
+        missing='0 in all bands, `nodata`',
+        fits=is_item,
+        read=read_optical_item,
     ),
     Form(
         key='bands',
