@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from ..plausibility import check_offset
 from .common import CloudMaskKind, SARScale
-from .formats.bands import NO_BANDS, read_bands
+from .formats.optical.bands import NO_BANDS, read_bands
 
 SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
 CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)

@@ -17,24 +17,24 @@ from ..grids import Grid, PixelBox
 from ..sources import fault_of_place, trusting
 from .common import SceneError
 from .declared import Declared
-from .formats.bands import band_of_file
 from .formats.contents import contents_of, is_zip
-from .formats.dimap import band_names, is_dimap
+from .formats.described.dimap import band_names, is_dimap
+from .formats.described.stac import asset_keys, is_item, tells_item
 from .formats.evidence import Evidence
 from .formats.form import title_of
 from .formats.listing import list_products, optical_in, radar_in
-from .formats.masks import MASK_FORMS
+from .formats.masks.forms import MASK_FORMS
 from .formats.naming import RASTERS, polarisation_of
+from .formats.optical.bands import band_of_file
+from .formats.optical.safe import is_safe
 from .formats.parts import BandFile, CloudMask
 from .formats.polarisations import RADAR_FORMS, describe_radar
 from .formats.products import OPTICAL_FORMS, find_optical
 from .formats.rasters import RasterFiles, crs_name
-from .formats.safe import is_safe
-from .formats.stac import asset_keys, is_item, tells_item
 from .opening import size_fault
 from .windows.clouds import CloudReader
-from .windows.optical import OpticalReader
-from .windows.radar import RadarReader
+from .windows.optical.reader import OpticalReader
+from .windows.radar.reader import RadarReader
 
 #: What a file may be.
 type What = Literal['s2', 's1', 'cloud_mask']

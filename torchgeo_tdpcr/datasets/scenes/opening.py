@@ -14,9 +14,9 @@ from .formats.rasters import RasterFiles
 from .pairing.dates import dates_of
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
-from .windows.mosaic import RadarMosaic, radar_reader
-from .windows.optical import OpticalReader
-from .windows.radar import RadarReader
+from .windows.optical.reader import OpticalReader
+from .windows.radar.mosaic import RadarMosaic, radar_reader
+from .windows.radar.reader import RadarReader
 
 
 class SceneFiles(NamedTuple):

@@ -10,7 +10,7 @@ from optical_files import numbers, write, write_safe
 
 from torchgeo_tdpcr.datasets.scenes.formats.form import Form
 from torchgeo_tdpcr.datasets.scenes.formats.forms import forms_page
-from torchgeo_tdpcr.datasets.scenes.formats.masks import MASK_FORMS
+from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.polarisations import RADAR_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.products import OPTICAL_FORMS, find_optical
 

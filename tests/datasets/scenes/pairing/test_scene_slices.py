@@ -15,8 +15,8 @@ from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes import ScenePair, pair_scenes, read_pairs
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.dataset import SceneDataset
-from torchgeo_tdpcr.datasets.scenes.windows.mosaic import RadarMosaic
 from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
+from torchgeo_tdpcr.datasets.scenes.windows.radar.mosaic import RadarMosaic
 
 DATES = ('20200604T051422', '20200604T051447', '20200604T051512')
 

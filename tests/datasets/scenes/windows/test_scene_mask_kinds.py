@@ -13,7 +13,7 @@ from scene_files import GRID, LEFT, SIZE, TOP, write
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.formats.masks import MASK_FORMS, mask_table
+from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS, mask_table
 from torchgeo_tdpcr.datasets.scenes.formats.parts import BandFile, CloudMask
 from torchgeo_tdpcr.datasets.scenes.windows import clouds
 from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader

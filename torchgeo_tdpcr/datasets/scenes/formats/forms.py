@@ -6,7 +6,7 @@
 """
 
 from .form import table
-from .masks import mask_table
+from .masks.forms import mask_table
 from .polarisations import RADAR_FORMS
 from .products import OPTICAL_FORMS
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from ....files import expanded
 from ..common import SceneError
-from .bands import band_of_file, ends_in_code
 from .contents import contents_of
-from .dimap import is_dimap
-from .eopf import is_zarr
+from .described.dimap import is_dimap
+from .described.eopf import is_zarr
+from .described.stac import tells_item
 from .naming import RASTERS, polarisation_of
+from .optical.bands import band_of_file, ends_in_code
+from .optical.safe import is_safe
 from .polarisations import is_delivered
-from .radar_files import pair_beside
-from .radar_names import is_auxiliary
+from .radar.files import pair_beside
+from .radar.names import is_auxiliary
 from .rasters import RasterFiles
-from .safe import is_safe
-from .stac import tells_item
 
 #: Files with the name of a band somewhere in theirs that make a folder a product.
 _ENOUGH = 3

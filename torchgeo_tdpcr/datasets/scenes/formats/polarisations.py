@@ -13,23 +13,23 @@ from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
 from .contents import contents_of, is_zip
-from .dimap import is_dimap, read_radar_dimap
-from .eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
+from .described.dimap import is_dimap, read_radar_dimap
+from .described.eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
+from .described.from_stac import read_radar_item
+from .described.stac import is_item
 from .form import Form, reading_form
-from .from_stac import read_radar_item
 from .naming import date_near
 from .parts import BandFile
-from .radar_faults import CALIBRATE, check_uncorrected
-from .radar_files import (
+from .radar.faults import CALIBRATE, check_uncorrected
+from .radar.files import (
     Order,
     RadarBands,
     read_folder,
     read_list,
     read_raster,
 )
-from .radar_names import ScaleTold, level_of
+from .radar.names import ScaleTold, level_of
 from .rasters import Headers, RasterFiles
-from .stac import is_item
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from typing import cast
 from ....files import expanded
 from ...sources import fault_of_place
 from ..common import SceneError
-from .band_files import finest, from_list, ordered, read_band_files, read_raster
 from .contents import is_zip
-from .dimap import is_dimap, read_optical_dimap
-from .eopf import is_zarr, is_zipped_zarr, read_eopf, refuse_zipped_zarr
+from .described.dimap import is_dimap, read_optical_dimap
+from .described.eopf import is_zarr, is_zipped_zarr, read_eopf, refuse_zipped_zarr
+from .described.from_stac import read_optical_item
+from .described.stac import is_item
 from .form import Form, reading_form
-from .from_stac import read_optical_item
 from .naming import date_near, product_name
+from .optical.band_files import finest, from_list, ordered, read_band_files, read_raster
+from .optical.safe import is_metadata, is_safe, read_safe
 from .parts import BandFile, CloudMask, MaskKind, OpticalProduct
 from .rasters import RasterFiles
-from .safe import is_metadata, is_safe, read_safe
-from .stac import is_item
 
 
 def _read_safe(path: Path, all_bands: Sequence[str] | None = None) -> OpticalProduct:

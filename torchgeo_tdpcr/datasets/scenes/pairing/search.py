@@ -18,7 +18,7 @@ from ..formats.parts import OpticalProduct
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
-from ..windows.radar import RadarReader
+from ..windows.radar.reader import RadarReader
 from ..windows.warping import are_inside, points_of, source_pixels
 from .dates import dates_of
 from .pairs import ScenePair, uniquely_named

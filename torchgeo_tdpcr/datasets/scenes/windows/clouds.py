@@ -20,12 +20,12 @@ from ....files import expanded
 from ...grids import Grid, PixelBox
 from ...sources import fault_of_place
 from ..common import CloudMaskKind, SceneError
-from ..formats.mask_meanings import Classes, Meaning
-from ..formats.mask_numbers import MaskNumbers
-from ..formats.mask_telling import band_of_mask, kind_of_name, tell_mask
+from ..formats.masks.meanings import Classes, Meaning
+from ..formats.masks.numbers import MaskNumbers
+from ..formats.masks.telling import band_of_mask, kind_of_name, tell_mask
+from ..formats.optical.safe import read_xml
 from ..formats.parts import BandFile, CloudMask
 from ..formats.rasters import RasterFiles, reading
-from ..formats.safe import read_xml
 from ..formats.sampling import sample
 from .warping import TOLERANCE, same_grid, source_window, transform_of
 

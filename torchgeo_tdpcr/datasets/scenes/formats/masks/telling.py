@@ -1,0 +1,170 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""Telling of which form a cloud mask is, and so what its numbers mean."""
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Literal, cast
+
+from ...common import CloudMaskKind, SceneError
+from ..parts import MaskKind
+from .forms import MASK_FORMS, OF_NUMBERS, MaskForm
+from .meanings import Meaning
+from .numbers import FILL, MaskNumbers, scale_of, words
+
+#: Google's Cloud Score+, which is high where it is clear
+_SCORE = words('cs_cdf|cloud_?score(?:_?plus)?')
+
+_SAY = (
+    "Say what its numbers mean with `cloud_mask_kind`: 'binary' (nonzero is cloud or "
+    "shadow), 'probability', 'scl', 'fmask' or 'cloudsen12'."
+)
+
+
+def kind_of_name(path: str) -> MaskKind | None:
+    """Tell a mask of ESA's that has a coding of its own from its name.
+
+    Example:
+        >>> kind_of_name('QI_DATA/MSK_CLASSI_B00.jp2'), kind_of_name('SCL.tif')
+        ('classi', None)
+    """
+    name = PurePath(path).name
+    own = [form for form in MASK_FORMS if form not in OF_NUMBERS]
+    return next((form.kind for form in own if form.names.search(name)), None)
+
+
+def band_of_mask(labels: Sequence[str], kind: CloudMaskKind | Literal['auto']) -> int:
+    """Find the band of a file that is a mask, by its description.
+
+    Args:
+        labels: Descriptions of the bands, '' where there is none.
+        kind: What the user says.
+
+    Returns:
+        The band, counted from 1; the first if no description tells.
+
+    Example:
+        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'auto')
+        3
+        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'probability')
+        2
+        >>> band_of_mask(['', ''], 'auto')
+        1
+    """
+    for form in OF_NUMBERS:
+        if kind not in ('auto', form.kind):
+            continue
+        for index, label in enumerate(labels, 1):
+            if form.names.search(label):
+                return index
+    return 1
+
+
+def tell_mask(
+    path: str,
+    label: str,
+    look: Callable[[], MaskNumbers],
+    kind: CloudMaskKind | Literal['auto'] = 'auto',
+) -> tuple[CloudMaskKind, Meaning]:
+    """Tell what the numbers of a mask mean.
+
+    What the user says counts, else the description of the band, else the name of the
+    file, else the numbers.
+
+    Args:
+        path: The file.
+        label: Description of the band, '' if it has none.
+        look: Reads numbers from all over it; called only if they matter.
+        kind: What the user says, or a product of its own mask.
+
+    Returns:
+        The kind, and which numbers are clear.
+
+    Raises:
+        SceneError: If neither tells, or they contradict each other.
+
+    Example:
+        >>> import numpy as np
+        >>> look = lambda: MaskNumbers.of(np.array([0, 2, 4]), 'x_Fmask4.tif')
+        >>> tell_mask('x_Fmask4.tif', '', look)
+        ('fmask', Classes(clear=(0, 1, 3)))
+    """
+    name = PurePath(path).name
+    if kind != 'auto':
+        return _declared(path, kind, look)
+    if _SCORE.search(f'{label} {name}') or label.strip().lower() == 'cs':
+        raise SceneError(
+            path,
+            'is Cloud Score+ by its name, whose high numbers are clear. Give 1 − it with '
+            "`cloud_mask_kind='probability'`, or a mask that is nonzero in clouds with "
+            "`cloud_mask_kind='binary'`.",
+        )
+    numbers = look()
+    told = _named(label) or _named(name)
+    if not told:
+        telling = [form for form in MASK_FORMS if form.tells(numbers)]
+        return _only(path, numbers, telling)
+    fitting = [form for form in told if form.fits(numbers)]
+    if not fitting:
+        titles = ' or '.join(dict.fromkeys(form.title for form in told))
+        by = f'the description of its band, {label!r}' if _named(label) else 'its name'
+        raise SceneError(
+            path,
+            f'is a cloud mask of this form by {by}: {titles}; but it holds {numbers}. '
+            f'{_SAY}',
+        )
+    return _only(path, numbers, fitting)
+
+
+def _named(text: str) -> list[MaskForm]:
+    return [form for form in OF_NUMBERS if form.names.search(text)]
+
+
+def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
+    return scale_of(numbers) if form.meaning is None else form.meaning
+
+
+def _declared(
+    path: str, kind: CloudMaskKind, look: Callable[[], MaskNumbers]
+) -> tuple[CloudMaskKind, Meaning]:
+    forms = [form for form in MASK_FORMS if form.kind == kind]
+    meanings = {form.meaning for form in forms}
+    if len(meanings) == 1 and (meaning := meanings.pop()) is not None:
+        return kind, meaning
+    numbers = look()
+    fitting = [form for form in forms if form.fits(numbers)]
+    if len(forms) == 1 and numbers.codes.max(initial=0) > FILL:
+        raise SceneError(
+            path,
+            f'holds {numbers}, when probabilities of clouds are of 1, of 100 or of 255. '
+            f'Scale it, or give another `cloud_mask_kind` than {kind!r}.',
+        )
+    if len(forms) == 1:
+        return kind, _meaning(forms[0], numbers)
+    if len(fitting) == 1:
+        return kind, _meaning(fitting[0], numbers)
+    titles = ', '.join(f'{form.title} ({form.told})' for form in forms)
+    raise SceneError(
+        path,
+        f'holds {numbers}, which leaves open which of these it is: {titles}. Name it '
+        'so, or make a mask of it that is nonzero in clouds and shadows, and give '
+        "`cloud_mask_kind='binary'`.",
+    )
+
+
+def _only(
+    path: str, numbers: MaskNumbers, forms: Sequence[MaskForm]
+) -> tuple[CloudMaskKind, Meaning]:
+    """The kind and meaning of forms, if they have but one."""
+    found = {(form.kind, _meaning(form, numbers)) for form in forms}
+    if len(found) == 1:
+        kind, meaning = found.pop()
+        return cast(CloudMaskKind, kind), meaning
+    could = [form for form in forms or OF_NUMBERS if form.fits(numbers)]
+    kinds = ', '.join(f"'{kind}'" for kind in dict.fromkeys(f.kind for f in could))
+    raise SceneError(
+        path,
+        f'holds {numbers} as a cloud mask. Neither its name nor these '
+        f'settle what they mean; of the kinds that are known, {kinds or "none"} may '
+        f'hold them. {_SAY}',
+    )
