@@ -53,6 +53,9 @@ _ALIKE = (
 #: was above 0.99 where it was true, nor below 1.23 where another of these was.
 _UNLIKE = 1.1
 
+#: Pixels that tell an order as well as more do.
+_PIXELS = 10_000
+
 #: A band is darker than another if this much lower, and a third of it.
 _DARKER = 150.0
 
@@ -79,6 +82,7 @@ def order_fault(image: NDArray[Any]) -> str:
         >>> order_fault(image[[0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 8]])[:53]
         'the darkest band is number 10, where B9 should stand;'
     """
+    image = image[:, :: max(image.shape[1] // _PIXELS, 1)]
     if image.shape[1] < 2 or (np.median(image, axis=1) <= 0).any():
         return ''
     if fault := _classes(image):
