@@ -33,6 +33,11 @@ class TestScales:
         np.testing.assert_allclose(image, ground(bands=bands)[order], atol=0.01)
         assert valid.all()
 
+    def test_reflectance_of_any_baseline(self, tmp_path):
+        name = 'S2A_MSIL2A_20230604T100031_N0509_R122_T32TQM_20230604T121222.tif'
+        array = (ground(bands=LEVEL_2A) / 1e4).astype(np.float32)
+        assert read(write(tmp_path / name, array))[0].offset == 0
+
     def test_reflectance_that_still_has_the_offset(self, tmp_path):
         array = ((ground() + 1000.0) / 1e4).astype(np.float32)
         reader, image, _ = read(write(tmp_path / 'a.tif', array))

@@ -162,7 +162,9 @@ def evidence_of(
         All evidence.
     """
     numbers = {sample.band: sample.values for sample in samples}
-    pieces = [*product.evidence, *of_numbers(numbers)]
+    # Names outlive that reflectance was made of numbers
+    told = [piece for piece in product.evidence if digital or piece.decides]
+    pieces = [*told, *of_numbers(numbers)]
     if not digital and not any(piece.decides for piece in pieces):
         # Whoever made reflectance of them has taken it off
         pieces.append(Evidence('reflectance', 0))
