@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument(
         '--pairs',
         type=user_path,
-        help='table in place of these: a CSV file with the columns s2 and s1, and '
-        'optionally cloud_mask and name',
+        help='table in place of these: a CSV file with the columns s2 and s1 (slices with '
+        '| between them), and optionally cloud_mask and name',
     )
     scenes.add_argument(
         '--max-days',
