@@ -73,6 +73,19 @@ GREY = 255.0
 #: 17,000.
 TOO_BRIGHT = 30_000.0
 
+#: Numbers above this, beside dark ones, have gone below 0 in a type that has none below.
+WRAPPED = 60_000.0
+
+#: Digital numbers that programs write for missing pixels; where all bands have one.
+FILLS = (32_767, 65_534, 65_535)
+
+#: Medians of reflectance. Thick clouds reach 1.07.
+MEDIAN_REFLECTANCE: Range = (-0.05, 1.3)
+
+#: Near infrared that is this much brighter than red is land, and land has pixels above the
+#: number. Of real images, the darkest has 1,230 there.
+LAND_RATIO, LAND_NUMBERS = 1.2, 1_000.0
+
 #: Medians that only what is white has, that is snow and clouds: then blue, red and near
 #: infrared are alike, and differ by this factor at most.
 WHITE_ONLY, WHITENESS = 8_000.0, 1.35

@@ -118,7 +118,7 @@ def size_fault(grid: Grid) -> str:
         The fault in words, '' if they are.
     """
     across, down = grid.ground_size
-    if within(across, TEN_METRES) or within(down, TEN_METRES):
+    if within(across, TEN_METRES) and within(down, TEN_METRES):
         return ''
     return (
         f'has pixels of {across:.3g}×{down:.3g} m on the ground; models are trained with '

@@ -21,6 +21,9 @@ ZIP_ERRORS = (
 )
 
 
+type File = Path | PurePosixPath
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """Files of a folder or a zip.
@@ -31,14 +34,14 @@ class Contents:
     """
 
     root: Path
-    files: tuple[Path | PurePosixPath, ...]
+    files: tuple[File, ...]
 
     @property
-    def rasters(self) -> list[Path | PurePosixPath]:
+    def rasters(self) -> list[File]:
         """The rasters among the files, by their endings."""
         return [file for file in self.files if file.suffix.lower() in RASTERS]
 
-    def path(self, file: Path | PurePosixPath) -> str:
+    def path(self, file: File) -> str:
         """What rasterio opens one of the files by."""
         if self.root.is_dir():
             return str(self.root / file)

@@ -8,7 +8,7 @@ against another: where two disagree, only the user can say what holds.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from os import PathLike
 from typing import Any
@@ -57,6 +57,7 @@ class Evidence:
         what: What it is and where it is from.
         offset: The offset that it means; None if it means none that there is.
         decides: Whether it suffices by itself. What does not is only compared.
+        tags: Whether it is tags, which say nothing where the user says the scale.
 
     Example:
         >>> str(Evidence('baseline 02.09', 0))
@@ -66,6 +67,7 @@ class Evidence:
     what: str
     offset: int | None
     decides: bool = True
+    tags: bool = False
 
     def __str__(self) -> str:
         """Say it."""
@@ -163,8 +165,9 @@ def of_tags(tags: Sequence[tuple[str, float, float]]) -> list[Evidence]:
         return []
     if len(offsets) < len(tags):
         what = f'scale and offset tags of {len(offsets)} of {len(tags)} bands only'
-        return [Evidence(what, None)]
-    return [of_values('the scale and offset tags of its bands', offsets)]
+        return [Evidence(what, None, tags=True)]
+    found = of_values('the scale and offset tags of its bands', offsets)
+    return [replace(found, tags=True)]
 
 
 def of_numbers(samples: Mapping[str, NDArray[Any]]) -> list[Evidence]:

@@ -199,10 +199,10 @@ def test_reflectance(tmp_path):
     attributes = {'proj:epsg': 32632, '_FillValue': float('nan'), '_eopf_attrs': SCALED}
     store, stored = write_store(tmp_path, name=name, attributes=attributes, dtype='<f4')
     for band in stored:
-        stored[band] = stored[band] / np.float32(10_000)
+        stored[band] = stored[band] / np.float32(20_000)
     for path in store.glob('measurements/reflectance/r*m/b*/*.*'):
         if not path.name.startswith('.'):
-            (np.frombuffer(path.read_bytes(), '<f4') / 10_000).tofile(path)
+            (np.frombuffer(path.read_bytes(), '<f4') / 20_000).tofile(path)
     reader = OpticalReader(find_optical(store))
     assert reader.offset == 0
     image, _ = reader.read(ALL)

@@ -84,7 +84,7 @@ def test_short_waves_that_two_systems_count_differently():
     [
         (['blue', 'green', 'red', 'nir'], ['B2', 'B3', 'B4', 'B8']),
         (['nir', 'SCL', 'blue'], ['B2', 'B8']),
-        (['B8A', 'B2', ''], ['B2', 'B8A']),
+        (['B8A', 'B2', 'other'], ['B2', 'B8A']),
     ],
 )
 def test_descriptions_tell_which_band_is_which(tmp_path, labels, bands):
@@ -115,16 +115,17 @@ def test_a_band_twice(tmp_path):
 
 
 def test_names_that_only_count_say_nothing(tmp_path):
-    for count, word in ((13, 'Band {}'), (13, 'B{}'), (12, 'band_{}')):
+    words = (13, 'Band {}'), (13, 'B{}'), (12, 'band_{}'), (12, 'B{}'), (12, 'lyr.{}')
+    for count, word in words:
         labels = [word.format(i) for i in range(1, count + 1)]
         product = find_optical(write(tmp_path / 'a.tif', numbers(count), labels=labels))
         assert product.assumed
         assert list(product.bands) == [b for b in BANDS if count == 13 or b != 'B10']
-    path = write(
-        tmp_path / 'a.tif', numbers(4), labels=[f'Band {i}' for i in range(1, 5)]
-    )
-    with pytest.raises(SceneError, match='has 4 bands, which could be any'):
-        find_optical(path)
+    for word in ('Band {}', 'B{}', 'b{}'):
+        labels = [word.format(i) for i in range(1, 5)]
+        path = write(tmp_path / 'a.tif', numbers(4), labels=labels)
+        with pytest.raises(SceneError, match='has 4 bands, which could be any'):
+            find_optical(path)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +182,72 @@ def test_folders_and_zips_of_band_files(tmp_path, pattern, packed):
         assert optical_in(folder) == [folder]
     reader = OpticalReader(find_optical(path), offset=0)
     assert reader.bands == tuple(ASSETS)
+    np.testing.assert_array_equal(reader.read(reader.grid.all)[0], array)
+
+
+def test_files_of_several_products(tmp_path):
+    for name, other in (
+        ('x_20200604_B02.tif', 'x_20210704_B04.tif'),
+        ('T32TQM_B02.tif', 'T32TPM_B04.tif'),
+        ('S2A_B02.tif', 'S2B_B04.tif'),
+    ):
+        folder = tmp_path / name
+        write(folder / name, numbers(1))
+        write(folder / other, numbers(1))
+        with pytest.raises(SceneError, match='files of several'):
+            find_optical(folder)
+
+
+def test_both_corrections_of_maja(tmp_path):
+    array = numbers(4)
+    for i, band in enumerate(('B2', 'B8A')):
+        for j, kind in enumerate(('FRE', 'SRE')):
+            name = f'SENTINEL2A_20200604-103000-123_L2A_T32TQM_C_V2-2_{kind}_{band}.tif'
+            write(tmp_path / name, array[2 * i + j])
+    product = find_optical(tmp_path)
+    assert all('_FRE_' in band.path for band in product.bands.values())
+
+
+@pytest.mark.parametrize(
+    ('name', 'band'),
+    [
+        ('S2_clear_B02.tif', 'B2'),
+        ('Clear_Lake_20200604_B8A.tif', 'B8A'),
+        ('x_B02_fill.tif', 'B2'),
+        ('B02_cloud_mask.tif', None),
+        ('B02_mask.tif', None),
+    ],
+)
+def test_places_and_scenes_that_are_called_clear(name, band):
+    found = band_of_file(name)
+    assert (found and found[0]) == band
+
+
+@pytest.mark.parametrize(
+    ('name', 'band'),
+    [
+        ('Narrow Near Infrared', 'B8A'),
+        ('B8_A', 'B8A'),
+        ('B8A narrow NIR', 'B8A'),
+        ('B8 NIR', 'B8'),
+        ('B2 (red)', None),
+        ('B05 red edge 1', 'B5'),
+        ('B10 SWIR - Cirrus', 'B10'),
+        ('B12 SWIR 2', 'B12'),
+    ],
+)
+def test_codes_beside_colours(name, band):
+    assert read_bands([name]) == [band]
+
+
+def test_one_raster_in_a_zip(tmp_path):
+    array = numbers()
+    write(tmp_path / 'a.tif', array)
+    with zipfile.ZipFile(tmp_path / 'product.zip', 'w') as archive:
+        archive.write(tmp_path / 'a.tif', 'inside/a.tif')
+    product = find_optical(tmp_path / 'product.zip')
+    assert product.name == 'product'
+    reader = OpticalReader(product, offset=0)
     np.testing.assert_array_equal(reader.read(reader.grid.all)[0], array)
 
 

@@ -18,11 +18,15 @@ from torchgeo_tdpcr.datasets.scenes.windows.optical.band_order import order_faul
 
 NUMBERED = [band for band in BANDS if band != 'B8A']
 COARSE = ['B5', 'B6', 'B7', 'B8A', 'B11', 'B12', 'B1', 'B9', 'B10']
+REST = ['B1', 'B9', 'B10']
 PLAIN = ['B1', 'B10', 'B11', 'B12', *BANDS[1:8]]
 OTHERS = {
     'B8A last': [*NUMBERED, 'B8A'],
     'by resolution': ['B2', 'B3', 'B4', 'B8', *COARSE],
     'red first, by resolution': ['B4', 'B3', 'B2', 'B8', *COARSE],
+    'from 20 m': ['B5', 'B6', 'B7', 'B8A', 'B11', 'B12', 'B2', 'B3', 'B4', 'B8', *REST],
+    'from 60 m': [*REST, 'B2', 'B3', 'B4', 'B8', *COARSE[:6]],
+    '60 m last': [*BANDS[1:9], 'B11', 'B12', *REST],
     'names without zeros': [*PLAIN, 'B8A', 'B9'],
     'names without zeros, B8A last': [*PLAIN, 'B9', 'B8A'],
     'reversed': BANDS[::-1],
@@ -86,6 +90,19 @@ class TestMade:
         product = find_optical(path, [*names, 'SCL'])
         assert OpticalReader(product, offset=0).bands == tuple(names)
         assert product.clouds is not None
+
+    @pytest.mark.parametrize('value', [0, 65535])
+    def test_a_band_that_holds_nothing(self, tmp_path, value):
+        array = ground(bands=[band for band in BANDS if band != 'B10'])
+        array = np.concatenate([array, np.full_like(array[:1], value)])
+        path = write(tmp_path / 'a.tif', array)
+        with pytest.raises(SceneError, match='band 13 holds nothing but'):
+            OpticalReader(find_optical(path), offset=0)
+
+    def test_level_1c_without_another_band(self, tmp_path):
+        array = ground(bands=[band for band in BANDS if band != 'B8A'])
+        with pytest.raises(SceneError, match='as B10 of level 1C'):
+            OpticalReader(find_optical(write(tmp_path / 'a.tif', array)), offset=0)
 
     def test_water_without_contrast_is_read(self):
         levels = [1300, 1089, 700, 408, 350, 300, 280, 207, 200, 90, 12, 43, 20]

@@ -120,7 +120,75 @@ class TestScales:
         np.testing.assert_array_equal(image, array)
 
 
+class TestContradictions:
+    @pytest.mark.parametrize('bands', [BANDS, LEVEL_2A])
+    @pytest.mark.parametrize('offset', [0, -0.1])
+    def test_reflectance_with_tags_of_digital_numbers(self, tmp_path, bands, offset):
+        array = (ground(bands=bands) / 1e4).astype(np.float32)
+        path = write(tmp_path / 'a.tif', array, labels=bands)
+        with rasterio.open(path, 'r+') as file:
+            file.scales, file.offsets = [1e-4] * len(bands), [offset] * len(bands)
+        with pytest.raises(SceneError, match=r'tags that say digital.*`scale`'):
+            read(path)
+        _, image, _ = read(path, scale=1.0)
+        np.testing.assert_allclose(image, ground(bands=bands), atol=0.01)
+
+    @pytest.mark.parametrize('dtype', ['uint16', 'float32'])
+    def test_thousands(self, tmp_path, dtype):
+        # Without clouds, under which it is not told
+        array = np.minimum(ground(bands=LEVEL_2A), 4000) / 10
+        path = write(tmp_path / 'a.tif', array.astype(dtype), labels=LEVEL_2A)
+        with pytest.raises(SceneError, match=r'Reflectance × 1000 looks so.*`scale`'):
+            read(path, offset=0)
+        _, image, _ = read(path, scale=0.001, offset=0)
+        np.testing.assert_allclose(image, array.astype(dtype) * 10.0, rtol=1e-5)
+
+    def test_reflectance_with_the_offset_left_in(self, tmp_path):
+        array = ((ground(bands=LEVEL_2A) + 1000.0) / 1e4).astype(np.float32)
+        path = write(tmp_path / 'a.tif', array)
+        with pytest.raises(SceneError, match='Give `offset`'):
+            read(path)
+        _, image, _ = read(path, offset=1000)
+        np.testing.assert_allclose(image, ground(bands=LEVEL_2A), atol=0.01)
+
+    def test_numbers_of_any_band_by_band_stretch(self, tmp_path):
+        image = ground().astype(np.float32)
+        normal = (image - image.mean((1, 2), keepdims=True)) / 5000
+        with pytest.raises(SceneError, match=r'normalised.*`scale`'):
+            read(write(tmp_path / 'a.tif', normal - 0.1, labels=BANDS))
+
+    def test_numbers_below_0_of_a_type_without(self, tmp_path):
+        array = (ground(bands=LEVEL_2A).astype(int) - 1000).astype(np.uint16)
+        path = write(tmp_path / 'a.tif', array, labels=LEVEL_2A)
+        with pytest.raises(SceneError, match='numbers below 0 of a type that has none'):
+            read(path, offset=0)
+
+    def test_files_in_different_units(self, tmp_path):
+        for i, band in enumerate(('B02', 'B03', 'B04')):
+            array = ground()[i + 1]
+            array = (array / 1e4).astype(np.float32) if i == 0 else array
+            write(tmp_path / f'x_{band}.tif', array)
+        with pytest.raises(SceneError, match='another unit than other bands'):
+            read(tmp_path, offset=0)
+
+
 class TestFills:
+    @pytest.mark.parametrize(
+        ('dtype', 'fill'), [('int16', -1000), ('float32', -1000), ('uint16', 32767)]
+    )
+    def test_of_all_bands_alike(self, tmp_path, dtype, fill):
+        array = ground().astype(dtype)
+        array[:, :30] = fill
+        _, _, valid = read(write(tmp_path / 'a.tif', array))
+        assert not valid[:30].any()
+        assert valid[30:].all()
+
+    @pytest.mark.parametrize('dtype', ['uint32', 'int32', 'int64', 'uint64'])
+    def test_types_of_any_width(self, tmp_path, dtype):
+        _, image, valid = read(write(tmp_path / 'a.tif', ground().astype(dtype)))
+        assert valid.all()
+        np.testing.assert_array_equal(image, ground())
+
     @pytest.mark.parametrize('fill', [-10000, -9999, -32768, 65535])
     @pytest.mark.parametrize('dtype', ['int16', 'uint16', 'int32', 'float32', 'unit'])
     @pytest.mark.parametrize('offset', [0, 1000])

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from .....transforms.bands import SENTINEL2_BANDS
 from ....sources import fault_of_place, is_trusting
 from ...common import SceneError
-from ..optical.bands import NO_BANDS, read_bands
+from ..optical.bands import NO_BANDS, is_landsat, read_bands
 from .metadata import Told, number_of, read_json
 
 #: Prefixes that GDAL puts before what is elsewhere, by the scheme of an address.
@@ -115,6 +115,9 @@ def read_item(path: Path, mission: str) -> Item:
         )
     properties = _object(path, document, 'properties')
     _check_mission(path, properties, mission)
+    names = [str(document.get(key) or '') for key in ('id', 'collection')]
+    if is_landsat(names):
+        raise SceneError(path, f'is of Landsat by its name, {names}. Give {mission}.')
     assets = _object(path, document, 'assets')
     if not assets:
         raise SceneError(path, 'has no assets.')

@@ -2,6 +2,7 @@
 
 """Sentinel-2 as rasters: one a band, or one with all bands."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isclose, isnan
@@ -9,9 +10,9 @@ from pathlib import Path
 
 from .....transforms.bands import SENTINEL2_BANDS
 from ...common import SceneError
-from ..contents import Contents, contents_of
+from ..contents import Contents, File, contents_of
 from ..evidence import Evidence, of_name, of_tags
-from ..naming import classification_among, date_near, product_name
+from ..naming import classification_among, date_near, date_of, product_name
 from ..parts import BandFile, CloudMask, OpticalProduct
 from ..rasters import RasterFiles, RasterHeader
 from .bands import (
@@ -27,6 +28,11 @@ from .safe import metadata_around
 _LANDSAT = (
     'is Landsat by its name, whose bands have the codes of Sentinel-2, but are others. '
     'Give Sentinel-2.'
+)
+
+_TILE = re.compile(r'(?<![A-Za-z0-9])T?(\d{2}[C-X][A-Z]{2})(?![A-Za-z0-9])')
+_SATELLITE = re.compile(
+    r'(?<![A-Za-z0-9])(S2[A-D]|SENTINEL2[A-D])(?![A-Za-z0-9])', re.I
 )
 
 _DESCRIBE = "`dataset.descriptions = ('B2', 'B3', …)` in rasterio, opened with 'r+'"
@@ -97,9 +103,15 @@ def read_band_files(path: Path) -> OpticalProduct:
     Raises:
         SceneError: If it holds none, or its files do not go together.
     """
-    product = from_files(path, product_name(path.absolute()), contents_of(path))
+    contents = contents_of(path)
+    name = product_name(path.absolute())
     if not path.is_dir():
-        return product
+        rasters = contents.rasters
+        if len(rasters) == 1 and not band_of_file(rasters[0].name):
+            only = read_raster(Path(contents.path(rasters[0])))
+            return replace(only, path=path, name=name)
+        return from_files(path, name, contents)
+    product = from_files(path, name, contents)
     evidence, date = metadata_around(path, len(product.bands))
     return replace(
         product, evidence=(*product.evidence, *evidence), date=date or product.date
@@ -121,7 +133,7 @@ def from_files(path: Path, name: str, contents: Contents) -> OpticalProduct:
         SceneError: If there are no bands, or they do not go together.
     """
     by_band: dict[str, list[str]] = {}
-    for file in contents.rasters:
+    for file in _without_twins(contents.rasters):
         if found := band_of_file(file.name):
             by_band.setdefault(found[0], []).append(contents.path(file))
     if not by_band:
@@ -134,6 +146,7 @@ def from_files(path: Path, name: str, contents: Contents) -> OpticalProduct:
     names = [Path(files[0]).name for files in by_band.values()]
     if is_landsat([path.name, *names]):
         raise SceneError(path, _LANDSAT)
+    _check_one_scene(path, names)
     rasters = RasterFiles()
     chosen = {band: finest(band, paths, rasters) for band, paths in by_band.items()}
     headers = [rasters.header(file) for file in chosen.values()]
@@ -158,6 +171,37 @@ def from_files(path: Path, name: str, contents: Contents) -> OpticalProduct:
         form='bands',
         headers=rasters.headers,
     )
+
+
+def _without_twins(files: Sequence[File]) -> list[File]:
+    """Files without those that MAJA has corrected for slopes as well, which are better."""
+    names = {file.name for file in files}
+    return [
+        file
+        for file in files
+        if file.name.replace('_SRE_', '_FRE_') not in names or '_SRE_' not in file.name
+    ]
+
+
+def _check_one_scene(path: Path, names: Sequence[str]) -> None:
+    """Refuse files whose names tell several days, tiles or satellites."""
+    for what, found in (
+        (
+            'days',
+            {date.date().isoformat() for name in names if (date := date_of(name))},
+        ),
+        ('tiles', {match[1] for name in names if (match := _TILE.search(name))}),
+        (
+            'satellites',
+            {match[1] for name in names if (match := _SATELLITE.search(name))},
+        ),
+    ):
+        if len(found) > 1:
+            raise SceneError(
+                path,
+                f'holds files of several {what} by their names: '
+                f'{", ".join(sorted(found))}. Give each product a folder of its own.',
+            )
 
 
 def from_list(files: Sequence[Path]) -> OpticalProduct:
@@ -194,8 +238,10 @@ def read_raster(path: Path, all_bands: Sequence[str] | None = None) -> OpticalPr
     rasters = RasterFiles()
     header = rasters.header(file)
     rasters.close()
-    if is_landsat([path.name, *header.labels]):
-        raise SceneError(path, _LANDSAT)
+    if all_bands is None and is_landsat([path.name, *header.labels]):
+        raise SceneError(
+            path, f'{_LANDSAT} If it is Sentinel-2, say so by `all_bands`.'
+        )
     names, assumed = _names(path, header, all_bands)
     bands = {
         name: BandFile(file, i)
@@ -239,7 +285,7 @@ def _names(
         return list(all_bands), False
     labels = header.labels
     if any(labels) and not are_running_numbers(labels):
-        return _described(path, labels), False
+        return _described(path, labels, header.alpha), False
     names = list(SENTINEL2_BANDS)
     if count == len(names) - 1:
         names.remove('B10')
@@ -260,10 +306,12 @@ def _names(
     )
 
 
-def _described(path: Path, labels: Sequence[str]) -> list[str]:
+def _described(path: Path, labels: Sequence[str], alpha: int | None) -> list[str]:
     found = [
-        band if label.strip() else NO_BANDS[-1]
-        for label, band in zip(labels, read_bands(labels), strict=True)
+        NO_BANDS[-1] if i == alpha and not label.strip() else band
+        for i, (label, band) in enumerate(
+            zip(labels, read_bands(labels), strict=True), 1
+        )
     ]
     mapping = ', '.join(
         f'{label or "none"!r} → {band or "?"}'

@@ -52,6 +52,9 @@ _OTHER_WORDS = {
 }
 _OTHERS = {word: kind for kind, words in _OTHER_WORDS.items() for word in words}
 
+#: Words of masks, which say so whatever band they are of.
+_MASKS = frozenset(('MASK', 'DATAMASK', 'CLOUDMASK', 'CLM', 'MSK', 'NODATA', 'ALPHA'))
+
 #: Words that make of a band something else than its reflectance.
 _SPOILED = frozenset(
     ('STD', 'STDDEV', 'STDEV', 'VARIANCE', 'COUNT', 'DIFF', 'RATIO', 'SLOPE', 'TREND')
@@ -68,7 +71,8 @@ _COMMON_WORDS = {
     'B8': ('NIR', 'NIR1', 'BROADNIR', 'NIRBROAD', 'BNIR', 'WIDENIR', 'NIRWIDE'),
     'B8A': (
         *('NIR08', 'NIR2', 'NARROWNIR', 'NIRNARROW', 'NNIR', 'NIRN', 'NIR865'),
-        *('REDEDGE4', 'RE4', 'VRE4', 'NIR8A'),
+        *('REDEDGE4', 'RE4', 'VRE4', 'NIR8A', 'NARROWNEARINFRARED', 'NIRPLATEAU'),
+        *('NEARINFRAREDNARROW', 'NIR2NARROW'),
     ),
     'B9': ('NIR09', 'WATERVAPOUR', 'WATERVAPOR', 'WV'),
     'B10': ('CIRRUS', 'SWIRCIRRUS', 'CIRRUSSWIR'),
@@ -92,10 +96,10 @@ _CODE_WORD = re.compile(
 _WAVELENGTH = re.compile(r'(?<![\d.])(\d{3,4})(?:\.\d+)?\s*(?:nm\b|nanomet)', re.I)
 _RESOLUTION = re.compile(r'(?:^|[_.\- ])([126]0)m(?=$|[_.\- ])', re.IGNORECASE)
 _LANDSAT = re.compile(
-    r'(?:^|[^A-Z0-9])(?:L[COTEM]0?[4-9](?=[_0-9])|HLS[._]L30|LANDSAT|SR_B\d|ST_B\d)',
+    r'(?:^|[^A-Z0-9])(?:L[COTEM]0?[4-9](?=[_0-9])|HLS[._]L30|LANDSAT|SR_B[1-7](?!\d)|ST_B\d)',
     re.IGNORECASE,
 )
-_RUNNING = re.compile(r'(?:band|layer|channel|bands?\s*#?)[\s_\-.#]*0*(\d+)', re.I)
+_RUNNING = re.compile(r'(\D*?)[\s_\-.#]*0*(\d+)')
 
 
 def _words(name: str) -> list[str]:
@@ -106,7 +110,9 @@ def _words(name: str) -> list[str]:
 def _code_of(words: Sequence[str]) -> set[str]:
     found = set()
     for i, word in enumerate(words):
-        if (match := _CODE.fullmatch(word)) or (
+        if word == 'B8' and words[i + 1 : i + 2] == ['A']:
+            found.add('B8A')
+        elif (match := _CODE.fullmatch(word)) or (
             word == 'BAND'
             and (match := _CODE.fullmatch('B' + ''.join(words[i + 1 : i + 2])))
         ):
@@ -147,7 +153,9 @@ def _read(name: str) -> str | None:
     if not codes and name.strip().upper() in _LETTERS:
         return _LETTERS[name.strip().upper()]
     other = _other_of(words)
-    if other is not None:
+    # Scenes and places are called clear, cloudy or filled as well
+    loose = len(codes) == 1 and other == 'MASK' and not _MASKS.intersection(words)
+    if other is not None and not loose:
         return other
     if codes:
         return codes.pop() if len(codes) == 1 else None
@@ -190,7 +198,7 @@ def read_bands(names: Sequence[str]) -> list[str | None]:
         >>> read_bands(['BROADNIR', 'NIR']), read_bands(['nir', 'nir08'])
         (['B8', 'B8A'], ['B8', 'B8A'])
     """
-    found = [_read(name) for name in names]
+    found = [None if _contradicts_itself(name) else _read(name) for name in names]
     words = [set(_common_words(name)) for name in names]
     every = set().union(*words) if words else set()
     for i, own in enumerate(words):
@@ -203,6 +211,19 @@ def read_bands(names: Sequence[str]) -> list[str | None]:
         elif 'NIR' in own and every & {'BROADNIR', 'NIRBROAD', 'BNIR', 'WIDENIR'}:
             found[i] = 'B8A'
     return found
+
+
+def _contradicts_itself(name: str) -> bool:
+    """Whether a description names one band by its code and another by its colour."""
+    words = _words(name)
+    codes, colours = _code_of(words), set(_common_of(words)) - {''}
+    alike = {'B8', 'B8A'}
+    return (
+        len(codes) == 1
+        and len(colours) == 1
+        and codes != colours
+        and not (codes | colours <= alike or codes | colours <= {'B10', 'B11', 'B12'})
+    )
 
 
 def _common_words(name: str) -> list[str]:
@@ -220,20 +241,21 @@ def _common_words(name: str) -> list[str]:
 def are_running_numbers(names: Sequence[str]) -> bool:
     """Tell whether names only count the bands, and so say nothing.
 
+    Names such as ``B1`` to ``B4`` may be codes, but mostly are not: then only the user
+    knows.
+
     Example:
         >>> are_running_numbers(['Band 1', 'Band 2']), are_running_numbers(['Band 2'])
         (True, False)
-        >>> are_running_numbers([f'B{i}' for i in range(1, 14)])
-        True
+        >>> are_running_numbers(['lyr.1', 'lyr.2']), are_running_numbers(['B1', 'B8A'])
+        (True, False)
     """
     counted = [_RUNNING.fullmatch(name.strip()) for name in names]
-    if all(match and int(match[1]) == i for i, match in enumerate(counted, 1)):
-        return bool(names)
-    plain = [re.fullmatch(r'b?0*(\d+)', name.strip(), re.I) for name in names]
-    # There is no B13, so that a raster that goes on to it counts
-    return len(names) > 12 and all(
-        match and int(match[1]) == i for i, match in enumerate(plain, 1)
-    )
+    if not all(match and int(match[2]) == i for i, match in enumerate(counted, 1)):
+        return False
+    words = {match[1].lower() for match in counted if match}
+    # Of one band or two, codes
+    return len(words) == 1 and (words != {'b'} or len(names) > 2)
 
 
 def is_landsat(names: Iterable[str]) -> bool:

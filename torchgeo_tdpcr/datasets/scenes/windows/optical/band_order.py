@@ -11,6 +11,7 @@ tells where there is no contrast, as over open water.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,18 @@ _COARSE = ('B5', 'B6', 'B7', 'B8A', 'B11', 'B12', 'B1', 'B9', 'B10')
 _ORDERS = {
     'with B8A last, as gdalbuildvrt makes of a folder': (*_NUMBERED, 'B8A'),
     'by resolution, from 10 to 60 m': ('B2', 'B3', 'B4', 'B8', *_COARSE),
+    'by resolution, from 20 m': (
+        *('B5', 'B6', 'B7', 'B8A', 'B11', 'B12', 'B2', 'B3', 'B4', 'B8', 'B1', 'B9'),
+        'B10',
+    ),
+    'by resolution, from 60 m': (
+        *('B1', 'B9', 'B10', 'B2', 'B3', 'B4', 'B8', 'B5', 'B6', 'B7', 'B8A', 'B11'),
+        'B12',
+    ),
+    'with the bands of 60 m last': (
+        *('B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B11', 'B12', 'B1', 'B9'),
+        'B10',
+    ),
     'by resolution, red first': ('B4', 'B3', 'B2', 'B8', *_COARSE),
     'by names without zeros (B1, B10, B11, …)': (
         *('B1', 'B10', 'B11', 'B12', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8'),
@@ -52,6 +65,13 @@ _ALIKE = (
 #: So many times less alike than in another order, the usual order is refused. It never
 #: was above 0.99 where it was true, nor below 1.23 where another of these was.
 _UNLIKE = 1.1
+
+#: The same, of any order in which some neighbours stand elsewhere: the usual one never was
+#: above 1.46 where it was true, over snow.
+_FAR_UNLIKE = 1.7
+
+#: Median of B10 without clouds at most, and how many times brighter all others are.
+_B10_LEVEL, _B10_FACTOR = 60.0, 4.0
 
 #: Pixels that tell an order as well as more do.
 _PIXELS = 10_000
@@ -83,12 +103,14 @@ def order_fault(image: NDArray[Any]) -> str:
         'the darkest band is number 10, where B9 should stand;'
     """
     image = image[:, :: max(image.shape[1] // _PIXELS, 1)]
-    if image.shape[1] < 2 or (np.median(image, axis=1) <= 0).any():
-        return ''
-    if fault := _classes(image):
-        return fault
     usual = tuple(band for band in _USUAL if band != 'B10' or len(image) == len(_USUAL))
+    if image.shape[1] < 2 or image.max() <= 0:
+        return ''
+    if fault := _empty(image, usual) or _classes(image):
+        return fault
     medians = np.median(image, axis=1)
+    if (medians <= 0).any():
+        return ''
     if fault := _misplaced_b10(medians, usual):
         return fault
     if fault := _red_first(medians, usual):
@@ -105,14 +127,56 @@ def order_fault(image: NDArray[Any]) -> str:
         ((name, total(order)) for name, order in _ORDERS.items()),
         key=lambda item: item[1],
     )
-    ratio = total(usual) / max(least, 1e-9)
-    if ratio > _UNLIKE:
-        order = [band for band in _ORDERS[name] if band in usual]
+    base = total(usual)
+    ratio = base / max(least, 1e-9)
+    if base / max(_best_of_moves(unlike, usual), 1e-9) > _FAR_UNLIKE:
         return (
-            f'neighbouring bands are {ratio:.1f} times less alike in the usual order than '
-            f'in the order {name}: {" ".join(order)}'
+            'neighbouring bands are far less alike than if some were at other places'
+            if ratio <= _UNLIKE
+            else _told(ratio, name, usual)
         )
+    if ratio > _UNLIKE:
+        return _told(ratio, name, usual)
     return ''
+
+
+def _told(ratio: float, name: str, usual: Sequence[str]) -> str:
+    order = ' '.join(band for band in _ORDERS[name] if band in usual)
+    return (
+        f'neighbouring bands are {ratio:.1f} times less alike in the usual order than in '
+        f'the order {name}: {order}'
+    )
+
+
+def _empty(image: NDArray[Any], usual: Sequence[str]) -> str:
+    """Tell which band holds one number only, where others do not."""
+    flat = [bool((band == band[0]).all()) for band in image]
+    for i, (name, alone) in enumerate(zip(usual, flat, strict=True)):
+        if alone and name != 'B10' and sum(flat) <= len(flat) // 2:
+            return f'band {i + 1} holds nothing but {image[i, 0]:g}: a mask or classes'
+    return ''
+
+
+@cache
+def _moves(count: int) -> NDArray[np.intp]:
+    """Orders of as many bands, of which some neighbours stand elsewhere, turned or not."""
+    orders = set()
+    for first in range(count):
+        for last in range(first + 1, count + 1):
+            block = tuple(range(first, last))
+            rest = (*range(first), *range(last, count))
+            for place in range(len(rest) + 1):
+                for part in (block, block[::-1]):
+                    orders.add((*rest[:place], *part, *rest[place:]))
+    return np.array(sorted(orders))
+
+
+def _best_of_moves(unlike: NDArray[np.float64], usual: Sequence[str]) -> float:
+    """How unlike neighbours are in the best of those orders."""
+    orders = _moves(len(usual))
+    first, second = ([usual.index(pair[i]) for pair in _ALIKE] for i in range(2))
+    totals = unlike[orders[:, first], orders[:, second]].sum(axis=1)
+    return float(totals.min())
 
 
 def _classes(image: NDArray[Any]) -> str:
@@ -140,12 +204,18 @@ def _classes(image: NDArray[Any]) -> str:
 
 
 def _misplaced_b10(medians: NDArray[np.float64], usual: Sequence[str]) -> str:
-    if 'B10' not in usual:
-        return ''
-    place = usual.index('B10')
     darkest = int(medians.argmin())
     low = float(medians[darkest])
     base = BASELINE_OFFSET if low > 0.9 * BASELINE_OFFSET else 0
+    if 'B10' not in usual:
+        second = float(np.sort(medians)[1])
+        if 0 <= low - base < _B10_LEVEL and second - base > _B10_FACTOR * _B10_LEVEL:
+            return (
+                f'band {darkest + 1} has a median of {low:g}, the others of {second:g} and '
+                'more, as B10 of level 1C and the others have'
+            )
+        return ''
+    place = usual.index('B10')
     if medians[place] - low <= max(_DARKER, 2 * (low - base)):
         return ''
     return (

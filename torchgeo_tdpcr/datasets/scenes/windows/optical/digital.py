@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .....transforms.bands import QUANTIFICATION
+from .....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
 from ....plausibility import DIGITAL_NUMBERS, without_fill
 from ...common import SceneError
 from ...formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
@@ -17,6 +17,9 @@ from ...formats.parts import OpticalProduct
 from ...formats.rasters import RasterFiles
 from .band_order import order_fault
 from .numbers import BandNumbers, check_numbers, find_scale
+
+#: Part of a band, and of the offset: where as much is lower, no offset is left on it.
+_PART, _BELOW = 0.03, 0.98
 
 #: Numbers below this are reflectances, not digital.
 _UNIT = 10
@@ -67,11 +70,45 @@ def find_gains(
             untagged.append(numbers)
         else:
             gains[numbers.band] = _gain(*(tags if scale is None else (scale, 0.0)))
+    if scale is None:
+        _check_tagged([part for part in samples if gains.get(part.band) == AS_STORED])
     if untagged:
         # Of SAFE, metadata have told
-        found = 1 / QUANTIFICATION if product.form == 'safe' else find_scale(untagged)
+        found = 1 / QUANTIFICATION if product.form == 'safe' else _one_scale(untagged)
         gains |= {numbers.band: _gain(found) for numbers in untagged}
     return gains
+
+
+def _check_tagged(samples: Sequence[BandNumbers]) -> None:
+    """Refuse reflectance with the tags of the digital numbers that it was made from."""
+    real = [part for part in samples if part.values.dtype.kind == 'f']
+    if real and find_scale(real) == 1:
+        raise SceneError(
+            real[0].path,
+            f'has tags that say digital numbers, a scale of {1 / QUANTIFICATION:g}, but '
+            'holds reflectance. Say the reflectance of one unit as `scale`: 1, or '
+            f'{1 / QUANTIFICATION:g}.',
+        )
+
+
+def _one_scale(samples: Sequence[BandNumbers]) -> float:
+    """The one scale of bands, of which some may be real and some whole numbers."""
+    kinds: dict[bool, list[BandNumbers]] = {}
+    for part in samples:
+        kinds.setdefault(part.values.dtype.kind == 'f', []).append(part)
+    found = {find_scale(parts): parts[0] for parts in kinds.values()}
+    if len(found) > 1:
+        told = ' and '.join(
+            f"{part.band} of '{Path(part.path).name}' in {scale:g}"
+            for scale, part in found.items()
+        )
+        raise SceneError(
+            next(iter(found.values())).path,
+            f'is in another unit than other bands ({told} of reflectance). Give all bands '
+            'in one.',
+        )
+    (scale,) = found
+    return scale
 
 
 def _gain(scale: float, shift: float = 0.0) -> Gain:
@@ -149,7 +186,10 @@ def check_order(path: Path, image: NDArray[Any]) -> None:
 
 
 def evidence_of(
-    product: OpticalProduct, samples: Sequence[BandNumbers], digital: bool
+    product: OpticalProduct,
+    samples: Sequence[BandNumbers],
+    digital: bool,
+    declared: bool = False,
 ) -> list[Evidence]:
     """What tells the offset of a product.
 
@@ -157,17 +197,29 @@ def evidence_of(
         product: The product.
         samples: Digital numbers of its bands.
         digital: Whether the product holds digital numbers, rather than reflectance.
+        declared: Whether the user says the scale, so that tags don't.
 
     Returns:
         All evidence.
     """
     numbers = {sample.band: sample.values for sample in samples}
     # Names outlive that reflectance was made of numbers
-    told = [piece for piece in product.evidence if digital or piece.decides]
+    told = [
+        piece
+        for piece in product.evidence
+        if digital or (piece.decides and not (piece.tags and declared))
+    ]
     pieces = [*told, *of_numbers(numbers)]
     if not digital and not any(piece.decides for piece in pieces):
-        # Whoever made reflectance of them has taken it off
-        pieces.append(Evidence('reflectance', 0))
+        lows = {
+            band: float(np.quantile(values, _PART))
+            for band, values in numbers.items()
+            if values.size
+        }
+        # Whoever made reflectance of them has taken it off, as low numbers show
+        band = min(lows, key=lambda band: lows[band], default='')
+        if lows and lows[band] < BASELINE_OFFSET * _BELOW:
+            pieces.append(Evidence(f'reflectance down to {lows[band] / 1e4:.3f}', 0))
     return pieces
 
 
@@ -197,7 +249,9 @@ def find_offset(
     if b10 is None:
         raise SceneError(
             product.path,
-            f'has no B10 and no metadata to tell which offset it has. {ADVICE}',
+            'has no B10 and no metadata to tell which offset it has'
+            + ''.join(f' ({piece}, but names outlive it)' for piece in pieces[:1])
+            + f'. {ADVICE}',
         )
     if b10.size:
         raise SceneError(

@@ -13,11 +13,16 @@ from .....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
 from ....plausibility import (
     AIR_LIGHT,
     DIGITAL_NUMBERS,
+    FILLS,
     GREY,
+    LAND_NUMBERS,
+    LAND_RATIO,
     MEDIAN_NUMBERS,
+    MEDIAN_REFLECTANCE,
     TOO_BRIGHT,
     WHITE_ONLY,
     WHITENESS,
+    WRAPPED,
     strays,
     within,
 )
@@ -27,11 +32,17 @@ from ...formats.sampling import overview, sample
 #: Numbers whose 99th percentile is below this are reflectances.
 _REFLECTANCE = 3.0
 
+#: Reflectance is below this.
+_UNITS = 10.0
+
 #: Part of a band that may be beyond the range of digital numbers.
 _STRAYS = 0.01
 
 #: Part of a band that is lower than what tells an offset.
 _LOW = 0.03
+
+#: Part of a band that is too much to be noise.
+_FEW = 0.001
 
 #: Bands that are bright enough, on any ground, to tell what numbers are in.
 _TELLING = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A')
@@ -75,9 +86,9 @@ def sample_pixels(
 
 
 def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell where an image holds nothing but the largest number of its type, or 65535.
+    """Tell where all bands of an image hold one number, which is that of missing pixels.
 
-    Some fill so what is missing. A single band may be saturated.
+    It is the largest number of a type, or any below 0. A single band may be saturated.
 
     Args:
         image: C×N or C×H×W.
@@ -85,10 +96,19 @@ def is_filled(image: NDArray[Any]) -> NDArray[np.bool_]:
     Returns:
         N or H×W.
     """
-    filled: NDArray[np.bool_] = (image == DIGITAL_NUMBERS[1]).all(axis=0)
-    if image.dtype.kind in 'ui' and image.dtype.itemsize > 1:
-        filled |= (image == np.iinfo(image.dtype).max).all(axis=0)
-    return filled & (len(image) > 1)
+    filled: NDArray[np.bool_] = np.zeros(image.shape[1:], np.bool_)
+    if len(image) < 2:
+        return filled
+    first = image[0]
+    # Below 0, too, where something was subtracted from what is missing
+    candidates = np.isin(first, FILLS)
+    if image.dtype.kind != 'u':
+        candidates |= first < 0
+    elif image.dtype.itemsize > 1:
+        candidates |= first == np.iinfo(image.dtype).max
+    if candidates.any():
+        filled = candidates & (image == first).all(axis=0)
+    return filled
 
 
 def numbers_of(
@@ -157,6 +177,7 @@ def find_scale(samples: Sequence[BandNumbers]) -> float:
         return digital  # and refused, for what they are
     real = all(part.values.dtype.kind == 'f' for part in telling)
     if real and top < _REFLECTANCE:
+        _refuse_normalised(telling)
         return 1.0
     if top <= GREY:
         raise SceneError(
@@ -166,9 +187,64 @@ def find_scale(samples: Sequence[BandNumbers]) -> float:
             f'reflectance × {QUANTIFICATION}. Say the reflectance of one unit as `scale`: '
             f'0.01 for percent, {digital:g} if they are digital numbers after all.',
         )
+    _refuse_wrapped(samples)
     _refuse_stretched(telling)
+    _refuse_thousands(telling)
     _refuse_dark_air(samples)
     return digital
+
+
+def _refuse_normalised(samples: Sequence[BandNumbers]) -> None:
+    """Refuse real numbers around 0 and 1 that are no reflectance."""
+    low, high = MEDIAN_REFLECTANCE
+    for part in samples:
+        # Without what stands for missing pixels
+        inside = part.values[(part.values > -1) & (part.values < _UNITS)]
+        median = float(np.median(inside)) if inside.size else 0.0
+        if not within(median, (low, high)):
+            raise SceneError(
+                part.path,
+                f'has a median of {median:.3g} in {part.band}, which is no reflectance: '
+                f'that would be within {low:g} to {high:g}. It may have been normalised. '
+                'Give the reflectance; or, if you know the reflectance of one unit, say '
+                'it as `scale`.',
+            )
+
+
+def _refuse_thousands(samples: Sequence[BandNumbers]) -> None:
+    """Refuse land that is too dark for any, as reflectance × 1000 is."""
+    numbers = {part.band: part for part in samples}
+    bright = next(
+        (numbers[band] for band in ('B8', 'B8A', 'B7') if band in numbers), None
+    )
+    if bright is None or 'B4' not in numbers:
+        return
+    median = float(np.median(bright.values))
+    red = float(np.median(numbers['B4'].values))
+    top = float(np.quantile(bright.values, 0.95))
+    if median > LAND_RATIO * red and top < LAND_NUMBERS:
+        raise SceneError(
+            bright.path,
+            f'has a median of {median:g} in {bright.band}, and 95 % of it up to {top:g}, '
+            f'beside {red:g} in B4: land, which is brighter in digital numbers. '
+            'Reflectance × 1000 looks so. Say the reflectance of one unit as `scale`: '
+            f'0.001, or {1 / QUANTIFICATION:g} if they are digital numbers after all.',
+        )
+
+
+def _refuse_wrapped(samples: Sequence[BandNumbers]) -> None:
+    """Refuse numbers that went below 0 in a type that has none below."""
+    for part in samples:
+        if part.values.dtype != np.uint16:
+            continue
+        high = float(((part.values > WRAPPED) & (part.values < FILLS[-1])).mean())
+        if high > _FEW and np.quantile(part.values, 0.9) < TOO_BRIGHT:
+            raise SceneError(
+                part.path,
+                f'has {high:.1%} of numbers above {WRAPPED:g} in {part.band}, beside dark '
+                'ones: numbers below 0 of a type that has none, as when an offset was '
+                'subtracted. Make it anew as int16 or float32.',
+            )
 
 
 def _scale_of_dark(samples: Sequence[BandNumbers]) -> float:

@@ -116,7 +116,9 @@ class OpticalReader:
         """Digital number in the middle of each band, with its offset."""
         self.cover = min(numbers.cover for numbers in samples)
         """Part of the product that is not missing, as far as was looked."""
-        self.evidence = evidence_of(product, samples, self.is_digital)
+        self.evidence = evidence_of(
+            product, samples, self.is_digital, scale is not None
+        )
         """What tells the offset."""
         self.offset = float(
             find_offset(product, samples, self.evidence) if offset == 'auto' else offset
@@ -207,7 +209,7 @@ class OpticalReader:
     def _there(self, image: NDArray[Any]) -> NDArray[np.bool_]:
         """Where no band of an image as stored says that it is missing."""
         valid: NDArray[np.bool_] = image.any(axis=0)
-        if image[0].size and image.max() >= _LEAST_FILL:
+        if image.min() < 0 or image.max() >= _LEAST_FILL:
             valid &= ~is_filled(image)
         for nodata, band in zip(self._nodata, image, strict=True):
             if nodata is not None:
@@ -222,7 +224,11 @@ class OpticalReader:
             return True
         low, high = DIGITAL_NUMBERS
         # Not `within`, which is slower where nothing is beyond, as a rule
-        if np.nanmin(image, initial=low) >= low and np.nanmax(image, initial=0) <= high:
+        if image.dtype.kind == 'f':
+            ends = np.nanmin(image, initial=low), np.nanmax(image, initial=low)
+        else:
+            ends = image.min(), image.max()
+        if ends[0] >= low and ends[1] <= high:
             return True
         return ((image >= low) & (image <= high)).all(axis=0)
 
