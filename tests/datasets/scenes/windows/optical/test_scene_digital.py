@@ -60,7 +60,7 @@ class TestScales:
             (1 / 40, 'uint8', 'uint8: a picture'),
             (1 / 40, 'uint16', 'grey values of 8 bits'),
             (6.5535, 'uint16', 'Reflectance × 65535'),
-            (0.1, 'uint16', 'air alone'),
+            (0.1, 'uint16', 'Reflectance × 1000'),
             (1000.0, 'int32', 'no digital numbers'),
         ],
     )
@@ -78,6 +78,13 @@ class TestScales:
         np.testing.assert_allclose(
             image, np.minimum(ground(), 9000), atol=max(step, 0.01)
         )
+
+    def test_blue_that_is_darker_than_air(self, tmp_path):
+        bands = ['B1', 'B2', 'B10']
+        array = (ground(bands=bands) / 10).astype(np.uint16)
+        path = write(tmp_path / 'a.tif', array, labels=bands)
+        with pytest.raises(SceneError, match=r'less than air alone.*`scale`'):
+            read(path)
 
     def test_grey_values_of_level_2a(self, tmp_path):
         array = (ground(bands=LEVEL_2A) / 40).astype(np.uint16)
