@@ -130,6 +130,53 @@ class TestNames:
         ):
             CloudReader(path, GRID)
 
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'T32TQM_cld_mask.tif',
+            'cld.tif',
+            'cloud_prob_mask.tif',
+            'cloud_probability.tif',
+            'SCL_cloudmask.tif',
+            'mask_from_SCL.tif',
+            'fmask_cloud.tif',
+            'x_Fmask4.tif',
+        ],
+    )
+    def test_cloud_or_not_under_the_name_of_another_form(self, tmp_path, name):
+        meanings = [{0: 0, 1: 1}, {1: 1}, {0: 0, 1: 1, 255: 1}]
+        # As classes of SCL, 0 is missing everywhere
+        meanings += [{0: 0}] if 'SCL' in name else []
+        for meaning in meanings:
+            array, cloud = drawn(meaning)
+            path = write(tmp_path / name, array)
+            with pytest.raises(SceneError, match=r'holds .* alone.*`cloud_mask_kind`'):
+                CloudReader(path, GRID)
+            mask = CloudReader(path, GRID, 'binary').read(GRID.all)
+            np.testing.assert_array_equal(mask, cloud)
+
+    @pytest.mark.parametrize('label', ['cld', 'probability', 'SCL', 'Fmask'])
+    def test_cloud_or_not_under_a_description(self, tmp_path, label):
+        path = write(tmp_path / 'a.tif', drawn({0: 0, 1: 1})[0], labels=[label])
+        with pytest.raises(SceneError, match=r'holds 0, 1 alone'):
+            CloudReader(path, GRID)
+
+    @pytest.mark.parametrize(
+        ('name', 'kind', 'meaning'),
+        [
+            # Clear all over
+            ('MSK_CLDPRB_20m.tif', 'probability', {0: 0}),
+            ('x_Fmask4.tif', 'fmask', {0: 0}),
+            ('MSK_CLDPRB_20m.tif', 'probability', {0: 0, 1: 0, 2: 0}),
+            ('probability.tif', 'probability', {0.0: 0, 1.0: 1}),
+            ('HLS.Fmask.tif', 'fmask', {0: 0, 1: 1}),
+            ('ga_s2am_oa_fmask.tif', 'fmask', {0: 1, 1: 0}),
+            ('cloudsen12.tif', 'cloudsen12', {0: 0, 1: 1}),
+        ],
+    )
+    def test_few_numbers_that_are_settled(self, tmp_path, name, kind, meaning):
+        check(tmp_path / name, kind, *drawn(meaning))
+
     def test_names_that_contradict_each_other(self, tmp_path):
         path = tmp_path / 'x_SCL_cloudsen12.tif'
         check(path, 'scl', *drawn(SCL))

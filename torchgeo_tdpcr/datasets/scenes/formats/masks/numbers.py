@@ -93,6 +93,16 @@ def is_binary(numbers: MaskNumbers) -> bool:
     return len(others) == 0 or (len(others) == 1 and others <= set(_MARKS))
 
 
+def is_yes_or_no(numbers: MaskNumbers) -> bool:
+    """0 and 1, or one of them alone."""
+    return set(numbers.codes) <= {0, 1}
+
+
+def has_yes(numbers: MaskNumbers) -> bool:
+    """0 and 1, or 1 alone."""
+    return is_yes_or_no(numbers) and 1 in numbers.seen
+
+
 def is_qa60(numbers: MaskNumbers) -> bool:
     """Bits 10 and 11, and no others."""
     return set(numbers.seen) <= {0, 1024, 2048, 3072}

@@ -113,6 +113,13 @@ def tell_mask(
             f'is a cloud mask of this form by {by}: {titles}; but it holds {numbers}. '
             f'{_SAY}',
         )
+    doubted = [form for form in fitting if form.doubts(numbers)]
+    if doubted:
+        raise SceneError(
+            path,
+            f'holds {numbers} alone. By the name these are {doubted[0].title}, but they '
+            f'may as well be 1 where there is cloud. {_SAY}',
+        )
     return _only(path, numbers, fitting)
 
 
