@@ -14,6 +14,7 @@ from scene_files import GRID, LEFT, SIZE, TOP, write
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS, mask_table
+from torchgeo_tdpcr.datasets.scenes.formats.masks.refused import REFUSED_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.parts import BandFile, CloudMask
 from torchgeo_tdpcr.datasets.scenes.windows import clouds
 from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader
@@ -192,14 +193,77 @@ class TestNames:
                 CloudReader(path, GRID, said)
         check(tmp_path / 'fmask4.tif', 'fmask', *drawn({1: 0, 2: 1, 3: 0, 4: 1}))
 
-    def test_cloud_score(self, tmp_path):
+
+#: Names of what is no mask of clouds, and words of the reason
+NO_CLOUDS = {
+    'cs_cdf.tif': r'Cloud Score\+.*high numbers are clear',
+    'S2_cs_20200604.tif': r'Cloud Score\+',
+    'cloud_score_plus.tif': r'Cloud Score\+',
+    'clear_mask.tif': 'high numbers are clear',
+    'cloudfree.tif': 'clear or valid',
+    'x_cloud_free_mask.tif': 'clear or valid',
+    'no_cloud.tif': 'clear or valid',
+    'valid_mask.tif': 'clear or valid',
+    'usable.tif': 'clear or valid',
+    '2020-06-04_dataMask.tif': 'clear or valid',
+    'clear_probability.tif': 'clear or valid',
+    '20200604_udm2.tif': 'Planet',
+    'MSK_SNWPRB_20m.tif': 'mask of snow',
+    'snow_prob.tif': 'mask of snow',
+    'MSK_CLASSI_SNOW.tif': 'mask of snow',
+    'SENTINEL2A_20200604-100031_L2A_T32TQM_C_V2-2_MG2_R1.tif': '`CLM_R1`',
+    '20200604_LEVEL2_SEN2A_QAI.tif': 'FORCE',
+    'S2A_IdePix.tif': 'IdePix',
+    'pixel_classif_flags.tif': 'IdePix',
+    'dynamic_world.tif': 'land cover',
+    'ESA_WorldCover_10m_2021.tif': 'land cover',
+    'worldcover.tif': 'land cover',
+    'lulc.tif': 'land cover',
+    'MSK_DETFOO_B02.tif': 'quality of ESA',
+    'LC08_QA_PIXEL.tif': 'Landsat',
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize('name', NO_CLOUDS)
+    @pytest.mark.parametrize('meaning', [BINARY, SCL, PERCENT, FRACTIONS])
+    def test_by_name(self, tmp_path, name, meaning):
+        path = write(tmp_path / name, drawn(meaning)[0])
+        with pytest.raises(SceneError, match=NO_CLOUDS[name]) as error:
+            CloudReader(path, GRID)
+        assert 'by its name' in str(error.value)
+
+    @pytest.mark.parametrize(
+        'label', ['clear', 'dataMask', 'cs', 'snow_probability', 'clear_probability']
+    )
+    def test_by_description(self, tmp_path, label):
+        array, cloud = drawn({0: 0, 1: 1})
+        path = write(tmp_path / 'CLM.tif', array, labels=[label])
+        with pytest.raises(SceneError, match=f'description of its band, {label!r}'):
+            CloudReader(path, GRID)
+        # What is said is taken at its word
+        mask = CloudReader(path, GRID, 'binary').read(GRID.all)
+        np.testing.assert_array_equal(mask, cloud)
+
+    def test_a_band_beside_it(self, tmp_path):
+        # The description stands against the name of the file, and for its band
+        snow, (array, cloud) = drawn(PERCENT, seed=1)[0], drawn(PERCENT)
+        path = write(
+            tmp_path / 'valid.tif',
+            np.stack([snow, array]),
+            labels=['snow_probability', 'cloud_probability'],
+        )
+        reader = CloudReader(path, GRID)
+        assert reader.source == CloudMask(str(path), 'probability', 2)
+        np.testing.assert_array_equal(reader.read(GRID.all), cloud)
+
+    @pytest.mark.parametrize('name', NAMES)
+    def test_names_of_masks_are_not_refused(self, name):
+        assert not any(form.names.search(name) for form in REFUSED_FORMS)
+
+    def test_score_as_probability(self, tmp_path):
         array, _ = drawn(FRACTIONS)
         path = write(tmp_path / 'cs_cdf.tif', array)
-        with pytest.raises(SceneError, match=r'Cloud Score\+.*high numbers are clear'):
-            CloudReader(path, GRID)
-        path = write(tmp_path / 'a.tif', array, labels=['cs'])
-        with pytest.raises(SceneError, match=r'Cloud Score\+'):
-            CloudReader(path, GRID)
         mask = CloudReader(path, GRID, 'probability').read(GRID.all)
         np.testing.assert_array_equal(mask, array >= np.float32(0.4))
 
@@ -220,6 +284,10 @@ class TestNumbers:
             ('scl', {4: 0, 5: 0, 6: 0, 9: 1}),
             ('scl', {0: 1, 4: 0, 10: 1}),
             ('scl', {5: 0, 8: 1}),
+            ('scl', {number: SCL[number] for number in range(12)}),
+            ('scl', {number: SCL[number] for number in range(2, 12)}),
+            ('scl', {4: 0, 5: 0, 6: 0}),
+            ('scl', {0: 1, 2: 0, 4: 0, 5: 0, 7: 0, 8: 1}),
             ('probability', PERCENT),
             ('probability', FRACTIONS),
         ],
@@ -236,6 +304,11 @@ class TestNumbers:
             ({0, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({4}, {'scl', 'probability'}),
+            # Bits of MAJA and FORCE, land cover of 1 to 7 and of 0 to 8
+            ({0, 1, 2, 8, 10}, {'scl', 'fmask', 'probability'}),
+            ({0, 2, 4, 8}, {'scl', 'fmask', 'probability'}),
+            ({1, 2, 3, 4, 5, 6, 7}, {'scl', 'fmask', 'probability'}),
+            (set(range(9)), {'scl', 'fmask', 'probability'}),
             ({0, 64, 66, 72, 98}, {'fmask', 'probability'}),
             ({0, 50, 100}, {'fmask', 'probability'}),
             (set(range(256)), {'fmask', 'probability'}),
@@ -373,5 +446,5 @@ class TestBands:
 def test_table():
     assert len({form.key for form in MASK_FORMS}) == len(MASK_FORMS)
     lines = mask_table().splitlines()
-    assert len(lines) == len(MASK_FORMS) + 2
+    assert len(lines) == len(MASK_FORMS) + len(REFUSED_FORMS) + 2
     assert all(line.count(' | ') == 2 for line in lines)

@@ -25,6 +25,7 @@ from .numbers import (
     tells_scl,
     words,
 )
+from .refused import REFUSED_FORMS
 
 
 def _never(numbers: MaskNumbers) -> bool:
@@ -215,5 +216,9 @@ def mask_table() -> str:
         head,
         ('---',) * len(head),
         *((form.title, form.told, form.cloud) for form in MASK_FORMS),
+        *(
+            (form.title[0].upper() + form.title[1:], form.told, 'refused')
+            for form in REFUSED_FORMS
+        ),
     ]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)

@@ -113,11 +113,21 @@ def is_scl(numbers: MaskNumbers) -> bool:
     return numbers.within(0, 11)
 
 
+def may_be_bits(numbers: MaskNumbers) -> bool:
+    """Powers of two and sums of them, and not nearly all that classes may be."""
+    codes = [int(code) for code in numbers.codes]
+    powers = sum(code for code in codes if code.bit_count() == 1)
+    sums = all(code & ~powers == 0 for code in codes)
+    return sums and (len(codes) <= 8 or max(codes) < 9)
+
+
 def tells_scl(numbers: MaskNumbers) -> bool:
     """Classes, some above those of others; 0 and one more may be cloud or not."""
     codes = numbers.codes
     several = len(codes) > 2 or 0 not in codes
-    return is_scl(numbers) and several and bool((codes > 5).any())
+    if not is_scl(numbers) or not several or not (codes > 5).any():
+        return False
+    return not may_be_bits(numbers)
 
 
 def is_hls(numbers: MaskNumbers) -> bool:

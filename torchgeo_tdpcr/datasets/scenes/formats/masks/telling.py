@@ -10,10 +10,8 @@ from ...common import CloudMaskKind, SceneError
 from ..parts import MaskKind
 from .forms import MASK_FORMS, OF_NUMBERS, MaskForm
 from .meanings import Meaning
-from .numbers import FILL, MaskNumbers, scale_of, words
-
-#: Google's Cloud Score+, which is high where it is clear
-_SCORE = words('cs_cdf|cloud_?score(?:_?plus)?')
+from .numbers import FILL, MaskNumbers, scale_of
+from .refused import refused_form
 
 _SAY = (
     "Say what its numbers mean with `cloud_mask_kind`: 'binary' (nonzero is cloud or "
@@ -55,7 +53,7 @@ def band_of_mask(labels: Sequence[str], kind: CloudMaskKind | Literal['auto']) -
         if kind not in ('auto', form.kind):
             continue
         for index, label in enumerate(labels, 1):
-            if form.names.search(label):
+            if form.names.search(label) and not refused_form(label):
                 return index
     return 1
 
@@ -92,13 +90,7 @@ def tell_mask(
     name = PurePath(path).name
     if kind != 'auto':
         return _declared(path, kind, look)
-    if _SCORE.search(f'{label} {name}') or label.strip().lower() == 'cs':
-        raise SceneError(
-            path,
-            'is Cloud Score+ by its name, whose high numbers are clear. Give 1 − it with '
-            "`cloud_mask_kind='probability'`, or a mask that is nonzero in clouds with "
-            "`cloud_mask_kind='binary'`.",
-        )
+    _refuse(path, label, name)
     numbers = look()
     told = _named(label) or _named(name)
     if not told:
@@ -125,6 +117,16 @@ def tell_mask(
 
 def _named(text: str) -> list[MaskForm]:
     return [form for form in OF_NUMBERS if form.names.search(text)]
+
+
+def _refuse(path: str, label: str, name: str) -> None:
+    """Refuse what is of no clouds by the description of its band, or by its name."""
+    form, by = refused_form(label), f'the description of its band, {label!r}'
+    # A description that tells a form stands against the name of the file
+    if not form and not _named(label):
+        form, by = refused_form(name), 'its name'
+    if form:
+        raise SceneError(path, f'is {form.title} by {by}, {form.why}. {form.way}')
 
 
 def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
