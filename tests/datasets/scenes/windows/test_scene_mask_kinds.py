@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from scene_files import GRID, LEFT, SIZE, TOP, write
 
@@ -430,10 +431,53 @@ class TestBands:
         assert reader.source.kind == 'probability'
         np.testing.assert_array_equal(reader.read(GRID.all), cloud[1])
 
-    def test_the_first_without_descriptions(self, tmp_path):
+    @pytest.mark.parametrize('count', [2, 5])
+    def test_the_first_without_descriptions_if_told(self, tmp_path, count):
         array, cloud = drawn(SCL)
-        path = write(tmp_path / 'mask.tif', np.stack([array, 0 * array]))
-        np.testing.assert_array_equal(CloudReader(path, GRID).read(GRID.all), cloud)
+        bands = [array, *(0 * array for _ in range(count - 1))]
+        path = write(tmp_path / 'SCL.tif', np.stack(bands), photometric='MINISBLACK')
+        with pytest.raises(
+            SceneError, match=rf'has {count} bands without .*`cloud_mas'
+        ):
+            CloudReader(path, GRID)
+        mask = CloudReader(path, GRID, 'scl').read(GRID.all)
+        np.testing.assert_array_equal(mask, cloud)
+
+    def test_one_and_its_alpha(self, tmp_path):
+        array, cloud = drawn(SCL)
+        full = np.full_like(array, 255)
+        for name, bands, index in (('a', [array, full], 1), ('b', [full, array], 2)):
+            path = write(
+                tmp_path / f'{name}.tif', np.stack(bands), photometric='MINISBLACK'
+            )
+            with rasterio.open(path, 'r+') as file:
+                gray, alpha = ColorInterp.gray, ColorInterp.alpha
+                file.colorinterp = (gray, alpha) if index == 1 else (alpha, gray)
+            reader = CloudReader(path, GRID)
+            assert reader.source == CloudMask(str(path), 'scl', index)
+            np.testing.assert_array_equal(reader.read(GRID.all), cloud)
+
+    @pytest.mark.parametrize('count', [3, 4])
+    @pytest.mark.parametrize('said', ['auto', 'binary', 'scl'])
+    def test_a_picture(self, tmp_path, count, said):
+        array, _ = drawn({0: 0, 255: 1})
+        name = '2020-06-04_Sentinel-2_L2A_Scene_classification_map_.tiff'
+        path = write(tmp_path / name, np.stack([array] * count), photometric='RGB')
+        with pytest.raises(SceneError, match=f'has {count} bands, .*picture of a mask'):
+            CloudReader(path, GRID, said)
+        # A band that is chosen is read
+        mask = CloudReader(BandFile(str(path), 2), GRID).read(GRID.all)
+        np.testing.assert_array_equal(mask, array == 255)
+
+    def test_descriptions_of_other_things(self, tmp_path):
+        labels = ['clear', 'snow', 'shadow', 'light haze', 'heavy haze', 'cloud']
+        bands = np.stack([drawn({0: 0, 1: 1}, seed=seed)[0] for seed in range(6)])
+        path = write(tmp_path / 'a.tif', bands, labels=labels)
+        for said, what in (('auto', 'of a cloud mask'), ('binary', "kind 'binary'")):
+            with pytest.raises(SceneError, match=f'has 6 bands, .*{what}.*light haze'):
+                CloudReader(path, GRID, said)
+        mask = CloudReader(BandFile(str(path), 6), GRID).read(GRID.all)
+        np.testing.assert_array_equal(mask, bands[5] == 1)
 
     def test_a_description_against_numbers(self, tmp_path):
         path = write(tmp_path / 'a.tif', drawn(PERCENT)[0], labels=['SCL'])

@@ -31,22 +31,36 @@ def kind_of_name(path: str) -> MaskKind | None:
     return next((form.kind for form in own if form.names.search(name)), None)
 
 
-def band_of_mask(labels: Sequence[str], kind: CloudMaskKind | Literal['auto']) -> int:
+def band_of_mask(
+    path: str,
+    labels: Sequence[str],
+    kind: CloudMaskKind | Literal['auto'],
+    alpha: int | None = None,
+    picture: bool = False,
+) -> int:
     """Find the band of a file that is a mask, by its description.
 
     Args:
+        path: The file.
         labels: Descriptions of the bands, '' where there is none.
         kind: What the user says.
+        alpha: Band, counted from 1, that tells which pixels are missing; None if none
+            does.
+        picture: Whether the first bands are marked as red, green and blue.
 
     Returns:
-        The band, counted from 1; the first if no description tells.
+        The band, counted from 1. Where no band is described, and the user says the
+        kind, the first.
+
+    Raises:
+        SceneError: If it has several bands, and nothing tells which is the mask.
 
     Example:
-        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'auto')
+        >>> band_of_mask('x.tif', ['CLM', 'CLP', 'SCL'], 'auto')
         3
-        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'probability')
+        >>> band_of_mask('x.tif', ['CLM', 'CLP', 'SCL'], 'probability')
         2
-        >>> band_of_mask(['', ''], 'auto')
+        >>> band_of_mask('x.tif', ['', ''], 'auto', alpha=2)
         1
     """
     for form in OF_NUMBERS:
@@ -55,6 +69,30 @@ def band_of_mask(labels: Sequence[str], kind: CloudMaskKind | Literal['auto']) -
         for index, label in enumerate(labels, 1):
             if form.names.search(label) and not refused_form(label):
                 return index
+    bands = [index for index in range(1, len(labels) + 1) if index != alpha]
+    if len(bands) == 1:
+        return bands[0]
+    if picture and not any(labels):
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands, the first of them red, green and blue: that is a '
+            'picture of a mask. Give the numbers of the mask, in a file of one band '
+            '(the Copernicus Browser calls them raw).',
+        )
+    if any(labels):
+        what = 'of a cloud mask' if kind == 'auto' else f'of the kind {kind!r}'
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands, of which none is {what} by its description: '
+            f'{", ".join(map(repr, labels))}. Give a file of one band.',
+        )
+    if kind == 'auto':
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands without descriptions, so that nothing tells which '
+            'is the mask. Give a file of one band; or say what the numbers of the first '
+            'mean with `cloud_mask_kind`.',
+        )
     return 1
 
 
