@@ -128,7 +128,7 @@ class TestNames:
         path = write(tmp_path / name, array)
         seen = ', '.join(f'{number:g}' for number in sorted(numbers))
         with pytest.raises(
-            SceneError, match=rf'by its name: .*holds {seen}\. .*`cloud_mask_kind`'
+            SceneError, match=rf'by its name: .*holds {seen}\. .*`cloud_mask_kind'
         ):
             CloudReader(path, GRID)
 
@@ -383,11 +383,30 @@ class TestDeclared:
         name = 'CLM.tif' if kind != 'binary' else 'SCL.tif'
         check(tmp_path / name, kind, *drawn(meaning), said=kind)
 
-    def test_probabilities_of_another_scale(self, tmp_path):
-        array, _ = drawn({0: 0, 5000: 1, 10000: 1})
-        path = write(tmp_path / 'a.tif', array)
-        with pytest.raises(SceneError, match='0, 5000, 10000, when probabilities'):
-            CloudReader(path, GRID, 'probability')
+    @pytest.mark.parametrize('name', ['a.tif', 'cloud_probability.tif'])
+    @pytest.mark.parametrize(
+        ('numbers', 'way'),
+        [
+            ((0, 5000, 10000), 'divide by 100'),
+            ((0, 700), 'divide by 100'),
+            ((0, 30000, 65535), 'Scale it'),
+        ],
+    )
+    def test_probabilities_of_another_scale(self, tmp_path, name, numbers, way):
+        array, _ = drawn(dict.fromkeys(numbers, 0))
+        path = write(tmp_path / name, array)
+        kinds = ['probability'] + ['auto'] * (name != 'a.tif')
+        for said in kinds:
+            with pytest.raises(SceneError, match=f'are of 1, of 100.*{way}') as error:
+                CloudReader(path, GRID, said)
+            assert ', '.join(map(str, numbers)) in str(error.value)
+            # That would be refused next
+            assert "'probability'" not in str(error.value)
+        # What is advised is read
+        if way == 'divide by 100':
+            path = write(tmp_path / 'b_prob.tif', (array // 100).astype(np.uint8))
+            mask = CloudReader(path, GRID).read(GRID.all)
+            np.testing.assert_array_equal(mask, array >= 4000)
 
     def test_polygons_are_polygons(self, tmp_path):
         path = tmp_path / 'a.GML'

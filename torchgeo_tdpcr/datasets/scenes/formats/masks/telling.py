@@ -138,10 +138,12 @@ def tell_mask(
     if not fitting:
         titles = ' or '.join(dict.fromkeys(form.title for form in told))
         by = f'the description of its band, {label!r}' if _named(label) else 'its name'
+        # Beyond all scales of probabilities, that kind would be refused next
+        beyond = told[0].kind == 'probability' and numbers.codes.max() > FILL
         raise SceneError(
             path,
             f'is a cloud mask of this form by {by}: {titles}; but it holds {numbers}. '
-            f'{_SAY}',
+            f'{_scaling(numbers) if beyond else _SAY}',
         )
     doubted = [form for form in fitting if form.doubts(numbers)]
     if doubted:
@@ -171,6 +173,20 @@ def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
     return scale_of(numbers) if form.meaning is None else form.meaning
 
 
+def _scaling(numbers: MaskNumbers) -> str:
+    """What to do with numbers that are of no scale of probabilities."""
+    top = numbers.codes.max(initial=0)
+    way = 'Scale it, or give'
+    if FILL < top <= 10000 and numbers.codes.min() >= 0:
+        way = (
+            'If these are of 10000, divide by 100, in a file of whole percent; or give'
+        )
+    return (
+        f'Probabilities are of 1, of 100 or of 255. {way} a mask that is nonzero in '
+        "clouds and shadows, with `cloud_mask_kind='binary'`."
+    )
+
+
 def _declared(
     path: str, kind: CloudMaskKind, look: Callable[[], MaskNumbers]
 ) -> tuple[CloudMaskKind, Meaning]:
@@ -183,8 +199,7 @@ def _declared(
     if len(forms) == 1 and numbers.codes.max(initial=0) > FILL:
         raise SceneError(
             path,
-            f'holds {numbers}, when probabilities of clouds are of 1, of 100 or of 255. '
-            f'Scale it, or give another `cloud_mask_kind` than {kind!r}.',
+            f'holds {numbers} as probabilities of clouds. {_scaling(numbers)}',
         )
     if len(forms) == 1:
         return kind, _meaning(forms[0], numbers)
