@@ -8,12 +8,14 @@ import re
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from scene_files import GRID, LEFT, SIZE, TOP, write
 
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS, mask_table
+from torchgeo_tdpcr.datasets.scenes.formats.masks.refused import REFUSED_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.parts import BandFile, CloudMask
 from torchgeo_tdpcr.datasets.scenes.windows import clouds
 from torchgeo_tdpcr.datasets.scenes.windows.clouds import CloudReader
@@ -126,9 +128,56 @@ class TestNames:
         path = write(tmp_path / name, array)
         seen = ', '.join(f'{number:g}' for number in sorted(numbers))
         with pytest.raises(
-            SceneError, match=rf'by its name: .*holds {seen}\. .*`cloud_mask_kind`'
+            SceneError, match=rf'by its name: .*holds {seen}\. .*`cloud_mask_kind'
         ):
             CloudReader(path, GRID)
+
+    @pytest.mark.parametrize(
+        'name',
+        [
+            'T32TQM_cld_mask.tif',
+            'cld.tif',
+            'cloud_prob_mask.tif',
+            'cloud_probability.tif',
+            'SCL_cloudmask.tif',
+            'mask_from_SCL.tif',
+            'fmask_cloud.tif',
+            'x_Fmask4.tif',
+        ],
+    )
+    def test_cloud_or_not_under_the_name_of_another_form(self, tmp_path, name):
+        meanings = [{0: 0, 1: 1}, {1: 1}, {0: 0, 1: 1, 255: 1}]
+        # As classes of SCL, 0 is missing everywhere
+        meanings += [{0: 0}] if 'SCL' in name else []
+        for meaning in meanings:
+            array, cloud = drawn(meaning)
+            path = write(tmp_path / name, array)
+            with pytest.raises(SceneError, match=r'holds .* alone.*`cloud_mask_kind`'):
+                CloudReader(path, GRID)
+            mask = CloudReader(path, GRID, 'binary').read(GRID.all)
+            np.testing.assert_array_equal(mask, cloud)
+
+    @pytest.mark.parametrize('label', ['cld', 'probability', 'SCL', 'Fmask'])
+    def test_cloud_or_not_under_a_description(self, tmp_path, label):
+        path = write(tmp_path / 'a.tif', drawn({0: 0, 1: 1})[0], labels=[label])
+        with pytest.raises(SceneError, match=r'holds 0, 1 alone'):
+            CloudReader(path, GRID)
+
+    @pytest.mark.parametrize(
+        ('name', 'kind', 'meaning'),
+        [
+            # Clear all over
+            ('MSK_CLDPRB_20m.tif', 'probability', {0: 0}),
+            ('x_Fmask4.tif', 'fmask', {0: 0}),
+            ('MSK_CLDPRB_20m.tif', 'probability', {0: 0, 1: 0, 2: 0}),
+            ('probability.tif', 'probability', {0.0: 0, 1.0: 1}),
+            ('HLS.Fmask.tif', 'fmask', {0: 0, 1: 1}),
+            ('ga_s2am_oa_fmask.tif', 'fmask', {0: 1, 1: 0}),
+            ('cloudsen12.tif', 'cloudsen12', {0: 0, 1: 1}),
+        ],
+    )
+    def test_few_numbers_that_are_settled(self, tmp_path, name, kind, meaning):
+        check(tmp_path / name, kind, *drawn(meaning))
 
     def test_names_that_contradict_each_other(self, tmp_path):
         path = tmp_path / 'x_SCL_cloudsen12.tif'
@@ -145,14 +194,77 @@ class TestNames:
                 CloudReader(path, GRID, said)
         check(tmp_path / 'fmask4.tif', 'fmask', *drawn({1: 0, 2: 1, 3: 0, 4: 1}))
 
-    def test_cloud_score(self, tmp_path):
+
+#: Names of what is no mask of clouds, and words of the reason
+NO_CLOUDS = {
+    'cs_cdf.tif': r'Cloud Score\+.*high numbers are clear',
+    'S2_cs_20200604.tif': r'Cloud Score\+',
+    'cloud_score_plus.tif': r'Cloud Score\+',
+    'clear_mask.tif': 'high numbers are clear',
+    'cloudfree.tif': 'clear or valid',
+    'x_cloud_free_mask.tif': 'clear or valid',
+    'no_cloud.tif': 'clear or valid',
+    'valid_mask.tif': 'clear or valid',
+    'usable.tif': 'clear or valid',
+    '2020-06-04_dataMask.tif': 'clear or valid',
+    'clear_probability.tif': 'clear or valid',
+    '20200604_udm2.tif': 'Planet',
+    'MSK_SNWPRB_20m.tif': 'mask of snow',
+    'snow_prob.tif': 'mask of snow',
+    'MSK_CLASSI_SNOW.tif': 'mask of snow',
+    'SENTINEL2A_20200604-100031_L2A_T32TQM_C_V2-2_MG2_R1.tif': '`CLM_R1`',
+    '20200604_LEVEL2_SEN2A_QAI.tif': 'FORCE',
+    'S2A_IdePix.tif': 'IdePix',
+    'pixel_classif_flags.tif': 'IdePix',
+    'dynamic_world.tif': 'land cover',
+    'ESA_WorldCover_10m_2021.tif': 'land cover',
+    'worldcover.tif': 'land cover',
+    'lulc.tif': 'land cover',
+    'MSK_DETFOO_B02.tif': 'quality of ESA',
+    'LC08_QA_PIXEL.tif': 'Landsat',
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize('name', NO_CLOUDS)
+    @pytest.mark.parametrize('meaning', [BINARY, SCL, PERCENT, FRACTIONS])
+    def test_by_name(self, tmp_path, name, meaning):
+        path = write(tmp_path / name, drawn(meaning)[0])
+        with pytest.raises(SceneError, match=NO_CLOUDS[name]) as error:
+            CloudReader(path, GRID)
+        assert 'by its name' in str(error.value)
+
+    @pytest.mark.parametrize(
+        'label', ['clear', 'dataMask', 'cs', 'snow_probability', 'clear_probability']
+    )
+    def test_by_description(self, tmp_path, label):
+        array, cloud = drawn({0: 0, 1: 1})
+        path = write(tmp_path / 'CLM.tif', array, labels=[label])
+        with pytest.raises(SceneError, match=f'description of its band, {label!r}'):
+            CloudReader(path, GRID)
+        # What is said is taken at its word
+        mask = CloudReader(path, GRID, 'binary').read(GRID.all)
+        np.testing.assert_array_equal(mask, cloud)
+
+    def test_a_band_beside_it(self, tmp_path):
+        # The description stands against the name of the file, and for its band
+        snow, (array, cloud) = drawn(PERCENT, seed=1)[0], drawn(PERCENT)
+        path = write(
+            tmp_path / 'valid.tif',
+            np.stack([snow, array]),
+            labels=['snow_probability', 'cloud_probability'],
+        )
+        reader = CloudReader(path, GRID)
+        assert reader.source == CloudMask(str(path), 'probability', 2)
+        np.testing.assert_array_equal(reader.read(GRID.all), cloud)
+
+    @pytest.mark.parametrize('name', NAMES)
+    def test_names_of_masks_are_not_refused(self, name):
+        assert not any(form.names.search(name) for form in REFUSED_FORMS)
+
+    def test_score_as_probability(self, tmp_path):
         array, _ = drawn(FRACTIONS)
         path = write(tmp_path / 'cs_cdf.tif', array)
-        with pytest.raises(SceneError, match=r'Cloud Score\+.*high numbers are clear'):
-            CloudReader(path, GRID)
-        path = write(tmp_path / 'a.tif', array, labels=['cs'])
-        with pytest.raises(SceneError, match=r'Cloud Score\+'):
-            CloudReader(path, GRID)
         mask = CloudReader(path, GRID, 'probability').read(GRID.all)
         np.testing.assert_array_equal(mask, array >= np.float32(0.4))
 
@@ -173,6 +285,10 @@ class TestNumbers:
             ('scl', {4: 0, 5: 0, 6: 0, 9: 1}),
             ('scl', {0: 1, 4: 0, 10: 1}),
             ('scl', {5: 0, 8: 1}),
+            ('scl', {number: SCL[number] for number in range(12)}),
+            ('scl', {number: SCL[number] for number in range(2, 12)}),
+            ('scl', {4: 0, 5: 0, 6: 0}),
+            ('scl', {0: 1, 2: 0, 4: 0, 5: 0, 7: 0, 8: 1}),
             ('probability', PERCENT),
             ('probability', FRACTIONS),
         ],
@@ -189,6 +305,11 @@ class TestNumbers:
             ({0, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({4}, {'scl', 'probability'}),
+            # Bits of MAJA and FORCE, land cover of 1 to 7 and of 0 to 8
+            ({0, 1, 2, 8, 10}, {'scl', 'fmask', 'probability'}),
+            ({0, 2, 4, 8}, {'scl', 'fmask', 'probability'}),
+            ({1, 2, 3, 4, 5, 6, 7}, {'scl', 'fmask', 'probability'}),
+            (set(range(9)), {'scl', 'fmask', 'probability'}),
             ({0, 64, 66, 72, 98}, {'fmask', 'probability'}),
             ({0, 50, 100}, {'fmask', 'probability'}),
             (set(range(256)), {'fmask', 'probability'}),
@@ -262,11 +383,30 @@ class TestDeclared:
         name = 'CLM.tif' if kind != 'binary' else 'SCL.tif'
         check(tmp_path / name, kind, *drawn(meaning), said=kind)
 
-    def test_probabilities_of_another_scale(self, tmp_path):
-        array, _ = drawn({0: 0, 5000: 1, 10000: 1})
-        path = write(tmp_path / 'a.tif', array)
-        with pytest.raises(SceneError, match='0, 5000, 10000, when probabilities'):
-            CloudReader(path, GRID, 'probability')
+    @pytest.mark.parametrize('name', ['a.tif', 'cloud_probability.tif'])
+    @pytest.mark.parametrize(
+        ('numbers', 'way'),
+        [
+            ((0, 5000, 10000), 'divide by 100'),
+            ((0, 700), 'divide by 100'),
+            ((0, 30000, 65535), 'Scale it'),
+        ],
+    )
+    def test_probabilities_of_another_scale(self, tmp_path, name, numbers, way):
+        array, _ = drawn(dict.fromkeys(numbers, 0))
+        path = write(tmp_path / name, array)
+        kinds = ['probability'] + ['auto'] * (name != 'a.tif')
+        for said in kinds:
+            with pytest.raises(SceneError, match=f'are of 1, of 100.*{way}') as error:
+                CloudReader(path, GRID, said)
+            assert ', '.join(map(str, numbers)) in str(error.value)
+            # That would be refused next
+            assert "'probability'" not in str(error.value)
+        # What is advised is read
+        if way == 'divide by 100':
+            path = write(tmp_path / 'b_prob.tif', (array // 100).astype(np.uint8))
+            mask = CloudReader(path, GRID).read(GRID.all)
+            np.testing.assert_array_equal(mask, array >= 4000)
 
     def test_polygons_are_polygons(self, tmp_path):
         path = tmp_path / 'a.GML'
@@ -310,10 +450,53 @@ class TestBands:
         assert reader.source.kind == 'probability'
         np.testing.assert_array_equal(reader.read(GRID.all), cloud[1])
 
-    def test_the_first_without_descriptions(self, tmp_path):
+    @pytest.mark.parametrize('count', [2, 5])
+    def test_the_first_without_descriptions_if_told(self, tmp_path, count):
         array, cloud = drawn(SCL)
-        path = write(tmp_path / 'mask.tif', np.stack([array, 0 * array]))
-        np.testing.assert_array_equal(CloudReader(path, GRID).read(GRID.all), cloud)
+        bands = [array, *(0 * array for _ in range(count - 1))]
+        path = write(tmp_path / 'SCL.tif', np.stack(bands), photometric='MINISBLACK')
+        with pytest.raises(
+            SceneError, match=rf'has {count} bands without .*`cloud_mas'
+        ):
+            CloudReader(path, GRID)
+        mask = CloudReader(path, GRID, 'scl').read(GRID.all)
+        np.testing.assert_array_equal(mask, cloud)
+
+    def test_one_and_its_alpha(self, tmp_path):
+        array, cloud = drawn(SCL)
+        full = np.full_like(array, 255)
+        for name, bands, index in (('a', [array, full], 1), ('b', [full, array], 2)):
+            path = write(
+                tmp_path / f'{name}.tif', np.stack(bands), photometric='MINISBLACK'
+            )
+            with rasterio.open(path, 'r+') as file:
+                gray, alpha = ColorInterp.gray, ColorInterp.alpha
+                file.colorinterp = (gray, alpha) if index == 1 else (alpha, gray)
+            reader = CloudReader(path, GRID)
+            assert reader.source == CloudMask(str(path), 'scl', index)
+            np.testing.assert_array_equal(reader.read(GRID.all), cloud)
+
+    @pytest.mark.parametrize('count', [3, 4])
+    @pytest.mark.parametrize('said', ['auto', 'binary', 'scl'])
+    def test_a_picture(self, tmp_path, count, said):
+        array, _ = drawn({0: 0, 255: 1})
+        name = '2020-06-04_Sentinel-2_L2A_Scene_classification_map_.tiff'
+        path = write(tmp_path / name, np.stack([array] * count), photometric='RGB')
+        with pytest.raises(SceneError, match=f'has {count} bands, .*picture of a mask'):
+            CloudReader(path, GRID, said)
+        # A band that is chosen is read
+        mask = CloudReader(BandFile(str(path), 2), GRID).read(GRID.all)
+        np.testing.assert_array_equal(mask, array == 255)
+
+    def test_descriptions_of_other_things(self, tmp_path):
+        labels = ['clear', 'snow', 'shadow', 'light haze', 'heavy haze', 'cloud']
+        bands = np.stack([drawn({0: 0, 1: 1}, seed=seed)[0] for seed in range(6)])
+        path = write(tmp_path / 'a.tif', bands, labels=labels)
+        for said, what in (('auto', 'of a cloud mask'), ('binary', "kind 'binary'")):
+            with pytest.raises(SceneError, match=f'has 6 bands, .*{what}.*light haze'):
+                CloudReader(path, GRID, said)
+        mask = CloudReader(BandFile(str(path), 6), GRID).read(GRID.all)
+        np.testing.assert_array_equal(mask, bands[5] == 1)
 
     def test_a_description_against_numbers(self, tmp_path):
         path = write(tmp_path / 'a.tif', drawn(PERCENT)[0], labels=['SCL'])
@@ -326,5 +509,5 @@ class TestBands:
 def test_table():
     assert len({form.key for form in MASK_FORMS}) == len(MASK_FORMS)
     lines = mask_table().splitlines()
-    assert len(lines) == len(MASK_FORMS) + 2
+    assert len(lines) == len(MASK_FORMS) + len(REFUSED_FORMS) + 2
     assert all(line.count(' | ') == 2 for line in lines)

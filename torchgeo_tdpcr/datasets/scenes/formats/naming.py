@@ -41,6 +41,8 @@ _SCL = re.compile(
     r'.*\.(?:tiff?|jp2)$',
     re.IGNORECASE,
 )
+# What people make of the classification keeps its name, and holds other numbers
+_MADE_OF_SCL = re.compile(r'cloud|mask|binary|clear|valid', re.IGNORECASE)
 
 
 def classification_among(names: Iterable[str]) -> str | None:
@@ -51,11 +53,13 @@ def classification_among(names: Iterable[str]) -> str | None:
         'R20m/T_SCL_20m.jp2'
         >>> classification_among(['2020-06-04_Sentinel-2_L2A_SCL_(Raw).tiff'])
         '2020-06-04_Sentinel-2_L2A_SCL_(Raw).tiff'
+        >>> classification_among(['SCL_cloudmask.tif'])
     """
     found = [
         (int(match[1] or 0), name)
         for name in names
         if (match := _SCL.search(PurePath(name).name))
+        and not _MADE_OF_SCL.search(PurePath(name).name)
     ]
     return min(found)[1] if found else None
 

@@ -76,6 +76,7 @@ class RasterHeader:
         alpha: Band that is marked as one, None where there is none. Near infrared often
             is, so it tells missing pixels only if it is not read as a band.
         date: When it was acquired, as its metadata tell; None if they do not.
+        picture: Whether its first bands are marked as red, green and blue.
     """
 
     grid: Grid
@@ -87,6 +88,7 @@ class RasterHeader:
     masked: bool = False
     alpha: int | None = None
     date: datetime | None = None
+    picture: bool = False
 
     @property
     def count(self) -> int:
@@ -128,6 +130,8 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         if ColorInterp.alpha in raster.colorinterp
         else None,
         _date_of(raster),
+        tuple(raster.colorinterp[:3])
+        == (ColorInterp.red, ColorInterp.green, ColorInterp.blue),
     )
 
 

@@ -44,8 +44,8 @@ class CloudReader:
 
     Args:
         source: The mask. A product's own tells how it is coded. Of a path, that band is
-            read whose description tells a form of :data:`~.masks.MASK_FORMS`, else the
-            first.
+            read whose description tells a form of :data:`~.masks.MASK_FORMS`. Where no
+            band is described, the first of several is read only if ``kind`` is told.
         grid: The pixels of the scene.
         kind: What its numbers mean; ``'auto'`` if the description of the band, the name
             of the file, or the numbers are to tell. What a product says of its own mask
@@ -97,7 +97,11 @@ class CloudReader:
         self._own = self._files.grid(source.path)
         header = self._files.header(source.path)
         if by_label and source.kind is None:
-            self.source = replace(source, index=band_of_mask(header.labels, kind))
+            picture = header.picture and own is None
+            index = band_of_mask(
+                source.path, header.labels, kind, header.alpha, picture
+            )
+            self.source = replace(source, index=index)
         self._indexes = [1, 2] if source.kind == 'classi' else [self.source.index]
         if header.count < max(self._indexes):
             raise SceneError(

@@ -12,6 +12,7 @@ from .numbers import (
     FILL,
     MANY,
     MaskNumbers,
+    has_yes,
     is_binary,
     is_fmask,
     is_hls,
@@ -19,10 +20,22 @@ from .numbers import (
     is_python_fmask,
     is_qa60,
     is_scl,
+    is_yes_or_no,
     tells_probability,
     tells_scl,
     words,
 )
+from .refused import REFUSED_FORMS
+
+
+def _never(numbers: MaskNumbers) -> bool:
+    del numbers
+    return False
+
+
+def _always(numbers: MaskNumbers) -> bool:
+    del numbers
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,8 @@ class MaskForm:
         fits: Whether numbers may be of a file of this name.
         tells: Whether numbers are of no other form.
         meaning: What is clear; None if that depends on the numbers.
+        doubts: Whether numbers are rather cloud or not, of which 1 is cloud, though the
+            name is of this form: people name masks after what they made them of.
     """
 
     key: str
@@ -50,16 +65,7 @@ class MaskForm:
     fits: Callable[[MaskNumbers], bool]
     tells: Callable[[MaskNumbers], bool]
     meaning: Meaning | None
-
-
-def _never(numbers: MaskNumbers) -> bool:
-    del numbers
-    return False
-
-
-def _always(numbers: MaskNumbers) -> bool:
-    del numbers
-    return True
+    doubts: Callable[[MaskNumbers], bool] = _never
 
 
 #: Every form of cloud mask. The order is that in which bands of a file are looked for.
@@ -98,6 +104,8 @@ MASK_FORMS: tuple[MaskForm, ...] = (
         fits=is_scl,
         tells=tells_scl,
         meaning=Classes((1, 2, 4, 5, 6, 7, 11)),
+        # Of 0 alone too: as classes, nothing is known anywhere
+        doubts=lambda numbers: is_yes_or_no(numbers) and len(numbers.codes) > 0,
     ),
     MaskForm(
         key='cloudsen12',
@@ -132,6 +140,7 @@ MASK_FORMS: tuple[MaskForm, ...] = (
         fits=is_fmask,
         tells=_never,
         meaning=Classes((0, 1, 3)),
+        doubts=has_yes,
     ),
     MaskForm(
         key='python-fmask',
@@ -158,6 +167,8 @@ MASK_FORMS: tuple[MaskForm, ...] = (
         fits=is_probability,
         tells=tells_probability,
         meaning=None,
+        # Fractions of 1 are no percent: 1 is cloud either way
+        doubts=lambda numbers: has_yes(numbers) and not numbers.is_float,
     ),
     MaskForm(
         key='qa60',
@@ -205,5 +216,9 @@ def mask_table() -> str:
         head,
         ('---',) * len(head),
         *((form.title, form.told, form.cloud) for form in MASK_FORMS),
+        *(
+            (form.title[0].upper() + form.title[1:], form.told, 'refused')
+            for form in REFUSED_FORMS
+        ),
     ]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)

@@ -93,6 +93,16 @@ def is_binary(numbers: MaskNumbers) -> bool:
     return len(others) == 0 or (len(others) == 1 and others <= set(_MARKS))
 
 
+def is_yes_or_no(numbers: MaskNumbers) -> bool:
+    """0 and 1, or one of them alone."""
+    return set(numbers.codes) <= {0, 1}
+
+
+def has_yes(numbers: MaskNumbers) -> bool:
+    """0 and 1, or 1 alone."""
+    return is_yes_or_no(numbers) and 1 in numbers.seen
+
+
 def is_qa60(numbers: MaskNumbers) -> bool:
     """Bits 10 and 11, and no others."""
     return set(numbers.seen) <= {0, 1024, 2048, 3072}
@@ -103,11 +113,21 @@ def is_scl(numbers: MaskNumbers) -> bool:
     return numbers.within(0, 11)
 
 
+def may_be_bits(numbers: MaskNumbers) -> bool:
+    """Powers of two and sums of them, and not nearly all that classes may be."""
+    codes = [int(code) for code in numbers.codes]
+    powers = sum(code for code in codes if code.bit_count() == 1)
+    sums = all(code & ~powers == 0 for code in codes)
+    return sums and (len(codes) <= 8 or max(codes) < 9)
+
+
 def tells_scl(numbers: MaskNumbers) -> bool:
     """Classes, some above those of others; 0 and one more may be cloud or not."""
     codes = numbers.codes
     several = len(codes) > 2 or 0 not in codes
-    return is_scl(numbers) and several and bool((codes > 5).any())
+    if not is_scl(numbers) or not several or not (codes > 5).any():
+        return False
+    return not may_be_bits(numbers)
 
 
 def is_hls(numbers: MaskNumbers) -> bool:

@@ -10,10 +10,8 @@ from ...common import CloudMaskKind, SceneError
 from ..parts import MaskKind
 from .forms import MASK_FORMS, OF_NUMBERS, MaskForm
 from .meanings import Meaning
-from .numbers import FILL, MaskNumbers, scale_of, words
-
-#: Google's Cloud Score+, which is high where it is clear
-_SCORE = words('cs_cdf|cloud_?score(?:_?plus)?')
+from .numbers import FILL, MaskNumbers, scale_of
+from .refused import refused_form
 
 _SAY = (
     "Say what its numbers mean with `cloud_mask_kind`: 'binary' (nonzero is cloud or "
@@ -33,30 +31,68 @@ def kind_of_name(path: str) -> MaskKind | None:
     return next((form.kind for form in own if form.names.search(name)), None)
 
 
-def band_of_mask(labels: Sequence[str], kind: CloudMaskKind | Literal['auto']) -> int:
+def band_of_mask(
+    path: str,
+    labels: Sequence[str],
+    kind: CloudMaskKind | Literal['auto'],
+    alpha: int | None = None,
+    picture: bool = False,
+) -> int:
     """Find the band of a file that is a mask, by its description.
 
     Args:
+        path: The file.
         labels: Descriptions of the bands, '' where there is none.
         kind: What the user says.
+        alpha: Band, counted from 1, that tells which pixels are missing; None if none
+            does.
+        picture: Whether the first bands are marked as red, green and blue.
 
     Returns:
-        The band, counted from 1; the first if no description tells.
+        The band, counted from 1. Where no band is described, and the user says the
+        kind, the first.
+
+    Raises:
+        SceneError: If it has several bands, and nothing tells which is the mask.
 
     Example:
-        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'auto')
+        >>> band_of_mask('x.tif', ['CLM', 'CLP', 'SCL'], 'auto')
         3
-        >>> band_of_mask(['CLM', 'CLP', 'SCL'], 'probability')
+        >>> band_of_mask('x.tif', ['CLM', 'CLP', 'SCL'], 'probability')
         2
-        >>> band_of_mask(['', ''], 'auto')
+        >>> band_of_mask('x.tif', ['', ''], 'auto', alpha=2)
         1
     """
     for form in OF_NUMBERS:
         if kind not in ('auto', form.kind):
             continue
         for index, label in enumerate(labels, 1):
-            if form.names.search(label):
+            if form.names.search(label) and not refused_form(label):
                 return index
+    bands = [index for index in range(1, len(labels) + 1) if index != alpha]
+    if len(bands) == 1:
+        return bands[0]
+    if picture and not any(labels):
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands, the first of them red, green and blue: that is a '
+            'picture of a mask. Give the numbers of the mask, in a file of one band '
+            '(the Copernicus Browser calls them raw).',
+        )
+    if any(labels):
+        what = 'of a cloud mask' if kind == 'auto' else f'of the kind {kind!r}'
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands, of which none is {what} by its description: '
+            f'{", ".join(map(repr, labels))}. Give a file of one band.',
+        )
+    if kind == 'auto':
+        raise SceneError(
+            path,
+            f'has {len(labels)} bands without descriptions, so that nothing tells which '
+            'is the mask. Give a file of one band; or say what the numbers of the first '
+            'mean with `cloud_mask_kind`.',
+        )
     return 1
 
 
@@ -92,13 +128,7 @@ def tell_mask(
     name = PurePath(path).name
     if kind != 'auto':
         return _declared(path, kind, look)
-    if _SCORE.search(f'{label} {name}') or label.strip().lower() == 'cs':
-        raise SceneError(
-            path,
-            'is Cloud Score+ by its name, whose high numbers are clear. Give 1 − it with '
-            "`cloud_mask_kind='probability'`, or a mask that is nonzero in clouds with "
-            "`cloud_mask_kind='binary'`.",
-        )
+    _refuse(path, label, name)
     numbers = look()
     told = _named(label) or _named(name)
     if not told:
@@ -108,10 +138,19 @@ def tell_mask(
     if not fitting:
         titles = ' or '.join(dict.fromkeys(form.title for form in told))
         by = f'the description of its band, {label!r}' if _named(label) else 'its name'
+        # Beyond all scales of probabilities, that kind would be refused next
+        beyond = told[0].kind == 'probability' and numbers.codes.max() > FILL
         raise SceneError(
             path,
             f'is a cloud mask of this form by {by}: {titles}; but it holds {numbers}. '
-            f'{_SAY}',
+            f'{_scaling(numbers) if beyond else _SAY}',
+        )
+    doubted = [form for form in fitting if form.doubts(numbers)]
+    if doubted:
+        raise SceneError(
+            path,
+            f'holds {numbers} alone. By the name these are {doubted[0].title}, but they '
+            f'may as well be 1 where there is cloud. {_SAY}',
         )
     return _only(path, numbers, fitting)
 
@@ -120,8 +159,32 @@ def _named(text: str) -> list[MaskForm]:
     return [form for form in OF_NUMBERS if form.names.search(text)]
 
 
+def _refuse(path: str, label: str, name: str) -> None:
+    """Refuse what is of no clouds by the description of its band, or by its name."""
+    form, by = refused_form(label), f'the description of its band, {label!r}'
+    # A description that tells a form stands against the name of the file
+    if not form and not _named(label):
+        form, by = refused_form(name), 'its name'
+    if form:
+        raise SceneError(path, f'is {form.title} by {by}, {form.why}. {form.way}')
+
+
 def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
     return scale_of(numbers) if form.meaning is None else form.meaning
+
+
+def _scaling(numbers: MaskNumbers) -> str:
+    """What to do with numbers that are of no scale of probabilities."""
+    top = numbers.codes.max(initial=0)
+    way = 'Scale it, or give'
+    if FILL < top <= 10000 and numbers.codes.min() >= 0:
+        way = (
+            'If these are of 10000, divide by 100, in a file of whole percent; or give'
+        )
+    return (
+        f'Probabilities are of 1, of 100 or of 255. {way} a mask that is nonzero in '
+        "clouds and shadows, with `cloud_mask_kind='binary'`."
+    )
 
 
 def _declared(
@@ -136,8 +199,7 @@ def _declared(
     if len(forms) == 1 and numbers.codes.max(initial=0) > FILL:
         raise SceneError(
             path,
-            f'holds {numbers}, when probabilities of clouds are of 1, of 100 or of 255. '
-            f'Scale it, or give another `cloud_mask_kind` than {kind!r}.',
+            f'holds {numbers} as probabilities of clouds. {_scaling(numbers)}',
         )
     if len(forms) == 1:
         return kind, _meaning(forms[0], numbers)
