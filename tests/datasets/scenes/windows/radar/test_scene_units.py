@@ -236,7 +236,7 @@ class TestFills:
 
 class TestOrder:
     @pytest.mark.parametrize('scale', ['db', 'linear', 'amplitude'])
-    @pytest.mark.parametrize('level', [-6, 0, 3])
+    @pytest.mark.parametrize('level', [-18, -10, -6, 0, 3])
     def test_swapped(self, tmp_path, scale, level):
         convert = {'db': np.asarray, 'linear': power, 'amplitude': amplitude}[scale]
         array = convert(decibels() + np.float32(level))[::-1]
