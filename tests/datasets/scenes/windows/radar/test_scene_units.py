@@ -62,6 +62,17 @@ class TestAmplitude:
         there = np.isfinite(image).all(0)
         assert reader.coverage() == pytest.approx(there.mean(), abs=0.01)
 
+    @pytest.mark.parametrize(
+        'name', ['s1_VVVH_amp.tif', 's1_sqrt.tif', 'amp.tif', 'a_AMPLITUDES_VV_VH.tif']
+    )
+    def test_dark_and_told_by_the_name(self, tmp_path, name):
+        # As power it would be possible
+        array = decibels() - np.float32([[[4]], [[8]]])
+        image = RadarReader(write(tmp_path / name, amplitude(array)), GRID).read(
+            GRID.all
+        )
+        np.testing.assert_allclose(image, array, atol=0.01)
+
     @pytest.mark.parametrize('level', [0, 3, -6])
     def test_not_as_power(self, tmp_path, level):
         path = write(tmp_path / 'a.tif', amplitude(decibels() + np.float32(level)))
