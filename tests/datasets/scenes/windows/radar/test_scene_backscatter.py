@@ -16,7 +16,8 @@ from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
 
 def tagged(path, scale, offset=0.0):
     with rasterio.open(path, 'r+') as file:
-        file.scales, file.offsets = [scale] * 2, [offset] * 2
+        file.scales = [scale] * file.count
+        file.offsets = [offset] * file.count
     return path
 
 
@@ -40,6 +41,31 @@ class TestTags:
         path = tagged(write(tmp_path / 'a.tif', array), 0.2, -50)
         np.testing.assert_allclose(
             RadarReader(path, GRID).read(GRID.all), decibels(), atol=0.11
+        )
+
+    @pytest.mark.parametrize('nodata', [None, 0])
+    @pytest.mark.parametrize(
+        ('dtype', 'factor', 'lowest'),
+        [('uint16', 1000, -60), ('uint8', 5, -50), ('float32', 2, -40)],
+    )
+    def test_0_as_stored_is_missing(self, tmp_path, dtype, factor, lowest, nodata):
+        array = np.round((decibels() - lowest) * factor).astype(dtype)
+        array[:, :20] = 0
+        path = write(tmp_path / 'a.tif', array, nodata=nodata)
+        reader = RadarReader(tagged(path, 1 / factor, lowest), GRID)
+        expected = decibels()
+        expected[:, :20] = np.nan
+        np.testing.assert_allclose(
+            reader.read(GRID.all), expected, atol=0.51 / factor + 1e-4
+        )
+        assert reader.coverage() == pytest.approx(2 / 3, abs=0.01)
+        # Of two files as well
+        pair = [
+            tagged(write(tmp_path / f'b_{name}.tif', band), 1 / factor, lowest)
+            for name, band in zip(('vv', 'vh'), array, strict=True)
+        ]
+        np.testing.assert_array_equal(
+            RadarReader(pair, GRID).read(GRID.all), reader.read(GRID.all)
         )
 
     @pytest.mark.parametrize('crs', [None, UTM33])
