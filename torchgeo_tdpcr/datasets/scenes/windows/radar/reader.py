@@ -226,7 +226,7 @@ class RadarReader:
         scale = find_scale(path, numbers, asked, source.scale, dtype)
         check_bands(path, numbers)
         check_order(source, numbers, scale)
-        if scale == 'linear' and is_bright(medians_of(numbers)):
+        if scale != 'amplitude' and is_bright(medians_of(numbers), scale):
             # A city may be as bright, but not all around it
             numbers = tuple(self._source.values(self._own.all, _SAMPLES[1]))
         check_levels(path, numbers, scale, asked, source.scale)
