@@ -50,7 +50,7 @@ BRIGHT_DECIBELS = (-4.0, -10.5)
 DARK_DECIBELS = -33.0
 
 #: Numbers that programs write where there is no backscatter, declared or not.
-RADAR_FILLS = (0.0, -99.0, -999.0, -9999.0, -32768.0)
+RADAR_FILLS = (0.0, -99.0, -999.0, -9999.0, -32768.0, 9999.0)
 
 #: Optical thickness of clouds.
 THICKNESS: Range = (0.0, 10_000.0)

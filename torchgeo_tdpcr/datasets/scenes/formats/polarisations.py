@@ -13,7 +13,7 @@ from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
 from .contents import contents_of, is_zip
-from .described.dimap import is_dimap, read_radar_dimap
+from .described.dimap import radar_dim_of, read_radar_dimap, with_dim
 from .described.eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
 from .described.from_stac import read_radar_item
 from .described.stac import is_item
@@ -104,14 +104,14 @@ RADAR_FORMS: tuple[Form[RadarBands], ...] = (
     ),
     Form(
         key='dimap',
-        title='BEAM-DIMAP of SNAP: the `.dim`, or the `.data` folder beside it',
+        title='BEAM-DIMAP of SNAP: the `.dim`, the `.data` folder beside it, or their folder',
         told='the ending',
         bands='`BAND_NAME`: `Gamma0_VV`, `Sigma0_VH_db`; power before dB, calibrated '
         'quantities before others',
         scale='the name, `PHYSICAL_UNIT`, else the numbers; `SCALING_FACTOR` is applied',
         offset='`SCALING_OFFSET` is applied',
         missing='0 in both, `NO_DATA_VALUE`, numbers that are no backscatter',
-        fits=is_dimap,
+        fits=lambda path: radar_dim_of(path) is not None,
         read=read_radar_dimap,
     ),
     Form(
@@ -229,14 +229,14 @@ def _read(
 ) -> tuple[str, RadarBands]:
     """Key of the form of a path, and its bands."""
     if not isinstance(path, (str, PathLike)):
-        return 'pair', read_list(
-            [expanded(file) for file in path], rasters, polarisations
-        )
+        files = [expanded(file) for file in path]
+        return 'pair', with_dim(read_list(files, rasters, polarisations), rasters)
     path = expanded(path)
     if fault := fault_of_place(path):
         raise SceneError(path, fault)
     form = reading_form(RADAR_FORMS, path)
-    return form.key, form.read(path, rasters, polarisations)
+    found = form.read(path, rasters, polarisations)
+    return form.key, found if form.key == 'dimap' else with_dim(found, rasters)
 
 
 def check_radar(bands: tuple[BandFile, BandFile], rasters: RasterFiles) -> None:

@@ -265,6 +265,33 @@ def test_scaling_and_nodata_of_sentinel_1(tmp_path):
 
 
 @pytest.mark.parametrize(
+    'given', ['', 'x.data/Sigma0_VV.img', 'x.data/Sigma0_VH.img', 'pair', 'swapped']
+)
+def test_scaling_of_rasters_beside_the_dim(tmp_path, given):
+    bands = sentinel1(array=power(decibels()) * 2)
+    path = save(tmp_path, bands, 0.5, unit='intensity', name='x')
+    files = [path.with_suffix('.data') / f'Sigma0_{name}.img' for name in ('VV', 'VH')]
+    source = {'pair': files, 'swapped': files[::-1]}.get(given, tmp_path / given)
+    radar = describe_radar(source)
+    assert radar.date.isoformat() == '2020-06-04T10:00:31.024000+00:00'
+    assert radar.scale.scale == 'linear'
+    image = RadarReader(source, GRID).read(GRID.all)
+    np.testing.assert_allclose(image, decibels(), atol=1e-4)
+
+
+def test_bands_of_a_folder_are_those_of_its_dim(tmp_path):
+    save(tmp_path, sentinel1() | sentinel1('Sigma0', '_db', decibels()), name='x')
+    assert describe_radar(tmp_path).form == 'dimap'
+    assert describe_radar(tmp_path).bands[0].path.endswith('Sigma0_VV.img')
+
+
+def test_a_raster_that_the_dim_says_is_a_logarithm(tmp_path):
+    path = save(tmp_path, sentinel1(), log=True, name='x')
+    with pytest.raises(SceneError, match=r"x\.dim': holds Sigma0_VV as a logarithm"):
+        describe_radar(path.with_suffix('.data') / 'Sigma0_VV.img')
+
+
+@pytest.mark.parametrize(
     ('bands', 'fault'),
     [
         (sentinel1('Beta0'), 'exactly one band of VV.*it holds Beta0_VH, Beta0_VV'),

@@ -449,6 +449,24 @@ def test_radar_of_planetary_computer(tmp_path):
     np.testing.assert_allclose(reader.read(GRID.all), decibels(), atol=1e-4)
 
 
+@pytest.mark.parametrize('unit', ['amplitude', 'Amplitude', 'dB', 'power', None])
+@pytest.mark.parametrize('key', ['raster:bands', 'bands'])
+def test_radar_with_unit_of_the_item(tmp_path, unit, key):
+    path = radar_item(tmp_path)
+    document = json.loads(path.read_text())
+    scale = {'dB': 'db', 'power': 'linear', None: 'linear'}.get(unit, 'amplitude')
+    # Dark enough to be possible as power
+    array = decibels() - np.float32([[[4]], [[8]]])
+    stored = {'db': array, 'linear': power(array), 'amplitude': power(array / 2)}
+    for i, name in enumerate(('vv', 'vh')):
+        document['assets'][name][key] = [{'unit': unit} if unit else {'nodata': 0}]
+        write_radar(tmp_path / f'iw_{name}.rtc.tiff', stored[scale][i])
+    path.write_text(json.dumps(document))
+    reader = RadarReader(path, GRID)
+    assert reader.scale == scale
+    np.testing.assert_allclose(reader.read(GRID.all), array, atol=0.01)
+
+
 def test_radar_with_scale_of_the_item(tmp_path):
     path = radar_item(tmp_path)
     document = json.loads(path.read_text())

@@ -16,7 +16,8 @@ from torchgeo_tdpcr.datasets.scenes.windows.radar import RadarReader
 
 def tagged(path, scale, offset=0.0):
     with rasterio.open(path, 'r+') as file:
-        file.scales, file.offsets = [scale] * 2, [offset] * 2
+        file.scales = [scale] * file.count
+        file.offsets = [offset] * file.count
     return path
 
 
@@ -42,6 +43,31 @@ class TestTags:
             RadarReader(path, GRID).read(GRID.all), decibels(), atol=0.11
         )
 
+    @pytest.mark.parametrize('nodata', [None, 0])
+    @pytest.mark.parametrize(
+        ('dtype', 'factor', 'lowest'),
+        [('uint16', 1000, -60), ('uint8', 5, -50), ('float32', 2, -40)],
+    )
+    def test_0_as_stored_is_missing(self, tmp_path, dtype, factor, lowest, nodata):
+        array = np.round((decibels() - lowest) * factor).astype(dtype)
+        array[:, :20] = 0
+        path = write(tmp_path / 'a.tif', array, nodata=nodata)
+        reader = RadarReader(tagged(path, 1 / factor, lowest), GRID)
+        expected = decibels()
+        expected[:, :20] = np.nan
+        np.testing.assert_allclose(
+            reader.read(GRID.all), expected, atol=0.51 / factor + 1e-4
+        )
+        assert reader.coverage() == pytest.approx(2 / 3, abs=0.01)
+        # Of two files as well
+        pair = [
+            tagged(write(tmp_path / f'b_{name}.tif', band), 1 / factor, lowest)
+            for name, band in zip(('vv', 'vh'), array, strict=True)
+        ]
+        np.testing.assert_array_equal(
+            RadarReader(pair, GRID).read(GRID.all), reader.read(GRID.all)
+        )
+
     @pytest.mark.parametrize('crs', [None, UTM33])
     def test_power_with_a_scale(self, tmp_path, crs):
         transform, size = around(crs, 10) if crs else (GRID.transform, GRID.width)
@@ -57,7 +83,7 @@ class TestTags:
 
     def test_tags_that_the_numbers_contradict(self, tmp_path):
         path = tagged(write(tmp_path / 'a.tif', decibels()), 0.01)
-        with pytest.raises(SceneError, match=r"a\.tif': has a median of .*backscatter"):
+        with pytest.raises(SceneError, match=r"a\.tif': has medians of .*scaled otherwise"):
             RadarReader(path, GRID)
 
 
@@ -113,7 +139,10 @@ class TestCauses:
     @pytest.mark.parametrize('level', [-25, -10, 0])
     def test_calm_water_and_cities_are_read(self, tmp_path, level):
         array = decibels() + np.float32(12 + level)
-        assert RadarReader(write(tmp_path / 'a.tif', array), GRID).scale == 'db'
+        path = write(tmp_path / 'a.tif', array)
+        np.testing.assert_array_equal(
+            RadarReader(path, GRID, 'db').read(GRID.all), array
+        )
         path = write(tmp_path / 'b.tif', power(array))
         np.testing.assert_allclose(
             RadarReader(path, GRID, 'linear').read(GRID.all), array, atol=1e-3

@@ -62,6 +62,17 @@ class TestAmplitude:
         there = np.isfinite(image).all(0)
         assert reader.coverage() == pytest.approx(there.mean(), abs=0.01)
 
+    @pytest.mark.parametrize(
+        'name', ['s1_VVVH_amp.tif', 's1_sqrt.tif', 'amp.tif', 'a_AMPLITUDES_VV_VH.tif']
+    )
+    def test_dark_and_told_by_the_name(self, tmp_path, name):
+        # As power it would be possible
+        array = decibels() - np.float32([[[4]], [[8]]])
+        image = RadarReader(write(tmp_path / name, amplitude(array)), GRID).read(
+            GRID.all
+        )
+        np.testing.assert_allclose(image, array, atol=0.01)
+
     @pytest.mark.parametrize('level', [0, 3, -6])
     def test_not_as_power(self, tmp_path, level):
         path = write(tmp_path / 'a.tif', amplitude(decibels() + np.float32(level)))
@@ -90,6 +101,29 @@ class TestAmplitude:
         path = write(tmp_path / 'a.tif', array.astype(np.float32))
         with pytest.raises(SceneError, match=r'dB that was scaled to 0…1'):
             RadarReader(path, GRID)
+
+    @pytest.mark.parametrize('level', [0, 3, -4])
+    @pytest.mark.parametrize(
+        ('part', 'message'),
+        [(np.log(10) / 10, r'natural logarithm.*4\.343'), (0.5, r'10 × log10 of ampl')],
+    )
+    def test_other_logarithms(self, tmp_path, part, level, message):
+        array = (decibels() + level).astype(np.float32)
+        for name in ('a.tif', 'a_dB.tif'):
+            path = write(tmp_path / name, (array * part).astype(np.float32))
+            with pytest.raises(SceneError, match=rf"{message}.*sar_scale='db'"):
+                RadarReader(path, GRID)
+        vv, vh = np.median(array, axis=(1, 2))
+        with pytest.raises(SceneError, match=rf'\({vv:.1f} and {vh:.1f} dB\): multiply'):
+            RadarReader(path, GRID)
+        # Taken at its word
+        image = RadarReader(path, GRID, 'db').read(GRID.all)
+        np.testing.assert_allclose(image, array * part, atol=1e-4)
+        # The factor as a tag
+        with rasterio.open(path, 'r+') as file:
+            file.scales = [1 / part] * 2
+        image = RadarReader(path, GRID).read(GRID.all)
+        np.testing.assert_allclose(image, array, atol=1e-4)
 
     def test_names_that_the_numbers_contradict(self, tmp_path):
         cases = {
@@ -236,7 +270,7 @@ class TestFills:
 
 class TestOrder:
     @pytest.mark.parametrize('scale', ['db', 'linear', 'amplitude'])
-    @pytest.mark.parametrize('level', [-6, 0, 3])
+    @pytest.mark.parametrize('level', [-18, -10, -6, 0, 3])
     def test_swapped(self, tmp_path, scale, level):
         convert = {'db': np.asarray, 'linear': power, 'amplitude': amplitude}[scale]
         array = convert(decibels() + np.float32(level))[::-1]
@@ -270,12 +304,21 @@ class TestOrder:
         with pytest.raises(SceneError, match=r"a_VH\.tif': .*names are swapped"):
             RadarReader(pair, GRID)
 
-    def test_declared_is_not_doubted(self, tmp_path):
-        path = write(tmp_path / 'a.tif', decibels()[::-1])
-        product = describe_radar(path, polarisations=('VV', 'VH'))
-        np.testing.assert_array_equal(
-            RadarReader(product, GRID).read(GRID.all), decibels()[::-1]
-        )
+    @pytest.mark.parametrize('scale', ['db', 'linear'])
+    @pytest.mark.parametrize('level', [-20, -5, 0, 3])
+    def test_declared_is_not_doubted(self, tmp_path, scale, level):
+        array = decibels()[::-1] + np.float32(level)
+        stored = array if scale == 'db' else power(array)
+        path = write(tmp_path / 'a.tif', stored)
+        pair = [
+            write(tmp_path / f'a_{name}.tif', band)
+            for name, band in zip(('VV', 'VH'), stored, strict=True)
+        ]
+        for source in (path, pair):
+            product = describe_radar(source, polarisations=('VV', 'VH'))
+            np.testing.assert_allclose(
+                RadarReader(product, GRID).read(GRID.all), array, atol=1e-4
+            )
 
     def test_noise_over_calm_water(self, tmp_path):
         array = np.random.default_rng(0).normal(-25, 2, (2, 60, 60)).astype(np.float32)

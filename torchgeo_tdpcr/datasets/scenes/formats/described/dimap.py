@@ -10,7 +10,7 @@ the ``.dim``. Bands that are computed when they are looked at have no raster.
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from .....transforms.bands import SENTINEL2_BANDS
 from ....sources import is_trusting
 from ...common import SARScale, SceneError
 from ..evidence import of_name
-from ..naming import date_near, polarisation_of, product_name
+from ..naming import RASTERS, date_near, polarisation_of, product_name
 from ..optical.band_files import evidence_of_tags, finest, nodata_of, ordered
 from ..optical.bands import read_bands
 from ..optical.safe import read_xml
@@ -268,13 +268,57 @@ def _plain(bands: Sequence[Band]) -> list[str]:
     return plain or [band.path for band in bands]
 
 
+def radar_dim_of(path: Path) -> Path | None:
+    """The ``.dim`` of Sentinel-1: see :func:`dim_of`, or the only one in a folder.
+
+    A folder that has rasters of VV or VH beside it is told by these.
+    """
+    if (dim := dim_of(path)) or not path.is_dir():
+        return dim
+    files = list(path.iterdir())
+    dims = [file for file in files if file.suffix.lower() == '.dim' and file.is_file()]
+    beside = any(
+        file.suffix.lower() in RASTERS and polarisation_of(file.name) for file in files
+    )
+    return dims[0] if len(dims) == 1 and not beside else None
+
+
+def with_dim(found: RadarBands, rasters: RasterFiles) -> RadarBands:
+    """Add what a ``.dim`` says of rasters that were given without it.
+
+    Args:
+        found: Bands of Sentinel-1, which may lie in the ``.data`` folder of a product.
+        rasters: Their headers, which are changed.
+
+    Returns:
+        The bands, with scale and date of the product if they are of one.
+
+    Raises:
+        SceneError: If the ``.dim`` is malformed.
+    """
+    for name, file in zip(('VV', 'VH'), found.bands, strict=True):
+        path = Path(file.path)
+        dim = dim_of(path.parent) if path.parent.suffix.lower() == '.data' else None
+        if dim is None:
+            continue
+        product = read_dimap(dim)
+        for band in product.bands:
+            if Path(band.path).name == path.name:
+                _check_linear(product, [band])
+                put_into_headers({name: file}, {name: band.told}, rasters.headers)
+                scale = scale_of_label(band.name) or _scale_of_unit(band)
+                date = found.date or product.date
+                found = replace(found, scale=found.scale or scale, date=date)
+    return found
+
+
 def read_radar_dimap(
     path: Path, rasters: RasterFiles, polarisations: Sequence[str] | None = None
 ) -> RadarBands:
     """Read Sentinel-1 that SNAP has saved.
 
     Args:
-        path: Its ``.dim``, or its ``.data`` folder.
+        path: Its ``.dim``, its ``.data`` folder, or the folder around both.
         rasters: To open the files with.
         polarisations: Of no use here, for its names tell.
 
@@ -285,7 +329,7 @@ def read_radar_dimap(
         SceneError: If it is none, or has no VV and VH as backscatter.
     """
     del polarisations
-    product = read_dimap(path)
+    product = read_dimap(radar_dim_of(path) or path)
     vv, vh = _polarisations(product)
     _check_linear(product, (vv, vh))
     for band in (vv, vh):

@@ -16,7 +16,7 @@ from ..optical.band_files import evidence_of_tags, nodata_of, ordered
 from ..parts import BandFile, CloudMask, OpticalProduct
 from ..radar.faults import check_uncorrected
 from ..radar.files import RadarBands
-from ..radar.names import scale_of_name
+from ..radar.names import scale_of_name, scale_of_unit
 from ..rasters import RasterFiles
 from .metadata import Told, date_from, put_into_headers
 from .stac import Asset, Item, here, nothing_here, optical_names, read_item
@@ -219,7 +219,8 @@ def read_radar_item(
     put_into_headers(bands, told, rasters.headers)
     return RadarBands(
         (bands['VV'], bands['VH']),
-        scale=scale_of_name(bands['VV'].path),
+        scale=scale_of_unit(told['VV'].unit, f"VV in '{item.path.name}'")
+        or scale_of_name(bands['VV'].path),
         date=_date(item),
     )
 

@@ -31,11 +31,13 @@ class Told:
         scale: What numbers are multiplied with; None if they do not say.
         offset: What is added then; None if they do not say.
         nodata: The number of missing pixels, may be NaN; None if they do not say.
+        unit: What they are in; '' if they do not say.
     """
 
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None
+    unit: str = ''
 
     @property
     def tags(self) -> tuple[float, float]:

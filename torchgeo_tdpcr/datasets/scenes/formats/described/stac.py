@@ -214,6 +214,7 @@ def _told(path: Path, fields: dict[str, Any]) -> Told:
         scale,
         number_of(path, 'the offset', first('raster:offset', 'offset')),
         number_of(path, 'nodata', first('nodata', 'raster:nodata'), or_nan=True),
+        str(first('unit', 'raster:unit') or ''),
     )
 
 

@@ -24,10 +24,12 @@ _WORDS: dict[str, SARScale] = {
     'decibel': 'db',
     'decibels': 'db',
     'amplitude': 'amplitude',
+    'amplitudes': 'amplitude',
+    'amp': 'amplitude',
+    'sqrt': 'amplitude',
 }
 _LABEL_WORDS: dict[str, SARScale] = {
     **_WORDS,
-    'amp': 'amplitude',
     'power': 'linear',
     'linear': 'linear',
     'lin': 'linear',
@@ -95,6 +97,22 @@ def scale_of_label(label: str) -> ScaleTold | None:
     """
     scale = _scale_in(label, _LABEL_WORDS)
     return None if scale is None else ScaleTold(scale, f'the description {label!r}')
+
+
+def scale_of_unit(unit: str, where: str) -> ScaleTold | None:
+    """Tell the scale by the unit that metadata give.
+
+    Args:
+        unit: The unit, '' if they give none.
+        where: What it is the unit of.
+
+    Example:
+        >>> scale_of_unit('amplitude', 'vv').scale, scale_of_unit('dB', 'vv').scale
+        ('amplitude', 'db')
+        >>> scale_of_unit('m^2/m^2', 'vv')
+    """
+    scale = _scale_in(unit, _LABEL_WORDS)
+    return None if scale is None else ScaleTold(scale, f'the unit {unit!r} of {where}')
 
 
 def _scale_in(text: str, words: dict[str, SARScale]) -> SARScale | None:

@@ -107,9 +107,11 @@ def check_levels(
         SceneError: If it is so.
     """
     medians = medians_of(values)
-    if asked == 'auto' and scale != 'db':
-        check = check_brightness if scale == 'linear' else check_darkness
-        check(path, medians, told.where if told else '')
+    where = told.where if told else ''
+    if asked == 'auto' and scale == 'amplitude':
+        check_darkness(path, medians, where)
+    elif asked == 'auto':
+        check_brightness(path, medians, where, scale)
     check_medians(path, medians, scale)
 
 

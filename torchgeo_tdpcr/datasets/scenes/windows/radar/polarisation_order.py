@@ -16,8 +16,8 @@ from .units import decibels_of
 #: dB by which VH may lie above VV: over calm water both are noise.
 _ABOVE = 0.5
 
-#: dB below which all is noise.
-_NOISE = -22.0
+#: dB below which all may be noise, and by which VH may lie above VV there.
+_NOISE, _ABOVE_NOISE = -22.0, 3.0
 
 
 def check_order(
@@ -39,7 +39,8 @@ def check_order(
     if product.order == 'declared' or len(medians) < 2:
         return
     vv, vh = (decibels_of(median, scale) for median in medians)
-    if not (vh > vv + _ABOVE and _NOISE < vh <= MEDIAN_DECIBELS[1][1]):
+    above = _ABOVE if vh > _NOISE else _ABOVE_NOISE
+    if not vv + above < vh <= MEDIAN_DECIBELS[1][1]:
         return
     first, second = product.bands
     told = (

@@ -14,6 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from ....grids import Grid, PixelBox
+from ....plausibility import RADAR_FILLS
 from ...common import SARScale
 from ...formats.polarisations import RadarProduct, describe_radar
 from ...formats.rasters import RasterFiles, reading
@@ -28,6 +29,7 @@ from ..warping import (
     window_transform,
 )
 from .backscatter import PIXELS, check_levels, find_scale, medians_of
+from .fills import check_bands, fills_of
 from .polarisation_order import check_order
 from .source import RadarSource
 from .units import are_data, is_bright
@@ -213,14 +215,18 @@ class RadarReader:
                 most, sample = count, values
             if count >= _ENOUGH:
                 break
+        self._source.fills = fills_of(sample)
+        for fill in self._source.fills:
+            sample[:, (sample == np.float32(fill)).all(axis=0)] = np.nan
         header = self._files.header(path)
         index = self.bands[0].index - 1
         plain = header.scales[index] == (1, 0)
         dtype = header.dtypes[index] if plain else None
         numbers = tuple(sample)
         scale = find_scale(path, numbers, asked, source.scale, dtype)
+        check_bands(path, numbers)
         check_order(source, numbers, scale)
-        if scale == 'linear' and is_bright(medians_of(numbers)):
+        if scale != 'amplitude' and is_bright(medians_of(numbers), scale):
             # A city may be as bright, but not all around it
             numbers = tuple(self._source.values(self._own.all, _SAMPLES[1]))
         check_levels(path, numbers, scale, asked, source.scale)
@@ -234,6 +240,9 @@ class RadarReader:
                 np.square(image, out=image)
         low, high = PIXELS['db' if self.scale == 'db' else 'linear']
         image[~((image >= low) & (image <= high))] = np.nan
+        if self.scale == 'linear':
+            # The one number for missing pixels that could be power
+            image[image == max(RADAR_FILLS)] = np.nan
         if self.scale == 'db':
             # -0 as well
             image[:, (image == 0).all(axis=0)] = np.nan

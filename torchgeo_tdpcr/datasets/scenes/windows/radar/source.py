@@ -24,6 +24,8 @@ class RadarSource:
     def __init__(self, product: RadarProduct, files: RasterFiles) -> None:
         self.bands = product.bands
         self.grid = product.grid
+        self.fills: tuple[float, ...] = ()
+        """Numbers that stand for a missing pixel where both bands have them."""
         self._files = files
 
     def values(self, window: PixelBox, size: int | None = None) -> NDArray[np.float32]:
@@ -34,7 +36,8 @@ class RadarSource:
             size: Rows and columns at most, None for all.
 
         Returns:
-            VV and VH, 2×H×W; NaN where the raster says that they are missing.
+            VV and VH, 2×H×W; NaN where the raster says that they are missing, where both
+            are 0 as stored, and where both are one of :attr:`fills`.
 
         Raises:
             SceneError: If it cannot be read.
@@ -51,6 +54,8 @@ class RadarSource:
             if left < right:
                 part = PixelBox(first, window.top, last, window.bottom)
                 self._read(part, image[..., left:right])
+        for fill in self.fills:
+            image[:, (image == np.float32(fill)).all(axis=0)] = np.nan
         return image
 
     def _read(self, window: PixelBox, image: NDArray[np.float32]) -> None:
@@ -59,6 +64,7 @@ class RadarSource:
         vv, vh = self.bands
         # Two bands of one file in one read, for what they share is then decoded once
         groups = [[0, 1]] if vv.path == vh.path else [[0], [1]]
+        empty: list[NDArray[np.bool_]] = []
         for group in groups:
             path = self.bands[group[0]].path
             indexes = [self.bands[i].index for i in group]
@@ -81,8 +87,13 @@ class RadarSource:
                 gain, shift = header.scales[index - 1]
                 if (gain, shift) != (1, 0):
                     image[i] = image[i] * np.float32(gain) + np.float32(shift)
+                if shift:
+                    # What was never written, which the offset turns into a number
+                    empty.append(values == 0)
                 nodata = header.nodata[index - 1]
                 if nodata is not None and not np.isnan(nodata):
                     image[i][values == values.dtype.type(nodata)] = np.nan
                 if mask is not None:
                     image[i][there == 0] = np.nan
+        if len(empty) == len(image):
+            image[:, np.logical_and(*empty)] = np.nan

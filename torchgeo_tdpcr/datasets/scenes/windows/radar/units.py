@@ -171,17 +171,21 @@ def check_medians(path: str, medians: tuple[float, ...], scale: SARScale) -> Non
             )
 
 
-def is_bright(medians: tuple[float, ...]) -> bool:
-    """Tell whether power is brighter than any land, so that it may be none.
+def is_bright(medians: tuple[float, ...], scale: SARScale = 'linear') -> bool:
+    """Tell whether power or dB is brighter than any land, so that it may be none.
 
     Args:
         medians: Of VV and of VH, as stored.
+        scale: Which of them it is.
 
     Example:
         >>> is_bright((0.08, 0.02)), is_bright((0.28, 0.14))
         (False, True)
+        >>> is_bright((-11.0, -17.0), 'db'), is_bright((-2.5, -3.9), 'db')
+        (False, True)
     """
-    levels = [decibels_of(median, 'linear') for median in medians]
+    # Which is which is another question, which the user may have settled
+    levels = sorted((decibels_of(median, scale) for median in medians), reverse=True)
     bright = any(
         level > most for level, most in zip(levels, BRIGHT_DECIBELS, strict=False)
     )
@@ -190,19 +194,24 @@ def is_bright(medians: tuple[float, ...]) -> bool:
     return max(levels) <= 0 and (bright or (near and len(levels) > 1))
 
 
-def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
-    """Refuse power that is brighter than any land, which is amplitude or scaled dB.
+def check_brightness(
+    path: str, medians: tuple[float, ...], where: str, scale: SARScale = 'linear'
+) -> None:
+    """Refuse power or dB that is brighter than any land: it is in something else.
 
     Args:
         path: The raster.
         medians: Of VV and of VH, as stored.
-        where: What tells that it is power, '' if nothing but that it is positive.
+        where: What tells the scale, '' if nothing but the sign does.
+        scale: Power or dB.
 
     Raises:
         SceneError: If it is.
     """
-    if not is_bright(medians):
+    if not is_bright(medians, scale):
         return
+    if scale == 'db':
+        _refuse_bright_decibels(path, medians, where)
     levels = [decibels_of(median, 'linear') for median in medians]
     told = ' and '.join(
         f'{median:.3g} ({level:.1f} dB) in {name}'
@@ -218,6 +227,26 @@ def check_brightness(path: str, medians: tuple[float, ...], where: str) -> None:
         f"({halves} dB): say so by `sar_scale='amplitude'`. It may be dB that was scaled "
         'to 0…1: turn that back into dB, or tell how by `dataset.scales` and '
         "`dataset.offsets` in rasterio. If it is power even so, give `sar_scale='linear'`.",
+    )
+
+
+def _refuse_bright_decibels(
+    path: str, medians: tuple[float, ...], where: str
+) -> NoReturn:
+    told, natural, twice = (
+        ' and '.join(f'{factor * median:.1f}' for median in medians)
+        for factor in (1, 10 / np.log(10), 2)
+    )
+    says = f', as {where} says' if where else ''
+    raise SceneError(
+        path,
+        f'has medians of {told} dB in VV and VH if it is dB{says}: no land is as bright '
+        f'in both (at most {BRIGHT_DECIBELS[0]:g} and {BRIGHT_DECIBELS[1]:g} dB, and VH '
+        'some 5 to 8 dB below VV). It may be the natural logarithm of power '
+        f'({natural} dB): multiply it by 4.343. It may be 10 × log10 of amplitude '
+        f'({twice} dB): multiply it by 2. It may have been scaled otherwise. Correct it, '
+        "or tell the factor by `dataset.scales` in rasterio. If it is dB even so, give "
+        "`sar_scale='db'`.",
     )
 
 
