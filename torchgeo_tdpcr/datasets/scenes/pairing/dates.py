@@ -3,7 +3,7 @@
 """The dates of the two of a pair, as far as they are known."""
 
 import os
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +25,11 @@ class PairDates(NamedTuple):
 
     @property
     def days(self) -> float | None:
-        """Days between them, None where one is unknown."""
+        """Days between them, whole ones where a time is unknown; None where a day is."""
         if self.optical is None or self.radar is None:
             return None
+        if time() in (self.optical.time(), self.radar.time()):
+            return float(abs((self.optical.date() - self.radar.date()).days))
         return abs((self.optical - self.radar).total_seconds()) / 86_400
 
 

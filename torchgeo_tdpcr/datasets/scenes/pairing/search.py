@@ -14,6 +14,7 @@ from ...grids import Grid
 from ..common import SARScale, SceneError, SceneWarning
 from ..declared import Declared
 from ..formats.listing import Paths, list_products, optical_in, radar_in
+from ..formats.naming import tells_several_days
 from ..formats.parts import OpticalProduct
 from ..formats.polarisations import RadarProduct, describe_radar
 from ..formats.products import find_optical
@@ -241,6 +242,8 @@ def _warn_of_dates(product: OpticalProduct, radar: RadarProduct) -> None:
 
 def _say_date(path: Path) -> str:
     """How to give a date."""
+    if tells_several_days(path.name):
+        return 'Its name tells several days; let it tell that of acquisition only'
     return f'Put it into the name, such as {path.stem}_20200604{path.suffix}'
 
 
