@@ -3,11 +3,13 @@
 """The dates of the two of a pair, as far as they are known."""
 
 import os
+import warnings
 from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
-from ..formats.naming import date_of, dating
+from ..common import SceneError, SceneWarning
+from ..formats.naming import date_of, dating, tells_several_days
 from ..formats.parts import OpticalProduct
 from ..formats.polarisations import RadarProduct
 
@@ -66,3 +68,60 @@ def _own(date: datetime | None, path: Path, other: Path) -> datetime | None:
     if date is None or told is None or date != date_of(told.name):
         return date
     return None if Path(os.path.abspath(other)).is_relative_to(told) else date
+
+
+def _without_date(product: OpticalProduct, radar: RadarProduct) -> list[Path]:
+    """Those of a pair whose date is unknown."""
+    paths = product.path, radar.path
+    dates = dates_of(product, radar)
+    return [path for path, date in zip(paths, dates, strict=True) if date is None]
+
+
+def undated_error(
+    product: OpticalProduct, radar: RadarProduct, days: float
+) -> SceneError:
+    """Say that a date is unknown where days must be counted.
+
+    Args:
+        product: The Sentinel-2 product.
+        radar: The Sentinel-1 raster.
+        days: How many may lie between them.
+
+    Returns:
+        The error to raise.
+    """
+    path, *_ = _without_date(product, radar)
+    other = radar.path if path == product.path else product.path
+    return SceneError(
+        path,
+        f'is of unknown date, so that nobody can say whether `max_days={days:g}` lie '
+        f"between it and '{other}'. {_say_date(path)}, or give the pairs in a CSV file, "
+        'as `pairs`.',
+    )
+
+
+def warn_of_dates(product: OpticalProduct, radar: RadarProduct) -> None:
+    """Warn if a date of a pair is unknown.
+
+    Args:
+        product: The Sentinel-2 product.
+        radar: The Sentinel-1 raster.
+
+    Warns:
+        SceneWarning: If one is.
+    """
+    if paths := _without_date(product, radar):
+        files = ' and '.join(f"'{path}'" for path in paths)
+        warnings.warn(
+            f'Unknown date of {files}: there may be years between Sentinel-1 and '
+            f'Sentinel-2. {_say_date(paths[0])}; with `max_days` such files are refused.',
+            SceneWarning,
+            stacklevel=3,
+        )
+
+
+def _say_date(path: Path) -> str:
+    """How to give a date."""
+    if tells_several_days(path.name):
+        return 'Its name tells several days; let it tell that of acquisition only'
+    return f'Put it into the name, such as {path.stem}_20200604{path.suffix}'
