@@ -119,6 +119,48 @@ class TestFolders:
         assert quietly(safe, s1, 2).optical.date.year == 2020
 
 
+HYP3 = 'S1A_IW_20200604T051422_DVP_RTC10_G_gdunem_1234'
+
+
+class TestRenamed:
+    """What holds the rasters of VV and VH is called anything."""
+
+    @pytest.mark.parametrize(
+        ('inside', 'hour'),
+        [
+            (f'{HYP3}_{{}}.tif', 5),
+            (f'{HYP3}/{HYP3}_{{}}.tif', 5),
+            (f'{HYP3}/{{}}.tif', 5),
+            ('20200604/a_{}.tif', 0),
+        ],
+    )
+    @pytest.mark.parametrize('zipped', [True, False])
+    def test_rasters_tell(self, tmp_path, inside, hour, zipped):
+        folder = tmp_path / 'dl'
+        names = [inside.format(name) for name in ('vv', 'vh')]
+        for name in names:
+            radar(folder / name, 1)
+        s1 = folder
+        if zipped:
+            s1 = tmp_path / 'dl.zip'
+            with zipfile.ZipFile(s1, 'w') as file:
+                for name in names:
+                    file.write(folder / name, name)
+        s2 = optical(tmp_path / 's2_20200604T100031.tif')
+        pair = quietly(s2, s1, 1)
+        assert pair.radar.date == datetime(
+            2020, 6, 4, hour, *((14, 22) if hour else ()), tzinfo=UTC
+        )
+
+    def test_a_folder_of_both_tells_nothing(self, tmp_path):
+        folder = tmp_path / '20200604_project'
+        for name in ('vv', 'vh'):
+            radar(folder / f'{name}.tif', 1)
+        s2 = optical(folder / 's2_20200604.tif')
+        with pytest.warns(SceneWarning, match=r'^Unknown date of .*vv\.tif'):
+            pair_scenes(s2, folder / 'vv.tif')
+
+
 class TestTimes:
     @pytest.mark.parametrize(
         's1',

@@ -190,6 +190,16 @@ def date_near(path: PurePath) -> datetime | None:
     return None if part is None else date_of(part.name)
 
 
+def outside_zip(path: str) -> str:
+    """Write a path in a zip as if that were a folder, whose name tells as well.
+
+    Example:
+        >>> outside_zip('/vsizip/{in/a.zip}/B02.tif'), outside_zip('in/B02.tif')
+        ('in/a.zip}/B02.tif', 'in/B02.tif')
+    """
+    return path.removeprefix('/vsizip/{')
+
+
 def product_name(path: PurePath) -> str:
     """Name a product after its file or folder, without the endings.
 

@@ -4,12 +4,13 @@
 
 import os
 import warnings
+from collections.abc import Sequence
 from datetime import datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
 from ..common import SceneError, SceneWarning
-from ..formats.naming import date_of, dating, tells_several_days
+from ..formats.naming import date_of, dating, outside_zip, tells_several_days
 from ..formats.parts import OpticalProduct
 from ..formats.polarisations import RadarProduct
 
@@ -50,24 +51,22 @@ def dates_of(product: OpticalProduct, radar: RadarProduct) -> PairDates:
         The dates.
     """
     first = next(iter(product.bands.values())).path
-    where = product.path if product.form == 'safe' else Path(_outside(first))
+    where = product.path if product.form == 'safe' else Path(outside_zip(first))
+    inside = Path(outside_zip(radar.bands[0].path))
     return PairDates(
-        _own(product.date, where, radar.path),
-        _own(radar.date, radar.path, product.path),
+        _own(product.date, (where,), radar.path),
+        _own(radar.date, (inside, radar.path), product.path),
     )
 
 
-def _outside(path: str) -> str:
-    """A path in a zip as if that were a folder."""
-    return path.removeprefix('/vsizip/{')
-
-
-def _own(date: datetime | None, path: Path, other: Path) -> datetime | None:
+def _own(date: datetime | None, paths: Sequence[Path], other: Path) -> datetime | None:
     """The date of a file, unless a folder tells it that holds the other one too."""
-    told = dating(path)
-    if date is None or told is None or date != date_of(told.name):
-        return date
-    return None if Path(os.path.abspath(other)).is_relative_to(told) else date
+    for path in paths:
+        told = dating(path)
+        if date is not None and told is not None and date == date_of(told.name):
+            holds = Path(os.path.abspath(other)).is_relative_to(told)
+            return None if holds else date
+    return date
 
 
 def _without_date(product: OpticalProduct, radar: RadarProduct) -> list[Path]:
