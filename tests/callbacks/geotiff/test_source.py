@@ -3,6 +3,7 @@
 """SceneWriter with a data module of someone else's that offers scenes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from writer_models import read
 
 from torchgeo_tdpcr import SceneDataModule, SceneWriter
 from torchgeo_tdpcr.callbacks import ScenesFailed, SceneSource
+from torchgeo_tdpcr.callbacks.geotiff.layers.kinds import ImageLayer
 from torchgeo_tdpcr.datasets.grids import Grid, PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneInfo
 from torchgeo_tdpcr.datasets.scenes.progress import Progress
@@ -130,3 +132,12 @@ def test_the_data_module_of_scenes_is_one(tmp_path: Path) -> None:
     assert isinstance(module, SceneSource)
     with pytest.raises(AttributeError, match="before `setup\\('predict'\\)`"):
         _ = module.progress
+
+
+def test_no_offset_is_written_as_zero() -> None:
+    scene = Strips().scenes[0]
+    (band,) = ImageLayer().bands(1, scene)
+    # -0.0 equals 0.0, but files show it
+    assert str(band.offset) == '0.0'
+    (band,) = ImageLayer().bands(1, replace(scene, offset=1000.0))
+    assert band.offset == pytest.approx(-0.1)

@@ -112,3 +112,70 @@ def test_a_folder_of_several(tmp_path):
     assert not found['a_s2.tif'].refused
     with pytest.raises(SceneError, match='does not exist'):
         inspect(tmp_path / 'missing')
+
+
+HYP3 = 'S1A_IW_20200604T051422_DVP_RTC10_G_gpunem_1234'
+BROWSER = '2020-06-04-00_00_2020-06-04-23_59_Sentinel-1_IW_VV+VH_{}_(Raw).tiff'
+
+
+def one_band(path, value, dtype=np.float32):
+    return write(path, np.full((1, 72, 72), value, dtype))
+
+
+class TestRadarInSeveralRasters:
+    def hyp3(self, folder):
+        for name, value in (('VV', 0.08), ('VH', 0.016), ('area', 1.2), ('dem', 400)):
+            one_band(folder / f'{HYP3}_{name}.tif', value)
+        one_band(folder / f'{HYP3}_ls_map.tif', 1, np.uint8)
+        write(folder / f'{HYP3}_rgb.tif', np.full((3, 72, 72), 99, np.uint8))
+        (folder / f'{HYP3}_VV.tif.xml').write_text('<x/>')
+        return folder
+
+    @pytest.mark.parametrize('above', ['', '..'])
+    def test_of_hyp3(self, tmp_path, above):
+        folder = self.hyp3(tmp_path / 'in' / HYP3)
+        (found,) = inspect(folder / above)
+        assert (found.what, found.refused) == ('s1', '')
+        assert found.path.name == f'{HYP3}_VV.tif'
+        assert found.facts['date'] == '2020-06-04 05:14 UTC'
+        # 10 lg 0.08 and 10 lg 0.016
+        assert found.facts['median dB'] == {'VV': -10.97, 'VH': -17.96}
+
+    def test_of_the_browser(self, tmp_path):
+        for name, value in (('VV', 0.08), ('VH', 0.016)):
+            one_band(tmp_path / BROWSER.format(name), value)
+        (found,) = inspect(tmp_path)
+        assert (found.what, found.refused) == ('s1', '')
+        assert found.facts['median dB'] == {'VV': -10.97, 'VH': -17.96}
+
+    def test_beside_others(self, tmp_path):
+        self.hyp3(tmp_path)
+        write(tmp_path / 's2.tif', ground())
+        one_band(tmp_path / 's2_mask.tif', 1, np.uint8)
+        found = {item.path.name: item for item in inspect(tmp_path)}
+        assert {name: item.what for name, item in found.items()} == {
+            f'{HYP3}_VV.tif': 's1',
+            's2.tif': 's2',
+            's2_mask.tif': 'cloud_mask',
+        }
+        assert not any(item.refused for item in found.values())
+
+    def test_vh_alone_is_named(self, tmp_path):
+        radar(tmp_path / 's1.tif')
+        one_band(tmp_path / 'a_VH.tif', 0.016)
+        found = {item.path.name: item.refused for item in inspect(tmp_path)}
+        assert found.keys() == {'a_VH.tif', 's1.tif'}
+        assert 'VV' in found['a_VH.tif']
+
+
+def test_a_broken_zip_among_others(tmp_path):
+    radar(tmp_path / 'b_s1.tif')
+    (tmp_path / 'a.zip').write_text('x')
+    (tmp_path / 'c_VV.zip').write_text('x')
+    found = inspect(tmp_path)
+    assert [(item.path.name, item.what, bool(item.refused)) for item in found] == [
+        ('a.zip', 's2', True),
+        ('b_s1.tif', 's1', False),
+        ('c_VV.zip', 's1', True),
+    ]
+    assert found[0].refused.startswith(f"'{tmp_path / 'a.zip'}': cannot be read")

@@ -48,7 +48,7 @@ class SceneError(RuntimeError):
 
 
 class SceneWarning(UserWarning):
-    """Something of a scene is not known, and it is taken in spite of that."""
+    """Something of a scene is not known or not of use, and it goes on in spite of that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .formats.described.dimap import band_names, is_dimap
 from .formats.described.stac import asset_keys, is_item, tells_item
 from .formats.evidence import Evidence
 from .formats.form import title_of
-from .formats.listing import list_products, optical_in, radar_in
+from .formats.listing import list_products, optical_in, radar_in, things_in
 from .formats.masks.forms import MASK_FORMS
 from .formats.naming import RASTERS, polarisation_of
 from .formats.optical.bands import band_of_file
@@ -99,9 +99,8 @@ def _look(
         # A folder of several things
         return [
             item
-            for inside in sorted(path.iterdir())
-            if (kind := _guess(inside, top=False)) is not None
-            for item in _look(inside, said, kind, guessing)
+            for inside in things_in(path)
+            for item in _look_inside(inside, said, guessing)
         ]
     inside, look = (optical_in, _optical) if what == 's2' else (radar_in, _radar)
     try:
@@ -109,6 +108,16 @@ def _look(
     except SceneError as error:
         return [Inspection(path, what, refused=str(error))]
     return [look(product, said) for product in found]
+
+
+def _look_inside(path: Path, said: Declared, guessing: bool) -> list[Inspection]:
+    """Look at one of several things in a folder; the others do not depend on it."""
+    try:
+        what = _guess(path, top=False)
+    except SceneError as error:
+        kind: What = 's1' if polarisation_of(path.name) else 's2'
+        return [Inspection(path, kind, refused=str(error))]
+    return [] if what is None else _look(path, said, what, guessing)
 
 
 def _guess(path: Path, top: bool = True) -> What | None:

@@ -119,6 +119,103 @@ class TestFolders:
         assert quietly(safe, s1, 2).optical.date.year == 2020
 
 
+HYP3 = 'S1A_IW_20200604T051422_DVP_RTC10_G_gdunem_1234'
+
+
+class TestRenamed:
+    """What holds the rasters of VV and VH is called anything."""
+
+    @pytest.mark.parametrize(
+        ('inside', 'hour'),
+        [
+            (f'{HYP3}_{{}}.tif', 5),
+            (f'{HYP3}/{HYP3}_{{}}.tif', 5),
+            (f'{HYP3}/{{}}.tif', 5),
+            ('20200604/a_{}.tif', 0),
+        ],
+    )
+    @pytest.mark.parametrize('zipped', [True, False])
+    def test_rasters_tell(self, tmp_path, inside, hour, zipped):
+        folder = tmp_path / 'dl'
+        names = [inside.format(name) for name in ('vv', 'vh')]
+        for name in names:
+            radar(folder / name, 1)
+        s1 = folder
+        if zipped:
+            s1 = tmp_path / 'dl.zip'
+            with zipfile.ZipFile(s1, 'w') as file:
+                for name in names:
+                    file.write(folder / name, name)
+        s2 = optical(tmp_path / 's2_20200604T100031.tif')
+        pair = quietly(s2, s1, 1)
+        assert pair.radar.date == datetime(
+            2020, 6, 4, hour, *((14, 22) if hour else ()), tzinfo=UTC
+        )
+
+    def test_a_folder_of_both_tells_nothing(self, tmp_path):
+        folder = tmp_path / '20200604_project'
+        for name in ('vv', 'vh'):
+            radar(folder / f'{name}.tif', 1)
+        s2 = optical(folder / 's2_20200604.tif')
+        with pytest.warns(SceneWarning, match=r'^Unknown date of .*vv\.tif'):
+            pair_scenes(s2, folder / 'vv.tif')
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        's1',
+        [
+            's1_20200603_{}1422.tif',
+            's1_20200603t{}1422.tif',
+            's1_2020-06-03T{}:14:22.tif',
+            's1_20200603{}1422.tif',
+        ],
+    )
+    def test_two_passes_of_a_day_are_not_one(self, tmp_path, s1):
+        s2 = optical(tmp_path / 's2_20200604T100031.tif')
+        halves = np.full((2, 2, SIZE, SIZE), -10, np.float32)
+        halves[0, :, :, : SIZE // 2] = halves[1, :, :, SIZE // 2 :] = np.nan
+        for hour, half in zip(('05', '17'), halves, strict=True):
+            write(tmp_path / 's1' / s1.format(hour), half)
+        pair = quietly(s2, tmp_path / 's1')
+        assert (pair.s1.name, pair.slices) == (s1.format('17'), ())
+        assert pair.radar.date.hour == 17
+
+    @pytest.mark.parametrize('s2', ['s2_20200604T100031.tif', 's2_20200604.tif'])
+    @pytest.mark.parametrize('s1', ['s1_20200604.tif', 's1_20200604_051422.tif'])
+    def test_a_day_is_compared_with_a_day(self, tmp_path, s2, s1):
+        s2, s1 = optical(tmp_path / s2), radar(tmp_path / s1)
+        if 'T' in s2.name and '_05' in s1.name:
+            # 10:00:31 and 05:14:22 are 4 h 46 min apart
+            with pytest.raises(SceneError, match=r'is 0\.2 days from'):
+                pair_scenes(s2, s1, 0)
+        else:
+            assert quietly(s2, s1, 0).s1 == s1
+        later = radar(tmp_path / 's1_20200605.tif')
+        assert quietly(s2, later, 1).s1 == later
+        with pytest.raises(SceneError, match=r'is 1\.0 days from'):
+            pair_scenes(s2, later, 0.9)
+
+    @pytest.mark.parametrize(
+        ('s2', 's1'),
+        [
+            ('s2_20200604.tif', '2020-05-25_2020-12-31_S1.tif'),
+            ('20210901_S2_20200604.tif', 's1_20200604.tif'),
+            (
+                '2020-01-01-00_00_2020-06-04-23_59_Sentinel-2_L2A.tif',
+                's1_20200604.tif',
+            ),
+        ],
+    )
+    def test_ranges_are_of_unknown_date(self, tmp_path, s2, s1):
+        s2, s1 = optical(tmp_path / s2), radar(tmp_path / s1)
+        said = 'Unknown date of .* Its name tells several days; let it tell that of'
+        with pytest.warns(SceneWarning, match=said):
+            assert pair_scenes(s2, s1)[0].s1 == s1
+        with pytest.raises(SceneError, match=r'is of unknown date.*Its name tells sev'):
+            pair_scenes(s2, s1, 15)
+
+
 class TestUnknown:
     @pytest.mark.parametrize(
         ('s2', 's1', 'unknown'),

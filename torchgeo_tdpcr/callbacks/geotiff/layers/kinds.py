@@ -149,7 +149,8 @@ class ImageLayer(MapLayer):
             Band(
                 name,
                 scale=scale,
-                offset=-info.offset / info.white,
+                # Not -0.0, where there is none
+                offset=(0 - info.offset) / info.white,
                 channel=_CHANNELS.get(name, ''),
             )
             for name in names

@@ -12,7 +12,7 @@ from .contents import contents_of
 from .described.dimap import is_dimap
 from .described.eopf import is_zarr
 from .described.stac import tells_item
-from .naming import RASTERS, polarisation_of
+from .naming import POLARISATION, RASTERS, polarisation_of
 from .optical.bands import band_of_file, ends_in_code
 from .optical.safe import is_safe
 from .polarisations import is_delivered
@@ -165,3 +165,45 @@ def _belongs_to_another(path: Path) -> bool:
     if polarisation_of(path.name) == 'VH':
         return pair_beside(path) is not None
     return is_auxiliary(path.name) and any(map(_is_polarised, path.parent.iterdir()))
+
+
+def things_in(folder: Path) -> list[Path]:
+    """List what a folder of several things holds, each once.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Files and folders by name. Of Sentinel-1 that is in several rasters, only that of
+        VV is there, without VH and what was delivered with both.
+    """
+    paths = sorted(folder.iterdir())
+    # What stands before the polarisation, which all of a product begin with
+    begins = [
+        path.name[: match.start()]
+        for path in paths
+        if path.suffix.lower() in RASTERS
+        and polarisation_of(path.name) == 'VV'
+        and (match := POLARISATION.search(path.name))
+    ]
+    alone = not any(map(_may_be_other, paths))
+    return [
+        path
+        for path in paths
+        if path.suffix.lower() not in RASTERS
+        or not _belongs_to_another(path)
+        or not (
+            polarisation_of(path.name)
+            or alone
+            or any(begin and path.name.startswith(begin) for begin in begins)
+        )
+    ]
+
+
+def _may_be_other(path: Path) -> bool:
+    """Whether a path may be of something else than a product of Sentinel-1."""
+    return path.is_dir() or (
+        path.suffix.lower() in (*RASTERS, '.zip', '.dim')
+        and not _is_polarised(path)
+        and not is_auxiliary(path.name)
+    )

@@ -17,11 +17,28 @@ RASTERS = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
 #: up to 50 longer, and file systems end at 255.
 LONGEST_NAME = 200
 
-# A day, as month and day or as day of the year, and perhaps the time. What stands behind
-# a day and a month is the end of a date that begins with the day.
+# A day, as month and day or as day of the year, and perhaps the time: whatever stands
+# behind a `T`, six digits, or what has marks between hours, minutes and seconds. Fewer
+# digits may count anything. What stands behind a day and a month is the end of a date that
+# begins with the day, unless a year stands before these.
 _DATE = re.compile(
-    r'(?<!\d)(?<!\d\d[-_.]\d\d[-_.])'
-    r'(20\d{2})(?:([-_]?)(\d{2})\2(\d{2})|(\d{3}))(?!\d)(?:T(\d{6})(?!\d))?'
+    r'(?<!\d)(?:(?<!(?:0[1-9]|[1-3]\d)[-_.](?:0[1-9]|[1-3]\d)[-_.])|'
+    r'(?<=20\d\d[-_.]\d\d[-_.]\d\d[-_.]))'
+    r'(?P<year>20\d{2})'
+    r'(?:(?P<mark>[-_.]?)(?P<month>\d{2})(?P=mark)(?P<day>\d{2})|(?P<of_year>\d{3}))'
+    r'(?:(?!\d)(?:'
+    r'T(?P<t>\d{2}(?P<t_mark>[-_.:]?)\d{2}(?:(?P=t_mark)\d{2})?)(?!\d)|'
+    r'[-_. ](?P<six>\d{6})(?!\d)|'
+    r'[-_ ](?P<marked>\d{2}:\d{2}(?::\d{2})?|\d{2}-\d{2}-\d{2})(?!\d))?|'
+    r'(?P<joined>\d{4}(?:\d{2})?)(?!\d))',
+    re.IGNORECASE,
+)
+
+# What begins a name that tells the start first, and then when a product ended or was made:
+# of ESA, of OPERA, and of Google Earth Engine
+_START_FIRST = re.compile(
+    r'(?<![A-Za-z0-9])(?:S2[A-D]_MSIL[12][A-C]_|S1[A-D]_[A-Z0-9]{2}_|s1[a-d]-\w{2}\d?-|'
+    r'OPERA_L2_RTC-S1_|(?=\d{8}T\d{6}_\d{8}T\d{6}_T\d{2}[A-Z]{3}(?![A-Za-z0-9])))'
 )
 
 #: Folders above a file whose names may tell its date. A date further up is that of a
@@ -65,43 +82,81 @@ def classification_among(names: Iterable[str]) -> str | None:
 
 
 def date_of(name: str) -> datetime | None:
-    """Find the first date in a name.
+    """Find the date that a name tells.
 
     Args:
         name: Name of a file or folder.
 
     Returns:
-        The time in UTC, at midnight if the name has a day only; None if it has none, or
-        none since the Sentinels fly.
+        The time in UTC, at midnight if the name has a day only. None if it has none, or
+        none since the Sentinels fly, or several days, such as a range; but where ESA,
+        OPERA or Earth Engine name a product, the first is that of its start.
 
     Example:
         >>> date_of('S2A_MSIL1C_20200604T100031_N0209_R122_T32TQM').isoformat()
         '2020-06-04T10:00:31+00:00'
         >>> date_of('HLS.S30.T32TQM.2020156T100031').isoformat()
         '2020-06-04T10:00:31+00:00'
+        >>> date_of('s1_20200604_051422').isoformat()
+        '2020-06-04T05:14:22+00:00'
         >>> date_of('s1_2020-06-05.tif').day, date_of('scene_20209999.tif')
         (5, None)
 
-        Which of them is the month of others is not guessed:
+        Neither which of them is the month of others is guessed, nor which day of a range:
 
         >>> date_of('s1_04-06-2020.tif')
+        >>> date_of('s1_2020-05-25_2020-06-04.tif')
     """
+    start = _START_FIRST.search(name)
+    dates = dates_in(name[start.end() :] if start else name) or dates_in(name)
+    if not dates or (not start and tells_several_days(name)):
+        return None
+    # The time may stand behind another mention of the day
+    same = [(date, timed) for date, timed in dates if date.date() == dates[0][0].date()]
+    return next((date for date, timed in same if timed), same[0][0])
+
+
+def tells_several_days(name: str) -> bool:
+    """Tell whether a name has the dates of different days.
+
+    Example:
+        >>> tells_several_days('2020-05-25_2020-12-31_S1'), tells_several_days('s1.tif')
+        (True, False)
+    """
+    return len({date.date() for date, _ in dates_in(name)}) > 1
+
+
+def dates_in(name: str) -> list[tuple[datetime, bool]]:
+    """Find all dates in a name.
+
+    Returns:
+        The times in UTC, and whether it has more than the day.
+
+    Example:
+        >>> [(date.day, timed) for date, timed in dates_in('20200604_20200605T100031')]
+        [(4, False), (5, True)]
+    """
+    found = []
     for match in _DATE.finditer(name):
-        year, _, month, day, of_year, time = match.groups()
+        of_year = match['of_year']
         text, form = (
-            (f'{year}{month}{day}', '%Y%m%d')
+            (match['year'] + match['month'] + match['day'], '%Y%m%d')
             if of_year is None
-            else (year + of_year, '%Y%j')
+            else (match['year'] + of_year, '%Y%j')
         )
-        for clock in (time or '', '000000'):
+        told = match['t'] or match['six'] or match['marked'] or match['joined'] or ''
+        clock = re.sub(r'\D', '', told).ljust(6, '0') if told else ''
+        # Digits that are no time leave the day, unless they go on with it
+        for time in (clock, '') if not match['joined'] else (clock,):
             try:
-                date = datetime.strptime(text + clock, f'{form}%H%M%S')
+                date = datetime.strptime(text + (time or '000000'), f'{form}%H%M%S')
             except ValueError:
                 continue
             # Day 366 of other years is the first of the next
-            if date.year == int(year) >= YEARS[0]:
-                return date.replace(tzinfo=UTC)
-    return None
+            if date.year == int(match['year']) >= YEARS[0]:
+                found.append((date.replace(tzinfo=UTC), bool(time)))
+            break
+    return found
 
 
 def dating(path: PurePath) -> PurePath | None:
@@ -123,7 +178,9 @@ def dating(path: PurePath) -> PurePath | None:
         # The folder where a command is given may be one of them
         path = Path(os.path.abspath(path))
     near = (path, *tuple(path.parents)[:_FOLDERS])
-    return next((part for part in near if date_of(part.name)), None)
+    told = next((part for part in near if dates_in(part.name)), None)
+    # What tells several days is not overruled by a folder around it
+    return told if told is not None and date_of(told.name) else None
 
 
 def date_near(path: PurePath) -> datetime | None:
@@ -135,6 +192,16 @@ def date_near(path: PurePath) -> datetime | None:
     """
     part = dating(path)
     return None if part is None else date_of(part.name)
+
+
+def outside_zip(path: str) -> str:
+    """Write a path in a zip as if that were a folder, whose name tells as well.
+
+    Example:
+        >>> outside_zip('/vsizip/{in/a.zip}/B02.tif'), outside_zip('in/B02.tif')
+        ('in/a.zip}/B02.tif', 'in/B02.tif')
+    """
+    return path.removeprefix('/vsizip/{')
 
 
 def product_name(path: PurePath) -> str:

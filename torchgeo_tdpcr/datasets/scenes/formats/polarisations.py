@@ -18,7 +18,7 @@ from .described.eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
 from .described.from_stac import read_radar_item
 from .described.stac import is_item
 from .form import Form, reading_form
-from .naming import date_near
+from .naming import date_near, outside_zip
 from .parts import BandFile
 from .radar.faults import CALIBRATE, check_uncorrected
 from .radar.files import (
@@ -187,7 +187,10 @@ def describe_radar(
         given,
         found.bands,
         files.grid(first),
-        found.date or files.header(first).date or date_near(given),
+        found.date
+        or files.header(first).date
+        or date_near(Path(outside_zip(first)))
+        or date_near(given),
         form,
         found.order,
         found.scale,

@@ -3,7 +3,7 @@
 """Which Sentinel-1 raster goes with which Sentinel-2 product."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from ...grids import Grid
 from ..common import SARScale, SceneError, SceneWarning
 from ..declared import Declared
-from ..formats.listing import Paths, list_products, optical_in, radar_in
+from ..formats.listing import Paths, list_products, optical_in
+from ..formats.naming import product_name
 from ..formats.parts import OpticalProduct
-from ..formats.polarisations import RadarProduct, describe_radar
+from ..formats.polarisations import RadarProduct
 from ..formats.products import find_optical
 from ..formats.rasters import RasterFiles, reading
 from ..windows.radar.reader import RadarReader
 from ..windows.warping import are_inside, points_of, source_pixels
-from .dates import dates_of
+from .candidates import Candidate, Faulty, find_candidates, with_cause
+from .dates import dates_of, undated_error, warn_of_dates
 from .pairs import ScenePair, uniquely_named
 from .passes import passes
 
@@ -35,13 +37,6 @@ _POINTS = 16
 
 #: Points a side at which outlines are compared.
 _OUTLINE_POINTS = 64
-
-
-class _Candidate(NamedTuple):
-    """A raster that a product may be paired with, and its files, which stay open."""
-
-    radar: RadarProduct
-    rasters: RasterFiles
 
 
 class _Outlined(NamedTuple):
@@ -68,6 +63,9 @@ def pair_scenes(
     names, and in the names of the two folders around a file, unless a folder holds both
     of a pair (:func:`~.dates.dates_of`).
 
+    A raster that cannot be used is left out, with a warning. Where nothing else covers a
+    product, the error tells what is wrong with it.
+
     Without *max_days*, a raster of unknown date counts as near, but is taken only if no
     dated one covers as much and it is the only one; a warning says so.
 
@@ -76,8 +74,9 @@ def pair_scenes(
         s1: Likewise the Sentinel-1 rasters.
         max_days: Days that may lie between the two, whose dates must be known then. None
             for 15, and to take what has no date.
-        faults: Takes what is wrong with products that cannot be paired, by name, so
-            that the others are. Without it, and if none can be paired, that is raised.
+        faults: Takes what is wrong with products that cannot be read or paired, by
+            name, so that the others are. Without it, and if none can be paired, that is
+            raised.
         declared: What the user says of the files (defaults to nothing).
 
     Returns:
@@ -89,27 +88,26 @@ def pair_scenes(
         ValueError: If *max_days* is negative, or a list is empty.
 
     Warns:
-        SceneWarning: For each pair of which a date is unknown.
+        SceneWarning: For each pair of which a date is unknown, and each raster that is
+            left out.
     """
     if max_days is not None and not max_days >= 0:
         raise ValueError(f'`max_days={max_days}`: give 0 or more.')
     said = Declared() if declared is None else declared
-    products = [
-        find_optical(path, said.all_bands)
-        for path in list_products(s2, optical_in, 's2')
-    ]
-    candidates = [
-        _candidate(path, said.polarisations)
-        for path in list_products(s1, radar_in, 's1')
-    ]
+    paths = list_products(s2, optical_in, 's2')
+    products, failed = _find_products(paths, said.all_bands, faults is not None)
+    candidates, faulty = find_candidates(s1, said.polarisations)
     pairs = []
     for product in products:
         try:
-            radar, *slices = _choose(product, candidates, max_days, said.sar_scale)
+            radar, *slices = _choose(
+                product, candidates, max_days, said.sar_scale, faulty
+            )
         except SceneError as error:
-            if faults is None or len(products) == len(faults) + 1:
-                raise
-            faults[product.name] = error
+            cause = with_cause(error, faulty)
+            if faults is None:
+                raise cause from error.__cause__
+            failed[_new_name(product.path, product.name, failed)] = cause
         else:
             pairs.append(
                 ScenePair(
@@ -122,15 +120,46 @@ def pair_scenes(
                     radar_slices=tuple(slices),
                 )
             )
-            _warn_of_dates(product, radar)
+            warn_of_dates(product, radar)
     for candidate in candidates:
         candidate.rasters.close()
-    return uniquely_named(products[0].path, pairs)
+    if not pairs:
+        raise list(failed.values())[-1]
+    if faults is not None:
+        faults |= failed
+    _warn_of_faulty(faulty, pairs)
+    return uniquely_named(paths[0], pairs)
 
 
-def _candidate(path: Path, polarisations: Sequence[str] | None) -> _Candidate:
-    rasters = RasterFiles()
-    return _Candidate(describe_radar(path, rasters, polarisations), rasters)
+def _find_products(
+    paths: Sequence[Path], all_bands: Sequence[str] | None, go_on: bool
+) -> tuple[list[OpticalProduct], dict[str, SceneError]]:
+    """The products at paths, and what is wrong with the others if any may be."""
+    products, failed = [], dict[str, SceneError]()
+    for path in paths:
+        try:
+            products.append(find_optical(path, all_bands))
+        except SceneError as error:
+            if not go_on:
+                raise
+            failed[_new_name(path, product_name(path), failed)] = error
+    if not products:
+        raise list(failed.values())[-1]
+    return products, failed
+
+
+def _new_name(path: Path, name: str, names: Container[str]) -> str:
+    """A name that no other has, with that of the folder where it must be."""
+    return f'{path.absolute().parent.name}_{name}' if name in names else name
+
+
+def _warn_of_faulty(faulty: Faulty, pairs: Sequence[ScenePair]) -> None:
+    used = {path for pair in pairs for path in (pair.s1, *pair.slices)}
+    for path, error in faulty.items():
+        if path not in used:
+            warnings.warn(
+                f'Sentinel-1 is left out: {error}', SceneWarning, stacklevel=3
+            )
 
 
 def _footprint(product: OpticalProduct) -> Grid:
@@ -143,11 +172,15 @@ def _footprint(product: OpticalProduct) -> Grid:
 
 def _choose(
     product: OpticalProduct,
-    candidates: Sequence[_Candidate],
+    candidates: Sequence[Candidate],
     max_days: float | None,
     sar_scale: SARScale | Literal['auto'],
+    faulty: Faulty,
 ) -> list[RadarProduct]:
-    """The raster that goes with a product, and the slices that cover what it misses."""
+    """The raster that goes with a product, and the slices that cover what it misses.
+
+    What turns out to be faulty is added to *faulty*.
+    """
     grid = _footprint(product)
     with reading(product.path):
         outlined = [
@@ -168,28 +201,31 @@ def _choose(
         else:
             far.append((days, item.radar))
     if undated and not near:
-        raise _undated(product, undated[0], most)
+        raise undated_error(product, undated[0], most)
     if far and not near:
-        days, nearest = min(far, key=lambda item: item[0])
-        raise SceneError(
-            product.path,
-            f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
-            f'raster of the place; `max_days={most:g}` allows fewer.',
-        )
+        raise _too_far(product, far, most)
     measured: list[tuple[float, list[RadarProduct]]] = []
     best = 0.0
     for part, items in sorted(map(_united, passes(near)), key=lambda item: -item[0]):
         # Nothing is covered beyond the outline, so that the rest cannot be better
         if part < best - _SAME:
             break
-        measured.append(_measure(items, grid, sar_scale))
-        best = max(best, measured[-1][0])
+        cover, slices = _measure(items, grid, sar_scale, faulty)
+        measured.append((cover, slices))
+        best = max(best, cover)
     if best == 0:
-        names = ', '.join(f"'{candidate.radar.path}'" for candidate in candidates[:3])
-        more = ' …' if len(candidates) > 3 else ''
+        right = [
+            item.radar.path for item in candidates if item.radar.path not in faulty
+        ]
+        if not right:
+            raise next(iter(faulty.values()))
+        if far and not any(item.radar.path in right for item in near):
+            raise _too_far(product, far, most)
+        names = ', '.join(f"'{path}'" for path in right[:3])
+        more = ' …' if len(right) > 3 else ''
         what = (
             f'all pixels of {names}{more} there are missing.'
-            if near
+            if any(item.radar.path in right for item in near)
             else f'it and {names}{more} are at different places.'
         )
         raise SceneError(product.path, f'has Sentinel-1 nowhere: {what}')
@@ -210,38 +246,15 @@ def _choose(
     return equal[0]
 
 
-def _without_date(product: OpticalProduct, radar: RadarProduct) -> list[Path]:
-    """Those of a pair whose date is unknown."""
-    paths = product.path, radar.path
-    dates = dates_of(product, radar)
-    return [path for path, date in zip(paths, dates, strict=True) if date is None]
-
-
-def _undated(product: OpticalProduct, radar: RadarProduct, days: float) -> SceneError:
-    path, *_ = _without_date(product, radar)
-    other = radar.path if path == product.path else product.path
+def _too_far(
+    product: OpticalProduct, far: Sequence[tuple[float, RadarProduct]], most: float
+) -> SceneError:
+    days, nearest = min(far, key=lambda item: item[0])
     return SceneError(
-        path,
-        f'is of unknown date, so that nobody can say whether `max_days={days:g}` lie '
-        f"between it and '{other}'. {_say_date(path)}, or give the pairs in a CSV file, "
-        'as `pairs`.',
+        product.path,
+        f"is {days:.1f} days from '{nearest.path}', the nearest Sentinel-1 "
+        f'raster of the place; `max_days={most:g}` allows fewer.',
     )
-
-
-def _warn_of_dates(product: OpticalProduct, radar: RadarProduct) -> None:
-    if paths := _without_date(product, radar):
-        files = ' and '.join(f"'{path}'" for path in paths)
-        warnings.warn(
-            f'Unknown date of {files}: there may be years between Sentinel-1 and '
-            f'Sentinel-2. {_say_date(paths[0])}; with `max_days` such files are refused.',
-            SceneWarning,
-            stacklevel=3,
-        )
-
-
-def _say_date(path: Path) -> str:
-    """How to give a date."""
-    return f'Put it into the name, such as {path.stem}_20200604{path.suffix}'
 
 
 def _united(items: list[_Outlined]) -> tuple[float, list[_Outlined]]:
@@ -251,16 +264,22 @@ def _united(items: list[_Outlined]) -> tuple[float, list[_Outlined]]:
 
 
 def _measure(
-    items: Sequence[_Outlined], grid: Grid, sar_scale: SARScale | Literal['auto']
+    items: Sequence[_Outlined],
+    grid: Grid,
+    sar_scale: SARScale | Literal['auto'],
+    faulty: Faulty,
 ) -> tuple[float, list[RadarProduct]]:
     """Part of a scene that a pass covers, and the rasters that it takes."""
-    covers = {
-        item.radar.path: RadarReader(item.radar, grid, sar_scale, item.rasters).covered(
-            _POINTS
-        )
-        for item in items
-    }
-    products = [item.radar for item in items]
+    covers: dict[Path, NDArray[np.bool_]] = {}
+    for item in items:
+        try:
+            reader = RadarReader(item.radar, grid, sar_scale, item.rasters)
+            covers[item.radar.path] = reader.covered(_POINTS)
+        except SceneError as error:
+            faulty[item.radar.path] = error
+    products = [item.radar for item in items if item.radar.path in covers]
+    if not products:
+        return 0.0, []
     products.sort(key=lambda radar: -covers[radar.path].mean())
     taken, covered = products[:1], covers[products[0].path]
     for radar in products[1:]:
