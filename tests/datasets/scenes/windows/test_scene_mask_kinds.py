@@ -2,6 +2,7 @@
 
 """Tests of cloud masks of every kind: how it is told, and what is cloud then."""
 
+import argparse
 import pickle
 import re
 
@@ -12,8 +13,10 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from scene_files import GRID, LEFT, SIZE, TOP, write
 
+from torchgeo_tdpcr.commands.arguments import add_declared
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.declared import CLOUD_MASK_KINDS
 from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS, mask_table
 from torchgeo_tdpcr.datasets.scenes.formats.masks.refused import REFUSED_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.parts import BandFile, CloudMask
@@ -192,6 +195,8 @@ class TestNames:
         for said in ('auto', 'fmask'):
             with pytest.raises(SceneError, match=r'1, 2, 3, 4.*cloud_mask_kind'):
                 CloudReader(path, GRID, said)
+        with pytest.raises(SceneError, match=r"'hls' .*'fmask4' .*'python-fmask' "):
+            CloudReader(path, GRID, 'fmask')
         check(tmp_path / 'fmask4.tif', 'fmask', *drawn({1: 0, 2: 1, 3: 0, 4: 1}))
 
 
@@ -371,6 +376,11 @@ class TestDeclared:
             ('fmask', FMASK4),
             ('fmask', HLS),
             ('fmask', PYTHON_FMASK),
+            # Numbers that leave the Fmask open
+            ('fmask4', {1: 0, 2: 1, 3: 0, 4: 1}),
+            ('python-fmask', {1: 0, 2: 1, 3: 1, 4: 0}),
+            ('hls', {1: 1, 2: 1, 3: 1, 4: 1}),
+            ('hls', {0: 0, 64: 0, 66: 1, 255: 1}),
             ('probability', PERCENT),
             ('probability', {3: 0, 30: 0, 60: 1}),
             ('probability', BYTES),
@@ -504,6 +514,13 @@ class TestBands:
             SceneError, match=r"description of its band, 'SCL': .*101 diff"
         ):
             CloudReader(path, GRID)
+
+
+def test_the_command_line_takes_every_kind():
+    parser = argparse.ArgumentParser()
+    add_declared(parser)
+    for kind in ('auto', *CLOUD_MASK_KINDS):
+        assert parser.parse_args(['--cloud-mask-kind', kind]).cloud_mask_kind == kind
 
 
 def test_table():
