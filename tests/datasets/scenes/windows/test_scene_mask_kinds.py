@@ -293,6 +293,9 @@ class TestNumbers:
             ('scl', {number: SCL[number] for number in range(12)}),
             ('scl', {number: SCL[number] for number in range(2, 12)}),
             ('scl', {4: 0, 5: 0, 6: 0}),
+            ('scl', {0: 1, 4: 0, 5: 0, 6: 0, 7: 0}),
+            ('scl', {0: 1, 8: 1, 9: 1, 10: 1}),
+            ('scl', {6: 0, 7: 0, 10: 1}),
             ('scl', {0: 1, 2: 0, 4: 0, 5: 0, 7: 0, 8: 1}),
             ('probability', PERCENT),
             ('probability', FRACTIONS),
@@ -310,8 +313,9 @@ class TestNumbers:
             ({0, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({4}, {'scl', 'probability'}),
-            # Bits of MAJA and FORCE, land cover of 1 to 7 and of 0 to 8
+            # Bits of MAJA, IdePix and FORCE, land cover of 1 to 7 and of 0 to 8
             ({0, 1, 2, 8, 10}, {'scl', 'fmask', 'probability'}),
+            ({0, 2, 6, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 2, 4, 8}, {'scl', 'fmask', 'probability'}),
             ({1, 2, 3, 4, 5, 6, 7}, {'scl', 'fmask', 'probability'}),
             (set(range(9)), {'scl', 'fmask', 'probability'}),
