@@ -238,6 +238,8 @@ class TestRefused:
         with pytest.raises(SceneError, match=NO_CLOUDS[name]) as error:
             CloudReader(path, GRID)
         assert 'by its name' in str(error.value)
+        assert 'say what its numbers mean with `cloud_mask_kind`' in str(error.value)
+        assert CloudReader(path, GRID, 'cloudsen12').source.kind == 'cloudsen12'
 
     @pytest.mark.parametrize(
         'label', ['clear', 'dataMask', 'cs', 'snow_probability', 'clear_probability']

@@ -166,7 +166,11 @@ def _refuse(path: str, label: str, name: str) -> None:
     if not form and not _named(label):
         form, by = refused_form(name), 'its name'
     if form:
-        raise SceneError(path, f'is {form.title} by {by}, {form.why}. {form.way}')
+        raise SceneError(
+            path,
+            f'is {form.title} by {by}, {form.why}. {form.way} If it is something else, '
+            'say what its numbers mean with `cloud_mask_kind`.',
+        )
 
 
 def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
