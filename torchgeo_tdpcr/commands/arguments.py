@@ -66,7 +66,17 @@ def add_declared(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         '--cloud-mask-kind',
-        choices=('auto', 'binary', 'probability', 'scl', 'fmask', 'cloudsen12'),
+        choices=(
+            'auto',
+            'binary',
+            'probability',
+            'scl',
+            'fmask',
+            'cloudsen12',
+            'fmask4',
+            'python-fmask',
+            'hls',
+        ),
         default='auto',
         help='what the numbers of cloud masks mean (default: found out)',
     )

@@ -145,7 +145,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 `[VH, VV]` (defaults to what is found out).
             cloud_mask_kind: What the numbers of cloud masks mean: `'binary'` (nonzero is
                 cloud or shadow), `'probability'`, `'scl'`, `'fmask'` or `'cloudsen12'`,
-                or `'auto'` to find out.
+                or `'auto'` to find out. Where Fmask leaves several open: `'fmask4'`,
+                `'python-fmask'` or `'hls'`.
 
         Raises:
             ValueError: If neither `pairs` nor both of `s2` and `s1` are given, or an

@@ -14,8 +14,19 @@ from ..grids import Grid, PixelBox
 type SARScale = Literal['db', 'linear', 'amplitude']
 
 #: What the numbers of a cloud mask mean: nonzero is cloud or shadow; the probability of
-#: cloud; the classes of ESA's scene classification, of Fmask, or of CloudSEN12.
-type CloudMaskKind = Literal['binary', 'probability', 'scl', 'fmask', 'cloudsen12']
+#: cloud; the classes of ESA's scene classification, of Fmask, or of CloudSEN12. Which
+#: Fmask, its numbers tell, or else one of the last three: Fmask 3 and 4, python-fmask,
+#: or the bits of HLS.
+type CloudMaskKind = Literal[
+    'binary',
+    'probability',
+    'scl',
+    'fmask',
+    'cloudsen12',
+    'fmask4',
+    'python-fmask',
+    'hls',
+]
 
 
 #: Where to find out more about a file that is refused.

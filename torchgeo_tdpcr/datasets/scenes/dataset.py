@@ -100,7 +100,8 @@ class SceneDataset(RasterDataset):
                 ``('VH', 'VV')`` (defaults to what is found out).
             cloud_mask_kind: What the numbers of cloud masks mean: ``'binary'``,
                 ``'probability'``, ``'scl'``, ``'fmask'`` or ``'cloudsen12'``, or
-                ``'auto'`` to find out.
+                ``'auto'`` to find out. Where Fmask leaves several open:
+                ``'fmask4'``, ``'python-fmask'`` or ``'hls'``.
 
         Raises:
             ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or

@@ -2,6 +2,7 @@
 
 """Tests of cloud masks of every kind: how it is told, and what is cloud then."""
 
+import argparse
 import pickle
 import re
 
@@ -12,8 +13,10 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from scene_files import GRID, LEFT, SIZE, TOP, write
 
+from torchgeo_tdpcr.commands.arguments import add_declared
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.declared import CLOUD_MASK_KINDS
 from torchgeo_tdpcr.datasets.scenes.formats.masks.forms import MASK_FORMS, mask_table
 from torchgeo_tdpcr.datasets.scenes.formats.masks.refused import REFUSED_FORMS
 from torchgeo_tdpcr.datasets.scenes.formats.parts import BandFile, CloudMask
@@ -192,6 +195,8 @@ class TestNames:
         for said in ('auto', 'fmask'):
             with pytest.raises(SceneError, match=r'1, 2, 3, 4.*cloud_mask_kind'):
                 CloudReader(path, GRID, said)
+        with pytest.raises(SceneError, match=r"'hls' .*'fmask4' .*'python-fmask' "):
+            CloudReader(path, GRID, 'fmask')
         check(tmp_path / 'fmask4.tif', 'fmask', *drawn({1: 0, 2: 1, 3: 0, 4: 1}))
 
 
@@ -233,6 +238,8 @@ class TestRefused:
         with pytest.raises(SceneError, match=NO_CLOUDS[name]) as error:
             CloudReader(path, GRID)
         assert 'by its name' in str(error.value)
+        assert 'say what its numbers mean with `cloud_mask_kind`' in str(error.value)
+        assert CloudReader(path, GRID, 'cloudsen12').source.kind == 'cloudsen12'
 
     @pytest.mark.parametrize(
         'label', ['clear', 'dataMask', 'cs', 'snow_probability', 'clear_probability']
@@ -288,6 +295,9 @@ class TestNumbers:
             ('scl', {number: SCL[number] for number in range(12)}),
             ('scl', {number: SCL[number] for number in range(2, 12)}),
             ('scl', {4: 0, 5: 0, 6: 0}),
+            ('scl', {0: 1, 4: 0, 5: 0, 6: 0, 7: 0}),
+            ('scl', {0: 1, 8: 1, 9: 1, 10: 1}),
+            ('scl', {6: 0, 7: 0, 10: 1}),
             ('scl', {0: 1, 2: 0, 4: 0, 5: 0, 7: 0, 8: 1}),
             ('probability', PERCENT),
             ('probability', FRACTIONS),
@@ -305,8 +315,9 @@ class TestNumbers:
             ({0, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 3}, {'scl', 'cloudsen12', 'fmask', 'probability'}),
             ({4}, {'scl', 'probability'}),
-            # Bits of MAJA and FORCE, land cover of 1 to 7 and of 0 to 8
+            # Bits of MAJA, IdePix and FORCE, land cover of 1 to 7 and of 0 to 8
             ({0, 1, 2, 8, 10}, {'scl', 'fmask', 'probability'}),
+            ({0, 2, 6, 10}, {'scl', 'fmask', 'probability'}),
             ({0, 2, 4, 8}, {'scl', 'fmask', 'probability'}),
             ({1, 2, 3, 4, 5, 6, 7}, {'scl', 'fmask', 'probability'}),
             (set(range(9)), {'scl', 'fmask', 'probability'}),
@@ -371,6 +382,11 @@ class TestDeclared:
             ('fmask', FMASK4),
             ('fmask', HLS),
             ('fmask', PYTHON_FMASK),
+            # Numbers that leave the Fmask open
+            ('fmask4', {1: 0, 2: 1, 3: 0, 4: 1}),
+            ('python-fmask', {1: 0, 2: 1, 3: 1, 4: 0}),
+            ('hls', {1: 1, 2: 1, 3: 1, 4: 1}),
+            ('hls', {0: 0, 64: 0, 66: 1, 255: 1}),
             ('probability', PERCENT),
             ('probability', {3: 0, 30: 0, 60: 1}),
             ('probability', BYTES),
@@ -504,6 +520,13 @@ class TestBands:
             SceneError, match=r"description of its band, 'SCL': .*101 diff"
         ):
             CloudReader(path, GRID)
+
+
+def test_the_command_line_takes_every_kind():
+    parser = argparse.ArgumentParser()
+    add_declared(parser)
+    for kind in ('auto', *CLOUD_MASK_KINDS):
+        assert parser.parse_args(['--cloud-mask-kind', kind]).cloud_mask_kind == kind
 
 
 def test_table():

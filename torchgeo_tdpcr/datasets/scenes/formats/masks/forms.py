@@ -43,7 +43,7 @@ class MaskForm:
     """A form of cloud mask. The texts are those of the documentation.
 
     Args:
-        key: Short name.
+        key: Short name; a user may say it where the kind leaves several forms.
         kind: What its numbers mean, as a user may say it.
         title: What people call it.
         told: How it is told from others.
@@ -131,7 +131,7 @@ MASK_FORMS: tuple[MaskForm, ...] = (
         meaning=Bits(0b1111, FILL),
     ),
     MaskForm(
-        key='fmask',
+        key='fmask4',
         kind='fmask',
         title='Fmask 3 and 4: classes',
         told='`Fmask` or `Fmask4`, and numbers of 0 to 4',

@@ -116,6 +116,10 @@ def is_scl(numbers: MaskNumbers) -> bool:
 def may_be_bits(numbers: MaskNumbers) -> bool:
     """Powers of two and sums of them, and not nearly all that classes may be."""
     codes = [int(code) for code in numbers.codes]
+    marks = [code for code in codes if code]
+    # As in flags of which the first stands wherever another does
+    if 0 in codes and any(all(code & 1 << bit for code in marks) for bit in (0, 1)):
+        return min(marks).bit_count() == 1
     powers = sum(code for code in codes if code.bit_count() == 1)
     sums = all(code & ~powers == 0 for code in codes)
     return sums and (len(codes) <= 8 or max(codes) < 9)

@@ -64,7 +64,7 @@ def band_of_mask(
         1
     """
     for form in OF_NUMBERS:
-        if kind not in ('auto', form.kind):
+        if kind not in ('auto', form.kind, form.key):
             continue
         for index, label in enumerate(labels, 1):
             if form.names.search(label) and not refused_form(label):
@@ -166,7 +166,11 @@ def _refuse(path: str, label: str, name: str) -> None:
     if not form and not _named(label):
         form, by = refused_form(name), 'its name'
     if form:
-        raise SceneError(path, f'is {form.title} by {by}, {form.why}. {form.way}')
+        raise SceneError(
+            path,
+            f'is {form.title} by {by}, {form.why}. {form.way} If it is something else, '
+            'say what its numbers mean with `cloud_mask_kind`.',
+        )
 
 
 def _meaning(form: MaskForm, numbers: MaskNumbers) -> Meaning:
@@ -190,7 +194,8 @@ def _scaling(numbers: MaskNumbers) -> str:
 def _declared(
     path: str, kind: CloudMaskKind, look: Callable[[], MaskNumbers]
 ) -> tuple[CloudMaskKind, Meaning]:
-    forms = [form for form in MASK_FORMS if form.kind == kind]
+    forms = [form for form in MASK_FORMS if form.key == kind]
+    forms = forms or [form for form in MASK_FORMS if form.kind == kind]
     meanings = {form.meaning for form in forms}
     if len(meanings) == 1 and (meaning := meanings.pop()) is not None:
         return kind, meaning
@@ -205,12 +210,11 @@ def _declared(
         return kind, _meaning(forms[0], numbers)
     if len(fitting) == 1:
         return kind, _meaning(fitting[0], numbers)
-    titles = ', '.join(f'{form.title} ({form.told})' for form in forms)
+    titles = ', '.join(f'{form.key!r} ({form.title})' for form in forms)
     raise SceneError(
         path,
-        f'holds {numbers}, which leaves open which of these it is: {titles}. Name it '
-        'so, or make a mask of it that is nonzero in clouds and shadows, and give '
-        "`cloud_mask_kind='binary'`.",
+        f'holds {numbers}, which leaves open what they mean as {kind!r}. Say which it '
+        f'is with `cloud_mask_kind`: {titles}.',
     )
 
 
