@@ -37,8 +37,9 @@ _DATE = re.compile(
 # What begins a name that tells the start first, and then when a product ended or was made:
 # of ESA, of OPERA, and of Google Earth Engine
 _START_FIRST = re.compile(
-    r'(?<![A-Za-z0-9])(?:S2[A-D]_MSIL[12][A-C]_|S1[A-D]_[A-Z0-9]{2}_|s1[a-d]-\w{2}\d?-|'
-    r'OPERA_L2_RTC-S1_|(?=\d{8}T\d{6}_\d{8}T\d{6}_T\d{2}[A-Z]{3}(?![A-Za-z0-9])))'
+    r'(?<![A-Za-z0-9])(?:S2[A-D]_MSIL[12][A-C]_|S1[A-D][-_][A-Z0-9]{2,3}[-_]|'
+    r'OPERA_L2_RTC-S1_|(?=\d{8}T\d{6}_\d{8}T\d{6}_T\d{2}[A-Z]{3}(?![A-Za-z0-9])))',
+    re.IGNORECASE,
 )
 
 #: Folders above a file whose names may tell its date. A date further up is that of a
@@ -107,9 +108,13 @@ def date_of(name: str) -> datetime | None:
         >>> date_of('s1_04-06-2020.tif')
         >>> date_of('s1_2020-05-25_2020-06-04.tif')
     """
-    start = _START_FIRST.search(name)
-    dates = dates_in(name[start.end() :] if start else name) or dates_in(name)
-    if not dates or (not start and tells_several_days(name)):
+    if start := _START_FIRST.search(name):
+        date, timed = next(iter(dates_in(name[start.end() :])), (None, False))
+        # Days alone are of somebody else, who may mean a range
+        if timed:
+            return date
+    dates = dates_in(name)
+    if not dates or tells_several_days(name):
         return None
     # The time may stand behind another mention of the day
     same = [(date, timed) for date, timed in dates if date.date() == dates[0][0].date()]
