@@ -104,7 +104,7 @@ RADAR_FORMS: tuple[Form[RadarBands], ...] = (
     ),
     Form(
         key='dimap',
-        title='BEAM-DIMAP of SNAP: the `.dim`, the `.data` folder beside it, or their folder',
+        title='BEAM-DIMAP of SNAP: the `.dim`, or the `.data` folder beside it',
         told='the ending',
         bands='`BAND_NAME`: `Gamma0_VV`, `Sigma0_VH_db`; power before dB, calibrated '
         'quantities before others',

@@ -285,6 +285,17 @@ def test_bands_of_a_folder_are_those_of_its_dim(tmp_path):
     assert describe_radar(tmp_path).bands[0].path.endswith('Sigma0_VV.img')
 
 
+def test_declared_order(tmp_path):
+    path = save(tmp_path, sentinel1(array=power(decibels())[::-1]), name='x')
+    with pytest.raises(SceneError, match=r"say so by `polarisations=\['VV', 'VH'\]`"):
+        RadarReader(path, GRID)
+    radar = describe_radar(path, polarisations=('VV', 'VH'))
+    image = RadarReader(radar, GRID).read(GRID.all)
+    np.testing.assert_allclose(image, decibels()[::-1], atol=1e-4)
+    with pytest.raises(SceneError, match=r"x\.dim': has VV and VH .*Leave it out"):
+        describe_radar(path, polarisations=('VH', 'VV'))
+
+
 def test_a_raster_that_the_dim_says_is_a_logarithm(tmp_path):
     path = save(tmp_path, sentinel1(), log=True, name='x')
     with pytest.raises(SceneError, match=r"x\.dim': holds Sigma0_VV as a logarithm"):

@@ -24,7 +24,7 @@ from ..optical.bands import read_bands
 from ..optical.safe import read_xml
 from ..parts import BandFile, CloudMask, OpticalProduct
 from ..radar.faults import check_uncorrected
-from ..radar.files import RadarBands
+from ..radar.files import RadarBands, order_of_names
 from ..radar.names import ScaleTold, scale_of_label
 from ..rasters import RasterFiles
 from .metadata import Told, date_from, number_of, put_into_headers
@@ -320,7 +320,7 @@ def read_radar_dimap(
     Args:
         path: Its ``.dim``, its ``.data`` folder, or the folder around both.
         rasters: To open the files with.
-        polarisations: Of no use here, for its names tell.
+        polarisations: See :func:`~.radar.files.order_of_names`.
 
     Returns:
         The bands.
@@ -328,7 +328,6 @@ def read_radar_dimap(
     Raises:
         SceneError: If it is none, or has no VV and VH as backscatter.
     """
-    del polarisations
     product = read_dimap(radar_dim_of(path) or path)
     vv, vh = _polarisations(product)
     _check_linear(product, (vv, vh))
@@ -338,6 +337,7 @@ def read_radar_dimap(
     put_into_headers(bands, {'VV': vv.told, 'VH': vh.told}, rasters.headers)
     return RadarBands(
         (bands['VV'], bands['VH']),
+        order_of_names(product.path, polarisations),
         scale=scale_of_label(vv.name) or _scale_of_unit(vv),
         date=product.date or date_near(product.path),
     )
