@@ -36,6 +36,9 @@ type Order = Literal['named', 'declared', 'assumed']
 #: What a quantity is called that is calibrated, where a raster holds others as well.
 _CALIBRATED = re.compile(r'sigma|gamma', re.IGNORECASE)
 
+#: The end of names of numbers as they are, beside which pictures of them may lie.
+_RAW = re.compile(r'\(raw\)$', re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class RadarBands:
@@ -182,6 +185,12 @@ def read_folder(
         ]
         for name in ('VV', 'VH')
     }
+    raw = {
+        name: [path for path in paths if _RAW.search(Path(path).stem)]
+        for name, paths in found.items()
+    }
+    if all(len(paths) == 1 for paths in raw.values()):
+        found = raw
     if not any(found.values()) and len(files) == 1:
         return read_raster(contents.path(files[0]), rasters, polarisations)
     if all(len(names) == 1 for names in found.values()):
