@@ -476,7 +476,7 @@ def test_radar_with_declared_order(tmp_path):
     radar = describe_radar(path, polarisations=('VV', 'VH'))
     image = RadarReader(radar, GRID).read(GRID.all)
     np.testing.assert_allclose(image, decibels()[::-1], atol=1e-4)
-    with pytest.raises(SceneError, match=r"has VV and VH .*Leave it out"):
+    with pytest.raises(SceneError, match=r'has VV and VH .*Leave it out'):
         describe_radar(path, polarisations=('VH', 'VV'))
 
 

@@ -27,7 +27,7 @@ def unnamed(tmp_path):
 def test_other_than_the_names(files, tmp_path):
     for source in (tmp_path, files[0], files[1], files):
         for declared in (('VH', 'VV'), ('VV', 'VH', 'other')):
-            with pytest.raises(SceneError, match='Leave it out.*correct the names'):
+            with pytest.raises(SceneError, match=r'Leave it out.*correct the names'):
                 describe_radar(source, polarisations=declared)
 
 

@@ -37,13 +37,16 @@ def test_pairs(tmp_path, name, case):
         np.testing.assert_allclose(image, decibels(), atol=1e-4)
 
 
-@pytest.mark.parametrize('name', ['xs1VV', 'S1EVV', 'VV1', 'VV2020', 'VVpowerful', 'SVV'])
+@pytest.mark.parametrize(
+    'name', ['xs1VV', 'S1EVV', 'VV1', 'VV2020', 'VVpowerful', 'SVV']
+)
 def test_no_words(name):
     assert polarisation_of(name) is None
 
 
 @pytest.mark.parametrize(
-    ('label', 'scale'), [('VVpower', 'linear'), ('VH_pow', 'linear'), ('VVdecibel', 'db')]
+    ('label', 'scale'),
+    [('VVpower', 'linear'), ('VH_pow', 'linear'), ('VVdecibel', 'db')],
 )
 def test_scale_behind_the_polarisation(label, scale):
     assert polarisation_of(label)

@@ -51,7 +51,7 @@ def check_order(
         raise SceneError(
             second.path,
             f"{told} VV would be '{first.path}'. Only their order in the list tells which "
-            "is which: give them in the other one, or, if it is right, "
+            'is which: give them in the other one, or, if it is right, '
             "`polarisations=['VV', 'VH']`.",
         )
     if first.path != second.path:
