@@ -30,6 +30,7 @@ def optical(path, count=13):
 
 def radar(path, count=2):
     array = np.full((count, SIZE, SIZE), -10, np.float32)
+    array[1:] -= 6
     array[1:] = -16
     return write(path, array)
 
@@ -174,6 +175,7 @@ class TestTimes:
     def test_two_passes_of_a_day_are_not_one(self, tmp_path, s1):
         s2 = optical(tmp_path / 's2_20200604T100031.tif')
         halves = np.full((2, 2, SIZE, SIZE), -10, np.float32)
+        halves[:, 1] -= 6
         halves[0, :, :, : SIZE // 2] = halves[1, :, :, SIZE // 2 :] = np.nan
         for hour, half in zip(('05', '17'), halves, strict=True):
             write(tmp_path / 's1' / s1.format(hour), half)
@@ -269,6 +271,7 @@ class TestUnknown:
         s2 = optical(tmp_path / 's2_20200604.tif')
         whole = radar(tmp_path / 's1' / 'a.tif')
         array = np.full((2, SIZE, SIZE), -10, np.float32)
+        array[1:] -= 6
         array[:, :20] = np.nan
         part = write(tmp_path / 's1' / 'b_20200606.tif', array)
         with pytest.warns(SceneWarning):

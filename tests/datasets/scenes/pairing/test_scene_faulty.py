@@ -22,6 +22,7 @@ def optical(path, labels=(), **place):
 
 def radar(path, labels=(), count=2, **place):
     array = np.full((count, SIZE, SIZE), -10, np.float32)
+    array[1:] -= 6
     array[1:] = -16
     return write(path, array, labels=labels, **place)
 

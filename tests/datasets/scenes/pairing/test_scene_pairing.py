@@ -45,6 +45,7 @@ def optical(path, **place):
 
 def radar(path, size=SIZE, missing=0, count=2, **place):
     array = np.full((count, size, size), -10, np.float32)
+    array[1:] -= 6
     array[:, :, :missing] = np.nan
     return write(path, array, **place)
 

@@ -49,9 +49,11 @@ _ENDING = re.compile(
     r'\.(?:SAFE|zip|tiff?|jp2|vrt|img|dim|zarr|(?:geo)?json)$', re.IGNORECASE
 )
 
-#: VV or VH as a word, perhaps with the quantity before it or the scale behind it.
+#: VV or VH as a word, perhaps with the mission or the quantity before it, and the scale
+#: or the day behind it.
 POLARISATION = re.compile(
-    r'(?<![A-Z0-9+/&])(?:(?:sigma|gamma|beta)0?)?(VV|VH)(?:dB|lin|amp)?(?![A-Z0-9+/&])',
+    r'(?<![A-Z0-9+/&])(?:S1[A-D]?|(?:sigma|gamma|beta)0?)?(VV|VH)'
+    r'(?:dB|decibels?|lin(?:ear)?|amp(?:litude)?|pow(?:er)?|20\d{6})?(?![A-Z0-9+/&])',
     re.IGNORECASE,
 )
 _SCL = re.compile(
@@ -258,6 +260,8 @@ def polarisation_of(name: str) -> str | None:
         ('VV', 'VH')
         >>> polarisation_of('Sentinel-1_IW_VV+VH_VH_(Raw).tiff'), polarisation_of('VVdB')
         ('VH', 'VV')
+        >>> polarisation_of('s1VV.tif'), polarisation_of('S1_VH20200604.tif')
+        ('VV', 'VH')
         >>> polarisation_of('s1_VV_VH.tif')
     """
     found = {match[1].upper() for match in POLARISATION.finditer(name)}

@@ -242,6 +242,23 @@ def test_amplitude_is_told(tmp_path):
     np.testing.assert_allclose(image, decibels(), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ('names', 'array', 'scale'),
+    [
+        (('VV', 'VH'), power(decibels()), 'linear'),
+        (('vv', 'vh'), decibels(), 'db'),
+        (('VV_db', 'VH_db'), decibels(), 'db'),
+        (('VVdB', 'VHdB'), decibels(), 'db'),
+    ],
+)
+def test_names_of_nothing_but_the_polarisation(tmp_path, names, array, scale):
+    bands = {name: (array[i], 10) for i, name in enumerate(names)}
+    junk = sentinel1('Intensity', array=np.full_like(decibels(), 3e4))
+    reader = RadarReader(save(tmp_path, bands | junk), GRID)
+    assert reader.scale == scale
+    np.testing.assert_allclose(reader.read(GRID.all), decibels(), atol=1e-4)
+
+
 def test_power_before_decibels_and_calibrated_before_others(tmp_path):
     junk = np.full_like(decibels(), 3e4)
     bands = (
@@ -285,6 +302,17 @@ def test_bands_of_a_folder_are_those_of_its_dim(tmp_path):
     assert describe_radar(tmp_path).bands[0].path.endswith('Sigma0_VV.img')
 
 
+def test_declared_order(tmp_path):
+    path = save(tmp_path, sentinel1(array=power(decibels())[::-1]), name='x')
+    with pytest.raises(SceneError, match=r"say so by `polarisations=\['VV', 'VH'\]`"):
+        RadarReader(path, GRID)
+    radar = describe_radar(path, polarisations=('VV', 'VH'))
+    image = RadarReader(radar, GRID).read(GRID.all)
+    np.testing.assert_allclose(image, decibels()[::-1], atol=1e-4)
+    with pytest.raises(SceneError, match=r"x\.dim': has VV and VH .*Leave it out"):
+        describe_radar(path, polarisations=('VH', 'VV'))
+
+
 def test_a_raster_that_the_dim_says_is_a_logarithm(tmp_path):
     path = save(tmp_path, sentinel1(), log=True, name='x')
     with pytest.raises(SceneError, match=r"x\.dim': holds Sigma0_VV as a logarithm"):
@@ -295,7 +323,17 @@ def test_a_raster_that_the_dim_says_is_a_logarithm(tmp_path):
     ('bands', 'fault'),
     [
         (sentinel1('Beta0'), 'exactly one band of VV.*it holds Beta0_VH, Beta0_VV'),
-        ({'Sigma0_VV': (decibels()[0], 10)}, 'it holds Sigma0_VV'),
+        ({'Sigma0_VV': (decibels()[0], 10)}, 'holds VV only: Sigma0_VV. VH is needed'),
+        ({'VH': (decibels()[1], 10)}, 'holds VH only: VH. VV is needed'),
+        (
+            {f'Sigma0_{name}': (decibels()[0], 10) for name in ('HH', 'HV')},
+            'holds HH and HV, but VV and VH are needed',
+        ),
+        ({'Intensity_HH': (decibels()[0], 10)}, 'holds HH, but VV and VH are needed'),
+        (
+            {f'coh_{name}': (decibels()[0], 10) for name in ('VV', 'VH')},
+            'exactly one band of VV.*it holds coh_VV, coh_VH',
+        ),
         (sentinel1('Sigma0') | sentinel1('Gamma0'), 'both gamma0 and sigma0'),
         (
             {f'Sigma0_VV_{i}': (decibels()[0], 10) for i in ('mst', 'slv')}

@@ -467,6 +467,19 @@ def test_radar_with_unit_of_the_item(tmp_path, unit, key):
     np.testing.assert_allclose(reader.read(GRID.all), array, atol=0.01)
 
 
+def test_radar_with_declared_order(tmp_path):
+    path = radar_item(tmp_path)
+    for i, name in enumerate(('vh', 'vv')):
+        write_radar(tmp_path / f'iw_{name}.rtc.tiff', power(decibels())[i])
+    with pytest.raises(SceneError, match=r"say so by `polarisations=\['VV', 'VH'\]`"):
+        RadarReader(path, GRID)
+    radar = describe_radar(path, polarisations=('VV', 'VH'))
+    image = RadarReader(radar, GRID).read(GRID.all)
+    np.testing.assert_allclose(image, decibels()[::-1], atol=1e-4)
+    with pytest.raises(SceneError, match=r'has VV and VH .*Leave it out'):
+        describe_radar(path, polarisations=('VH', 'VV'))
+
+
 def test_radar_with_scale_of_the_item(tmp_path):
     path = radar_item(tmp_path)
     document = json.loads(path.read_text())

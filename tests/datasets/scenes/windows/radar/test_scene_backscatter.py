@@ -83,7 +83,9 @@ class TestTags:
 
     def test_tags_that_the_numbers_contradict(self, tmp_path):
         path = tagged(write(tmp_path / 'a.tif', decibels()), 0.01)
-        with pytest.raises(SceneError, match=r"a\.tif': has medians of .*scaled otherwise"):
+        with pytest.raises(
+            SceneError, match=r"a\.tif': has medians of .*scaled otherwise"
+        ):
             RadarReader(path, GRID)
 
 

@@ -114,7 +114,9 @@ class TestAmplitude:
             with pytest.raises(SceneError, match=rf"{message}.*sar_scale='db'"):
                 RadarReader(path, GRID)
         vv, vh = np.median(array, axis=(1, 2))
-        with pytest.raises(SceneError, match=rf'\({vv:.1f} and {vh:.1f} dB\): multiply'):
+        with pytest.raises(
+            SceneError, match=rf'\({vv:.1f} and {vh:.1f} dB\): multiply'
+        ):
             RadarReader(path, GRID)
         # Taken at its word
         image = RadarReader(path, GRID, 'db').read(GRID.all)

@@ -23,9 +23,9 @@ from ..optical.band_files import evidence_of_tags, finest, nodata_of, ordered
 from ..optical.bands import read_bands
 from ..optical.safe import read_xml
 from ..parts import BandFile, CloudMask, OpticalProduct
-from ..radar.faults import check_uncorrected
-from ..radar.files import RadarBands
-from ..radar.names import ScaleTold, scale_of_label
+from ..radar.faults import OTHER_MODE, check_uncorrected, other_of
+from ..radar.files import RadarBands, order_of_names
+from ..radar.names import ScaleTold, other_polarisations, scale_of_label
 from ..rasters import RasterFiles
 from .metadata import Told, date_from, number_of, put_into_headers
 
@@ -33,8 +33,11 @@ from .metadata import Told, date_from, number_of, put_into_headers
 _MONTHS = 'JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC'
 _TIME = re.compile(r'(\d{1,2})-([A-Z]{3})-(\d{4})\s+(\d\d:\d\d:\d\d(?:\.\d{1,6})?)')
 
-#: What backscatter is called, the best first. Beta0 depends on how far away it was.
-_QUANTITIES = ('gamma0', 'sigma0', 'intensity', 'amplitude')
+#: What backscatter is called, the best first; '' where the name is just VV or VH. Beta0
+#: depends on how far away it was.
+_QUANTITIES = ('gamma0', 'sigma0', '', 'intensity', 'amplitude')
+
+_PLAIN = re.compile(r'(?:VV|VH)(?:_?dB)?', re.IGNORECASE)
 
 _UNITS: dict[str, SARScale] = {
     'intensity': 'linear',
@@ -320,7 +323,7 @@ def read_radar_dimap(
     Args:
         path: Its ``.dim``, its ``.data`` folder, or the folder around both.
         rasters: To open the files with.
-        polarisations: Of no use here, for its names tell.
+        polarisations: See :func:`~.radar.files.order_of_names`.
 
     Returns:
         The bands.
@@ -328,7 +331,6 @@ def read_radar_dimap(
     Raises:
         SceneError: If it is none, or has no VV and VH as backscatter.
     """
-    del polarisations
     product = read_dimap(radar_dim_of(path) or path)
     vv, vh = _polarisations(product)
     _check_linear(product, (vv, vh))
@@ -338,6 +340,7 @@ def read_radar_dimap(
     put_into_headers(bands, {'VV': vv.told, 'VH': vh.told}, rasters.headers)
     return RadarBands(
         (bands['VV'], bands['VH']),
+        order_of_names(product.path, polarisations),
         scale=scale_of_label(vv.name) or _scale_of_unit(vv),
         date=product.date or date_near(product.path),
     )
@@ -357,9 +360,12 @@ def _polarisations(product: Dimap) -> tuple[Band, Band]:
         words = re.split(r'[^a-z0-9]+', band.name.lower())
         name = polarisation_of(band.name)
         kind = next((kind for kind in _QUANTITIES if kind in words), None)
-        if name and kind:
+        if kind is None and _PLAIN.fullmatch(band.name):
+            kind = ''
+        if name and kind is not None:
             # Power and dB of one are the same; power needs no conversion
-            kind += '_db' if 'db' in words else ''
+            logarithmic = 'db' in words or words[-1].endswith('db')
+            kind += '_db' if logarithmic else ''
             by_kind.setdefault(kind, {}).setdefault(name, []).append(band)
     whole = {
         kind: pair
@@ -375,9 +381,27 @@ def _polarisations(product: Dimap) -> tuple[Band, Band]:
     order = [kind + end for kind in _QUANTITIES for end in ('', '_db')]
     best = next((kind for kind in order if kind in whole), None)
     if best is None:
+        _refuse_lacking(product, seen)
         raise SceneError(
             product.path,
             'must hold exactly one band of VV and one of VH as sigma0 or gamma0; it '
             f'holds {seen}.',
         )
     return whole[best]['VV'][0], whole[best]['VH'][0]
+
+
+def _refuse_lacking(product: Dimap, seen: str) -> None:
+    """Refuse a product that lacks VV, VH or both."""
+    names = [band.name for band in product.bands]
+    found = {name for name in map(polarisation_of, names) if name}
+    others = other_polarisations(names)
+    if others and not found:
+        raise SceneError(product.path, f'holds {" and ".join(others)}, {OTHER_MODE}')
+    if len(found) == 1:
+        (own,) = found
+        raise SceneError(
+            product.path,
+            f'holds {own} only: {seen}. {other_of(own)} is needed as well. Make the '
+            'product anew in SNAP with both polarisations, of a product that has both '
+            '(1SDV in its name).',
+        )

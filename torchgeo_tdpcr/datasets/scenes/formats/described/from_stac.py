@@ -15,7 +15,7 @@ from ..naming import RASTERS, date_near, polarisation_of, product_name
 from ..optical.band_files import evidence_of_tags, nodata_of, ordered
 from ..parts import BandFile, CloudMask, OpticalProduct
 from ..radar.faults import check_uncorrected
-from ..radar.files import RadarBands
+from ..radar.files import RadarBands, order_of_names
 from ..radar.names import scale_of_name, scale_of_unit
 from ..rasters import RasterFiles
 from .metadata import Told, date_from, put_into_headers
@@ -191,7 +191,7 @@ def read_radar_item(
     Args:
         path: Its file.
         rasters: To open the files with.
-        polarisations: Of no use here, for its names tell.
+        polarisations: See :func:`~.radar.files.order_of_names`.
 
     Returns:
         The bands.
@@ -199,7 +199,6 @@ def read_radar_item(
     Raises:
         SceneError: If it is none, or its files are elsewhere.
     """
-    del polarisations
     item = read_item(path, 'sentinel-1')
     chosen = {}
     for name in ('VV', 'VH'):
@@ -219,6 +218,7 @@ def read_radar_item(
     put_into_headers(bands, told, rasters.headers)
     return RadarBands(
         (bands['VV'], bands['VH']),
+        order_of_names(path, polarisations),
         scale=scale_of_unit(told['VV'].unit, f"VV in '{item.path.name}'")
         or scale_of_name(bands['VV'].path),
         date=_date(item),

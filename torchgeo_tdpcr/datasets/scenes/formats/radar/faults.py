@@ -18,7 +18,8 @@ CALIBRATE = (
     'example, and give the raster.'
 )
 
-_OTHER_MODE = (
+#: The end of faults of products of other polarisations.
+OTHER_MODE = (
     'but VV and VH are needed, which Sentinel-1 has over most land (mode IW, 1SDV in '
     'names of products). Give a product of that.'
 )
@@ -78,7 +79,7 @@ def refuse_contents(
     counts = f'{len(found["VV"])} rasters of VV and {len(found["VH"])} of VH'
     others = other_polarisations(names)
     if others and not any(found.values()):
-        raise SceneError(path, f'holds {" and ".join(others)}, {_OTHER_MODE}')
+        raise SceneError(path, f'holds {" and ".join(others)}, {OTHER_MODE}')
     if any(found.values()) and not all(found.values()):
         has = 'VV' if found['VV'] else 'VH'
         raise SceneError(
@@ -105,7 +106,7 @@ def refuse_one(path: str, label: str) -> NoReturn:
     """
     name = Path(path).name
     if others := other_polarisations((name, label)):
-        raise SceneError(path, f'holds {" and ".join(others)}, {_OTHER_MODE}')
+        raise SceneError(path, f'holds {" and ".join(others)}, {OTHER_MODE}')
     own = polarisation_of(name) or polarisation_of(label)
     if own is None:
         raise SceneError(
@@ -134,7 +135,7 @@ def refuse_bands(path: str, labels: Sequence[str]) -> NoReturn:
     described = f'has {len(labels)} bands described as {list(labels)}'
     others = other_polarisations(labels) or other_polarisations((Path(path).name,))
     if others and not any(POLARISATION.search(label) for label in labels):
-        raise SceneError(path, f'{described}: {" and ".join(others)}, {_OTHER_MODE}')
+        raise SceneError(path, f'{described}: {" and ".join(others)}, {OTHER_MODE}')
     order = [polarisation_of(label) or 'other' for label in labels]
     lacking = [name for name in ('VV', 'VH') if name not in order]
     lacks = ''

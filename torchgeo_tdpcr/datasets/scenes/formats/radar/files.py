@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,9 @@ type Order = Literal['named', 'declared', 'assumed']
 #: What a quantity is called that is calibrated, where a raster holds others as well.
 _CALIBRATED = re.compile(r'sigma|gamma', re.IGNORECASE)
 
+#: The end of names of numbers as they are, beside which pictures of them may lie.
+_RAW = re.compile(r'\(raw\)$', re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class RadarBands:
@@ -61,22 +65,65 @@ def read_list(
     Args:
         files: The rasters; what their names do not tell, their order does.
         rasters: To open them with.
-        polarisations: Whether an order was declared, which is that of the list.
+        polarisations: The declared order, which is that of the list.
 
     Returns:
         The bands.
 
     Raises:
         ValueError: If there are not two.
+        SceneError: If names say something else than what is declared.
     """
     if len(files) != 2:
         raise ValueError(f'`path` has {len(files)} files; give VV and VH.')
     pair = list(files)
     names = [polarisation_of(file.name) for file in files]
     order: Order = 'named' if all(names) else 'assumed'
-    if names[0] == 'VH' or (names[0] is None and names[1] == 'VV'):
+    if not any(names) and tuple(polarisations or ()) in (('VV', 'VH'), ('VH', 'VV')):
+        # The order of the list
+        names, order, polarisations = list(polarisations or ()), 'declared', None
+    swapped = names[0] == 'VH' or (names[0] is None and names[1] == 'VV')
+    if swapped:
         pair.reverse()
+    if swapped and tuple(polarisations or ()) == ('VH', 'VV'):
+        # Of the list as well, so that it says what the names say
+        order, polarisations = 'declared', None
     return _pair(str(pair[0]), str(pair[1]), rasters, polarisations, order)
+
+
+def order_of_names(
+    path: str | PathLike[str],
+    polarisations: Sequence[str] | None,
+    order: Order = 'named',
+) -> Order:
+    """Tell what says which band is which where names do.
+
+    Args:
+        path: The product, for errors.
+        polarisations: The declared order, which can only say that the names are right.
+        order: What says it if none is declared.
+
+    Returns:
+        ``'declared'`` if the user says that the names are right.
+
+    Raises:
+        SceneError: If the user says something else than the names.
+
+    Example:
+        >>> order_of_names('a', None), order_of_names('a', ['VV', 'VH'])
+        ('named', 'declared')
+    """
+    if polarisations is None:
+        return order
+    if tuple(polarisations) == ('VV', 'VH'):
+        return 'declared'
+    raise SceneError(
+        path,
+        'has VV and VH as bands of their own, which names tell; '
+        f'`polarisations={list(polarisations)}` is for rasters of several bands. Leave it '
+        "out. `polarisations=['VV', 'VH']` says that the names are right, whatever the "
+        'numbers; if they are wrong, correct the names.',
+    )
 
 
 def _pair(
@@ -94,7 +141,7 @@ def _pair(
     told += [scale_of_name(path) for path in (vv, vh)]
     return RadarBands(
         bands,
-        'declared' if polarisations else order,
+        order_of_names(vv, polarisations, order),
         next((scale for scale in told if scale), None),
     )
 
@@ -138,6 +185,12 @@ def read_folder(
         ]
         for name in ('VV', 'VH')
     }
+    raw = {
+        name: [path for path in paths if _RAW.search(Path(path).stem)]
+        for name, paths in found.items()
+    }
+    if all(len(paths) == 1 for paths in raw.values()):
+        found = raw
     if not any(found.values()) and len(files) == 1:
         return read_raster(contents.path(files[0]), rasters, polarisations)
     if all(len(names) == 1 for names in found.values()):

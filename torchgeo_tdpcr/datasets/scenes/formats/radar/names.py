@@ -31,6 +31,7 @@ _WORDS: dict[str, SARScale] = {
 _LABEL_WORDS: dict[str, SARScale] = {
     **_WORDS,
     'power': 'linear',
+    'pow': 'linear',
     'linear': 'linear',
     'lin': 'linear',
 }
@@ -117,7 +118,7 @@ def scale_of_unit(unit: str, where: str) -> ScaleTold | None:
 
 def _scale_in(text: str, words: dict[str, SARScale]) -> SARScale | None:
     parts = re.split(
-        r'[^a-z]+', re.sub(r'(?i)(?<=vv|vh)(?=db|lin|amp)', '_', text).lower()
+        r'[^a-z]+', re.sub(r'(?i)(?<=vv|vh)(?=db|dec|lin|amp|pow)', '_', text).lower()
     )
     found = {words[part] for part in parts if part in words}
     return found.pop() if len(found) == 1 else None

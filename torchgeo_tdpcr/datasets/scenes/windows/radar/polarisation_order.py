@@ -47,10 +47,17 @@ def check_order(
         f'has a median of {vh:.1f} dB in what is taken for VH, and of {vv:.1f} dB in what '
         'is taken for VV; but VH lies below VV, over land and over water.'
     )
+    if first.path != second.path and product.order == 'assumed':
+        raise SceneError(
+            second.path,
+            f"{told} VV would be '{first.path}'. Only their order in the list tells which "
+            'is which: give them in the other one, or, if it is right, '
+            "`polarisations=['VV', 'VH']`.",
+        )
     if first.path != second.path:
         raise SceneError(
             second.path,
-            f"{told} VV would be '{first.path}'. The names are swapped: rename the files. "
+            f"{told} VV would be '{first.path}'. The names are swapped: correct them. "
             "If they are right, say so by `polarisations=['VV', 'VH']`.",
         )
     order = ['other'] * product.headers[first.path].count

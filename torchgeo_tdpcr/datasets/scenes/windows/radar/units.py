@@ -245,7 +245,7 @@ def _refuse_bright_decibels(
         'some 5 to 8 dB below VV). It may be the natural logarithm of power '
         f'({natural} dB): multiply it by 4.343. It may be 10 × log10 of amplitude '
         f'({twice} dB): multiply it by 2. It may have been scaled otherwise. Correct it, '
-        "or tell the factor by `dataset.scales` in rasterio. If it is dB even so, give "
+        'or tell the factor by `dataset.scales` in rasterio. If it is dB even so, give '
         "`sar_scale='db'`.",
     )
 
