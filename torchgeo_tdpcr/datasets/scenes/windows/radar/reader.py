@@ -215,7 +215,7 @@ class RadarReader:
                 most, sample = count, values
             if count >= _ENOUGH:
                 break
-        self._source.fills = fills_of(sample)
+        self._source.fills = fills_of(tuple(sample))
         for fill in self._source.fills:
             sample[:, (sample == np.float32(fill)).all(axis=0)] = np.nan
         header = self._files.header(path)
