@@ -36,12 +36,6 @@ class TestConstants:
         assert np.isnan(image[:, :40]).all()
         np.testing.assert_array_equal(image[:, 40:], decibels()[:, 40:])
 
-    @pytest.mark.parametrize('fill', [-40, -12, 0.5, 1e-6])
-    def test_alone(self, tmp_path, fill):
-        path = write(tmp_path / 'a.tif', np.full((2, 60, 60), fill, np.float32))
-        with pytest.raises(SceneError, match=f'no values, only such as {fill:g}'):
-            RadarReader(path, GRID)
-
     def test_warped_without_a_halo(self, tmp_path):
         transform, size = around(UTM33, 10)
         array = decibels(size)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common import SceneError
-from .units import are_data, refuse_fill
+from .units import are_data
 
 #: Pixels of a sample from which on one number in both bands is no chance.
 _MANY = 5
@@ -69,7 +69,7 @@ def check_bands(path: str, values: Sequence[NDArray[Any]]) -> None:
         values: Numbers of VV and of VH of the same pixels, fills as NaN.
 
     Raises:
-        SceneError: If it is one, or holds one number only.
+        SceneError: If it is one.
     """
     vv, vh = values
     if not are_data(vv).any():
@@ -82,9 +82,9 @@ def check_bands(path: str, values: Sequence[NDArray[Any]]) -> None:
         )
     there = are_data(vv) & are_data(vh)
     equal = int((vv[there] == vh[there]).sum())
-    if equal >= _MANY and equal == there.sum() and np.ptp(vv[there]) == 0:
-        refuse_fill(path, vv[there][0])
-    if equal >= _MANY and 2 * equal > there.sum():
+    # One number everywhere tells nothing of what it stands for
+    varied = np.ptp(vv[there]) > 0 if equal else False
+    if varied and equal >= _MANY and 2 * equal > there.sum():
         raise SceneError(
             path,
             f'has the same number in what is taken for VV and for VH in {equal} of '

@@ -210,6 +210,9 @@ def check_brightness(
     """
     if not is_bright(medians, scale):
         return
+    if scale == 'db' and len(set(medians)) == 1:
+        # One number everywhere is no logarithm of something else
+        return
     if scale == 'db':
         _refuse_bright_decibels(path, medians, where)
     levels = [decibels_of(median, 'linear') for median in medians]
