@@ -13,8 +13,8 @@ from ...grids import Grid
 from ...sources import fault_of_place
 from ..common import SceneError
 from .contents import contents_of, is_zip
-from .described.dimap import radar_dim_of, read_radar_dimap, with_dim
 from .described.eopf import is_zarr, is_zipped_zarr, refuse_radar_zarr
+from .described.from_dimap import radar_dim_of, read_radar_dimap, with_dim
 from .described.from_stac import read_radar_item
 from .described.stac import is_item
 from .form import Form, reading_form

@@ -11,8 +11,9 @@ from ....files import expanded
 from ...sources import fault_of_place
 from ..common import SceneError
 from .contents import is_zip
-from .described.dimap import is_dimap, read_optical_dimap
+from .described.dimap import is_dimap
 from .described.eopf import is_zarr, is_zipped_zarr, read_eopf, refuse_zipped_zarr
+from .described.from_dimap import read_optical_dimap
 from .described.from_stac import read_optical_item
 from .described.stac import is_item
 from .form import Form, reading_form

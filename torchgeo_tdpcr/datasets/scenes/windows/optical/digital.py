@@ -16,7 +16,8 @@ from ...formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
 from ...formats.parts import OpticalProduct
 from ...formats.rasters import RasterFiles
 from .band_order import order_fault
-from .numbers import BandNumbers, check_numbers, find_scale
+from .numbers import BandNumbers
+from .units import check_numbers, find_scale
 
 #: Part of a band, and of the offset: where as much is lower, no offset is left on it.
 _PART, _BELOW = 0.03, 0.98
