@@ -227,8 +227,9 @@ def run(args: argparse.Namespace) -> int:
     except ScenesFailed as error:
         print(in_options(str(error), args.parser), file=sys.stderr)
         return 1
-    except RuntimeError as error:
-        if 'DataLoader worker' not in str(error):
+    except (RuntimeError, ConnectionResetError, EOFError) as error:
+        # Which of them, depends on what was under way when a worker was killed
+        if isinstance(error, RuntimeError) and 'DataLoader worker' not in str(error):
             raise
         print(
             f'{error}\nA process that reads was killed, perhaps for want of memory: give '

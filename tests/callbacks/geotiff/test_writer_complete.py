@@ -161,7 +161,9 @@ def test_a_killed_worker_is_an_error(tmp_path: Path, scene: ScenePaths) -> None:
     out = tmp_path / 'maps'
     done = fork(predict_with_a_killed_worker, out, scene)
     assert done.returncode == 1
-    assert 'killed by signal' in done.stderr
+    # What torch says depends on what was under way
+    said = ('killed by signal', 'ConnectionResetError', 'EOFError')
+    assert any(words in done.stderr for words in said)
     assert [path.name for path in out.iterdir()] == ['.scene_s2.part']
     predict(out, data(scene))
     predict(tmp_path / 'whole', data(scene))
