@@ -165,7 +165,11 @@ def open_raster(
         if not _is_utf8(text):
             raise OSError('its name is not in UTF-8: rename it')
         if is_trusting() if trusted is None else trusted:
-            return rasterio.open(_gdal_path(text))
+            if _is_virtual(text):
+                return rasterio.open(_gdal_path(text))
+            # ENVI's header lies beside it; the command `torchgeo` says not to look
+            with Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE'):
+                return rasterio.open(_gdal_path(text))
         return _open_local(text)
 
 

@@ -82,17 +82,23 @@ def save(
     for band, (array, resolution) in bands.items():
         file = folder / f'{name}.data' / f'{band}.img'
         file.parent.mkdir(exist_ok=True)
-        with rasterio.open(
-            file,
-            'w',
-            driver='ENVI',
-            count=1,
-            height=array.shape[0],
-            width=array.shape[1],
-            dtype=array.dtype,
-            crs='EPSG:32632',
-            transform=from_origin(6e5, 5e6, resolution, resolution),
-        ) as raster:
+        # The command `torchgeo` sets this otherwise for its whole process, and ENVI's
+        # driver looks for what it has just written
+        settings = rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN='FALSE')
+        with (
+            settings,
+            rasterio.open(
+                file,
+                'w',
+                driver='ENVI',
+                count=1,
+                height=array.shape[0],
+                width=array.shape[1],
+                dtype=array.dtype,
+                crs='EPSG:32632',
+                transform=from_origin(6e5, 5e6, resolution, resolution),
+            ) as raster,
+        ):
             raster.write(array, 1)
         # SNAP writes neither this
         file.with_suffix('.img.aux.xml').unlink(missing_ok=True)
