@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..files import expanded
+from ..kinds import CLOUD_MASK_KINDS, SAR_SCALES
 from .checks import whole
 
 
@@ -60,23 +61,13 @@ def add_declared(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         '--sar-scale',
-        choices=('auto', 'db', 'linear', 'amplitude'),
+        choices=('auto', *SAR_SCALES),
         default='auto',
         help='what Sentinel-1 is in (default: found out)',
     )
     parser.add_argument(
         '--cloud-mask-kind',
-        choices=(
-            'auto',
-            'binary',
-            'probability',
-            'scl',
-            'fmask',
-            'cloudsen12',
-            'fmask4',
-            'python-fmask',
-            'hls',
-        ),
+        choices=('auto', *CLOUD_MASK_KINDS),
         default='auto',
         help='what the numbers of cloud masks mean (default: found out)',
     )

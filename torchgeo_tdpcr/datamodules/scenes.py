@@ -16,12 +16,13 @@ from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets.grids import PixelBox
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
-from ..datasets.scenes.common import CloudMaskKind, SARScale, SceneInfo, WindowRun
+from ..datasets.scenes.common import SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.declared import declare
 from ..datasets.scenes.progress import Progress
 from ..datasets.sources import trusting
 from ..files import expanded
+from ..kinds import CloudMaskKind, SARScale
 from ..samplers.windows import WindowSampler
 from ..transforms.bands import check_bands
 from ..transforms.normalize import SARClip

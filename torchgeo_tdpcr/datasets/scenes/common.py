@@ -5,29 +5,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from os import PathLike
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from ...transforms.bands import QUANTIFICATION
 from ..grids import Grid, PixelBox
-
-#: What backscatter is in: dB, power, or amplitude, the square root of power.
-type SARScale = Literal['db', 'linear', 'amplitude']
-
-#: What the numbers of a cloud mask mean: nonzero is cloud or shadow; the probability of
-#: cloud; the classes of ESA's scene classification, of Fmask, or of CloudSEN12. Which
-#: Fmask, its numbers tell, or else one of the last three: Fmask 3 and 4, python-fmask,
-#: or the bits of HLS.
-type CloudMaskKind = Literal[
-    'binary',
-    'probability',
-    'scl',
-    'fmask',
-    'cloudsen12',
-    'fmask4',
-    'python-fmask',
-    'hls',
-]
-
 
 #: Where to find out more about a file that is refused.
 INSPECT = '`torchgeo-tdpcr inspect PATH` shows how a file is read, and why not.'

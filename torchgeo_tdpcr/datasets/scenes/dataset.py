@@ -20,10 +20,11 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
+from ...kinds import CloudMaskKind, SARScale
 from ..grids import Grid, PixelBox
 from ..plotting import plot_sample
 from ..sources import trusting
-from .common import CloudMaskKind, SARScale, SceneError, SceneInfo, WindowRun
+from .common import SceneError, SceneInfo, WindowRun
 from .declared import declare
 from .opening import SceneFiles, open_scene
 from .pairing.pairs import ScenePair

@@ -4,14 +4,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from ...kinds import CLOUD_MASK_KINDS, SAR_SCALES, CloudMaskKind, SARScale
 from ..plausibility import check_offset
-from .common import CloudMaskKind, SARScale
 from .formats.optical.bands import NO_BANDS, read_bands
-
-SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
-CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,21 +86,17 @@ def inspect(
         raise SceneError(path, fault)
     said = Declared() if declared is None else declared
     with trusting(trusted):
-        return _look(path, said, what or _guess(path), what is None)
+        return _look(path, said, what or _guess(path))
 
 
-def _look(
-    path: Path, said: Declared, what: What | None, guessing: bool
-) -> list[Inspection]:
+def _look(path: Path, said: Declared, what: What | None) -> list[Inspection]:
     """Look at a path, or at each of what a folder holds."""
     if what == 'cloud_mask':
         return [_mask(path, said)]
     if what is None:
         # A folder of several things
         return [
-            item
-            for inside in things_in(path)
-            for item in _look_inside(inside, said, guessing)
+            item for inside in things_in(path) for item in _look_inside(inside, said)
         ]
     inside, look = (optical_in, _optical) if what == 's2' else (radar_in, _radar)
     try:
@@ -110,14 +106,14 @@ def _look(
     return [look(product, said) for product in found]
 
 
-def _look_inside(path: Path, said: Declared, guessing: bool) -> list[Inspection]:
+def _look_inside(path: Path, said: Declared) -> list[Inspection]:
     """Look at one of several things in a folder; the others do not depend on it."""
     try:
         what = _guess(path, top=False)
     except SceneError as error:
         kind: What = 's1' if polarisation_of(path.name) else 's2'
         return [Inspection(path, kind, refused=str(error))]
-    return [] if what is None else _look(path, said, what, guessing)
+    return [] if what is None else _look(path, said, what)
 
 
 def _guess(path: Path, top: bool = True) -> What | None:

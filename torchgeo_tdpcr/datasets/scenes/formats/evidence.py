@@ -35,7 +35,7 @@ _MIXED = 0.01
 #: Part of a band's pixels, and a number. With an offset, fewer are as low, for they would
 #: reflect less than nothing: hardly any at the top of the atmosphere; on the ground, where
 #: correction may take too much, not as many.
-_LOW_AT_TOP, _LOW_ON_GROUND = (0.03, 980.0), (0.25, 500.0)
+LOW_AT_TOP, _LOW_ON_GROUND = (0.03, 980.0), (0.25, 500.0)
 
 #: Scale of the reflectance of Landsat's Collection 2.
 _LANDSAT_SCALE = 2.75e-5
@@ -195,7 +195,7 @@ def of_numbers(samples: Mapping[str, NDArray[Any]]) -> list[Evidence]:
     """
     pieces = []
     b10 = samples.get('B10')
-    part, limit = _LOW_ON_GROUND if b10 is None else _LOW_AT_TOP
+    part, limit = _LOW_ON_GROUND if b10 is None else LOW_AT_TOP
     lows = {
         band: float(np.quantile(numbers, part, method='lower'))
         for band, numbers in samples.items()

@@ -2,7 +2,7 @@
 
 """A form in which people hold Sentinel data: how it is told, and what it means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,5 +76,18 @@ def table(forms: tuple[Form[Any], ...]) -> str:
         The lines.
     """
     head = ('Form', 'Told by', 'Bands and order', 'Scale', 'Offset', 'Missing')
-    rows = [head, ('---',) * len(head), *(form.row() for form in forms)]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown(head, [form.row() for form in forms])
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table in Markdown.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells, as many a row.
+
+    Returns:
+        The lines.
+    """
+    lines = [head, ('---',) * len(head), *rows]
+    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)

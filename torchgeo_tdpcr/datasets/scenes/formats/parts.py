@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ..common import CloudMaskKind
+from ....kinds import CloudMaskKind
 from .evidence import Evidence, settle
 from .rasters import Headers
 

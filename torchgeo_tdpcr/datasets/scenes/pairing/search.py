@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ....kinds import SARScale
 from ...grids import Grid
-from ..common import SARScale, SceneError, SceneWarning
+from ..common import SceneError, SceneWarning
 from ..declared import Declared
 from ..formats.listing import Paths, list_products, optical_in
 from ..formats.naming import product_name

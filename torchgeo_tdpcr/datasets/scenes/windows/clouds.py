@@ -17,9 +17,10 @@ from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform_geom
 
 from ....files import expanded
+from ....kinds import CloudMaskKind
 from ...grids import Grid, PixelBox
 from ...sources import fault_of_place
-from ..common import CloudMaskKind, SceneError
+from ..common import SceneError
 from ..formats.masks.meanings import Classes, Meaning
 from ..formats.masks.numbers import MaskNumbers
 from ..formats.masks.telling import band_of_mask, kind_of_name, tell_mask

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from .....kinds import SARScale
 from .....transforms.bands import SENTINEL2_BANDS
-from ...common import SARScale, SceneError
+from ...common import SceneError
 from ..evidence import of_name
 from ..naming import RASTERS, date_near, polarisation_of, product_name
 from ..optical.band_files import evidence_of_tags, finest, nodata_of, ordered

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..form import markdown
 from ..parts import MaskKind
 from .meanings import Bits, Classes, Meaning
 from .numbers import (
@@ -213,12 +214,10 @@ def mask_table() -> str:
     """The forms of cloud masks as a table in Markdown."""
     head = ('Form', 'Told by', 'Cloud, shadow, or not known')
     rows = [
-        head,
-        ('---',) * len(head),
         *((form.title, form.told, form.cloud) for form in MASK_FORMS),
         *(
             (form.title[0].upper() + form.title[1:], form.told, 'refused')
             for form in REFUSED_FORMS
         ),
     ]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown(head, rows)

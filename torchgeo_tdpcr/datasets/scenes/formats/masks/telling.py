@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Literal, cast
 
-from ...common import CloudMaskKind, SceneError
+from .....kinds import CloudMaskKind
+from ...common import SceneError
 from ..parts import MaskKind
 from .forms import MASK_FORMS, OF_NUMBERS, MaskForm
 from .meanings import Meaning

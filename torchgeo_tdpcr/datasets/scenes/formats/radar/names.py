@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from ...common import SARScale
+from .....kinds import SARScale
 from ..naming import polarisation_of
 
 #: Names of ASF's HyP3: `S1A_IW_20200604T051422_DVP_RTC10_G_gauned_1234`, where the second

@@ -9,18 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
+from .....transforms.bands import QUANTIFICATION
 from ....plausibility import DIGITAL_NUMBERS, without_fill
 from ...common import SceneError
-from ...formats.evidence import ADVICE, Evidence, is_digital, of_numbers, settle
+from ...formats.evidence import (
+    ADVICE,
+    LOW_AT_TOP,
+    Evidence,
+    is_digital,
+    of_numbers,
+    settle,
+)
 from ...formats.parts import OpticalProduct
 from ...formats.rasters import RasterFiles
 from .band_order import order_fault
 from .numbers import BandNumbers
 from .units import check_numbers, find_scale
-
-#: Part of a band, and of the offset: where as much is lower, no offset is left on it.
-_PART, _BELOW = 0.03, 0.98
 
 #: Numbers below this are reflectances, not digital.
 _UNIT = 10
@@ -212,14 +216,15 @@ def evidence_of(
     ]
     pieces = [*told, *of_numbers(numbers)]
     if not digital and not any(piece.decides for piece in pieces):
+        part, limit = LOW_AT_TOP
         lows = {
-            band: float(np.quantile(values, _PART))
+            band: float(np.quantile(values, part))
             for band, values in numbers.items()
             if values.size
         }
         # Whoever made reflectance of them has taken it off, as low numbers show
         band = min(lows, key=lambda band: lows[band], default='')
-        if lows and lows[band] < BASELINE_OFFSET * _BELOW:
+        if lows and lows[band] < limit:
             pieces.append(Evidence(f'reflectance down to {lows[band] / 1e4:.3f}', 0))
     return pieces
 

@@ -209,7 +209,8 @@ class OpticalReader:
     def _there(self, image: NDArray[Any]) -> NDArray[np.bool_]:
         """Where no band of an image as stored says that it is missing."""
         valid: NDArray[np.bool_] = image.any(axis=0)
-        if image.min() < 0 or image.max() >= _LEAST_FILL:
+        signed = image.dtype.kind != 'u'
+        if image.max() >= _LEAST_FILL or (signed and image.min() < 0):
             valid &= ~is_filled(image)
         for nodata, band in zip(self._nodata, image, strict=True):
             if nodata is not None:

@@ -26,6 +26,7 @@ from ....plausibility import (
     within,
 )
 from ...common import SceneError
+from ...formats.evidence import LOW_AT_TOP
 from .numbers import BandNumbers
 
 #: Numbers whose 99th percentile is below this are reflectances.
@@ -36,9 +37,6 @@ _UNITS = 10.0
 
 #: Part of a band that may be beyond the range of digital numbers.
 _STRAYS = 0.01
-
-#: Part of a band that is lower than what tells an offset.
-_LOW = 0.03
 
 #: Part of a band that is too much to be noise.
 _FEW = 0.001
@@ -195,7 +193,9 @@ def _refuse_dark_air(samples: Sequence[BandNumbers]) -> None:
     numbers = {part.band: part for part in samples if part.values.size}
     if 'B10' not in numbers:
         return
-    lowest = min(float(np.quantile(part.values, _LOW)) for part in numbers.values())
+    lowest = min(
+        float(np.quantile(part.values, LOW_AT_TOP[0])) for part in numbers.values()
+    )
     base = BASELINE_OFFSET if lowest > 0.9 * BASELINE_OFFSET else 0
     for band in ('B1', 'B2'):
         if band not in numbers:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .....kinds import SARScale
 from ....plausibility import DECIBELS, power_of
-from ...common import SARScale, SceneError
+from ...common import SceneError
 from ...formats.radar.names import ScaleTold
 from .units import (
     UNITS,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .....kinds import SARScale
 from ....grids import PixelBox
-from ...common import SARScale
 from ...formats.parts import BandFile
 from .reader import RadarReader
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .....kinds import SARScale
 from ....plausibility import MEDIAN_DECIBELS
-from ...common import SARScale, SceneError
+from ...common import SceneError
 from ...formats.polarisations import RadarProduct
 from .backscatter import medians_of
 from .units import decibels_of

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from itertools import product
 from multiprocessing import parent_process
 from os import PathLike
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from .....kinds import SAR_SCALES, SARScale
 from ....grids import Grid, PixelBox
 from ....plausibility import RADAR_FILLS
-from ...common import SARScale
 from ...formats.polarisations import RadarProduct, describe_radar
 from ...formats.rasters import RasterFiles, reading
 from ..warping import (
@@ -36,8 +36,6 @@ from .units import are_data, is_bright
 
 #: Sources whose pixels are finer than the scene's by more than this are averaged.
 _AVERAGED = 1.5
-
-_SCALES = get_args(SARScale.__value__)
 
 #: Points a side that tell the scale; more where few find less pixels than these.
 _SAMPLES, _ENOUGH = (32, 256), 50
@@ -101,8 +99,10 @@ class RadarReader:
         scale: SARScale | Literal['auto'] = 'auto',
         rasters: RasterFiles | None = None,
     ) -> None:
-        if scale not in ('auto', *_SCALES):
-            raise ValueError(f'`scale={scale!r}`: choose one of {("auto", *_SCALES)}.')
+        if scale not in ('auto', *SAR_SCALES):
+            raise ValueError(
+                f'`scale={scale!r}`: choose one of {("auto", *SAR_SCALES)}.'
+            )
         self._shared = rasters is not None
         self._files = rasters or RasterFiles()
         source = path
@@ -216,8 +216,7 @@ class RadarReader:
             if count >= _ENOUGH:
                 break
         self._source.fills = fills_of(tuple(sample))
-        for fill in self._source.fills:
-            sample[:, (sample == np.float32(fill)).all(axis=0)] = np.nan
+        self._source.take_out_fills(sample)
         header = self._files.header(path)
         index = self.bands[0].index - 1
         plain = header.scales[index] == (1, 0)

@@ -54,9 +54,17 @@ class RadarSource:
             if left < right:
                 part = PixelBox(first, window.top, last, window.bottom)
                 self._read(part, image[..., left:right])
+        self.take_out_fills(image)
+        return image
+
+    def take_out_fills(self, image: NDArray[np.float32]) -> None:
+        """Set what stands for missing pixels to NaN, in place.
+
+        Args:
+            image: VV and VH, of shape 2×H×W.
+        """
         for fill in self.fills:
             image[:, (image == np.float32(fill)).all(axis=0)] = np.nan
-        return image
 
     def _read(self, window: PixelBox, image: NDArray[np.float32]) -> None:
         """Read a window of the raster into a part of an image, reduced to its size."""

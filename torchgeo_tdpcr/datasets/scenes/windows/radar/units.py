@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from .....kinds import SARScale
 from ....plausibility import (
     BRIGHT_DECIBELS,
     DARK_DECIBELS,
@@ -16,7 +17,7 @@ from ....plausibility import (
     strays,
     within,
 )
-from ...common import SARScale, SceneError
+from ...common import SceneError
 
 #: Digital numbers of products that are not calibrated have medians above this.
 _UNCALIBRATED = 20.0
