@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics import MetricCollection
 from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
@@ -107,6 +108,38 @@ def test_ssim_map_equals_torchmetrics(batch: Batch) -> None:
         prediction, target, data_range=1.0, return_full_image=True
     )
     torch.testing.assert_close(ssim_map(prediction, target), expected)
+
+
+def test_ssim_with_zeros_beyond_the_border(batch: Batch) -> None:
+    """Against convolutions that pad with zeros, with the full window."""
+    prediction, target = (image.double() for image in batch[:2])
+    gauss = torch.exp(-(torch.arange(-5.0, 6).double() ** 2) / (2 * 1.5**2))
+    window = torch.outer(gauss, gauss) / gauss.sum() ** 2
+
+    def filtered(x: Tensor) -> Tensor:
+        weight = window.expand(x.shape[1], 1, 11, 11)
+        return F.conv2d(x, weight, padding=5, groups=x.shape[1])
+
+    a, b = filtered(prediction), filtered(target)
+    var_a = filtered(prediction**2) - a**2
+    var_b = filtered(target**2) - b**2
+    cov = filtered(prediction * target) - a * b
+    expected = (2 * a * b + 1e-4) * (2 * cov + 9e-4)
+    expected = expected / ((a**2 + b**2 + 1e-4) * (var_a + var_b + 9e-4))
+    torch.testing.assert_close(ssim_map(prediction, target, border='zeros'), expected)
+
+    scores = restoration_scores(prediction, target, ssim_border='zeros')['ssim']
+    torch.testing.assert_close(scores, expected.mean((1, 2, 3)))
+    metrics = RestorationMetrics(ssim_border='zeros')
+    metrics.update(prediction, target)
+    mean = expected.mean().float()
+    torch.testing.assert_close(metrics.compute()['ssim'], mean, rtol=1e-5, atol=1e-5)
+    assert mean > ssim_map(prediction, target).mean()
+
+
+def test_unknown_border_of_ssim() -> None:
+    with pytest.raises(ValueError, match="`ssim_border='wrap'`: choose"):
+        RestorationMetrics(ssim_border='wrap')  # type: ignore[arg-type]
 
 
 def test_data_range_scales(batch: Batch) -> None:

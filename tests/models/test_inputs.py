@@ -23,6 +23,15 @@ class Copy(OpticalSARModel):
         return {'reconstruction': image, 'sar': image_sar}
 
 
+def test_a_model_without_radar_is_given_none() -> None:
+    model = Copy(in_channels=3, sar_channels=0)
+    image, sar = pair(2, 9, 16, bands=3)
+    for given in (sar, sar[:, :0]):
+        assert model(image, given)['sar'].shape == (2, 0, 9, 16)
+    with pytest.raises(ValueError, match='`image`'):
+        model(image[:, 1:], sar)
+
+
 @pytest.mark.parametrize(
     ('size', 'inside'), [((1, 1), (8, 8)), ((16, 24), (16, 24)), ((9, 16), (16, 16))]
 )

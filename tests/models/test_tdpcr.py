@@ -5,6 +5,7 @@ import torch
 from model_checks import (
     check_autocast,
     check_compiles,
+    check_gradients,
     check_memory_formats,
     check_outputs,
     check_refuses,
@@ -250,3 +251,18 @@ def test_registry() -> None:
         get_model('unknown')
     with pytest.raises(ValueError, match='registered already'):
         register_model('tdpcr')(torch.nn.Identity)
+
+
+@pytest.mark.parametrize('fusion', ['both', 'global', 'local', 'concat'])
+def test_without_radar(fusion: str) -> None:
+    """It sees no radar, has no encoder for it, and every parameter learns."""
+    small = {'dims': (8, 16), 'depths': (1, 1), 'fusion': fusion, 'num_classes': 7}
+    model = TDPCR(sar_channels=0, **small)
+    assert not any(name.startswith('sar') for name, _ in model.named_parameters())
+    image, sar = pair(2, 21, 30)
+    with torch.no_grad():
+        out, other = model(image, sar), model(image, sar[:, :0])
+    torch.testing.assert_close(out, other, rtol=0, atol=0)
+    outputs = model(image, sar)
+    sum(value.square().mean() for value in outputs.values()).backward()
+    check_gradients(model, nonzero=False)

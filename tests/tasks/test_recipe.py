@@ -62,6 +62,55 @@ def test_fit(
     assert ('betas' in optimizer['param_groups'][0]) == (recipe == 'common')
 
 
+def halved(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+
+def alone(parameters: Any) -> list[dict[str, Any]]:
+    return [{'params': [p], 'lr': 0.1, 'names': [n]} for n, p in parameters]
+
+
+SCHEDULED = Recipe(
+    losses,
+    lambda groups: torch.optim.SGD(groups, lr=1.0),
+    scheduler=halved,
+    interval='step',
+    groups=alone,
+)
+register_model('scheduled_for_tests', recipe=SCHEDULED)(Scaled)
+
+
+@pytest.mark.parametrize(('recipe', 'lr'), [('own', 0.1 / 2**3), ('losses', 1e-3)])
+def test_schedule_and_groups(
+    tmp_path: Path,
+    synthetic_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: str,
+    lr: float,
+) -> None:
+    """Three steps halve the rate three times, in the group of the only parameter."""
+    monkeypatch.chdir(tmp_path)
+    options = [
+        '--model.model=scheduled_for_tests',
+        '--model.model_kwargs=null',
+        '--model.num_classes=null',
+        '--model.training=cr',
+        '--model.phase1_epochs=null',
+        f'--model.recipe={recipe}',
+        '--model.lr=0.001',
+        '--model.scheduler=null',
+        '--trainer.max_steps=3',
+        '--trainer.limit_val_batches=0',
+        f'--data.init_args.paths={synthetic_root}',
+    ]
+    main(['fit', '--config', str(CONF), *options])
+    (path,) = tmp_path.rglob('*.ckpt')
+    (optimizer,) = torch.load(path, weights_only=True)['optimizer_states']
+    (group,) = optimizer['param_groups']
+    assert group['lr'] == pytest.approx(lr)
+    assert group.get('names') == (['scale'] if recipe == 'own' else None)
+
+
 def test_recipes_by_name() -> None:
     assert get_recipe('scaled_for_tests') is RECIPE
     assert get_recipe('plain_for_tests') is None

@@ -53,6 +53,44 @@ def test_samples_get_different_crops() -> None:
     assert len({int(sample.min()) for sample in place}) > 1
 
 
+def steps(place: torch.Tensor) -> tuple[int, int]:
+    """The steps to the right and down, which tell the orientation."""
+    return int(place[0, 1] - place[0, 0]), int(place[1, 0] - place[0, 0])
+
+
+def test_one_orientation_for_a_batch() -> None:
+    torch.manual_seed(0)
+    augment = random_crop_flip_rotate(32, 'batch')
+    seen = set()
+    for _ in range(40):
+        after = augment(batch())
+        places = after['mask']
+        found = after['image'][:, 12].round().long()
+        assert torch.equal(found, places)
+        assert places.dtype == torch.int64
+        (orientation,) = {steps(place) for place in places}
+        seen.add(orientation)
+        assert len({int(sample.min() % (48 * 48)) for sample in places}) > 1
+    # None, two flips, two turns by 90° and one by 180°: no flip of a turned image
+    row = 48
+    flips = {(1, row), (-1, row), (1, -row)}
+    assert seen == flips | {(-1, -row), (row, -1), (-row, 1)}
+
+
+def test_crop_alone() -> None:
+    torch.manual_seed(0)
+    after = random_crop_flip_rotate((32, 16), None)(batch())
+    places = after['mask']
+    assert places.shape == (8, 32, 16)
+    assert {steps(place) for place in places} == {(1, 48)}
+    assert torch.equal(after['image_sar'][:, 1].long(), places)
+
+
+def test_unknown_augment() -> None:
+    with pytest.raises(ValueError, match="`augment='pixel'`: choose"):
+        random_crop_flip_rotate(32, 'pixel')  # type: ignore[arg-type]
+
+
 def test_not_square() -> None:
     with pytest.raises(ValueError, match='square'):
         random_crop_flip_rotate((32, 64))

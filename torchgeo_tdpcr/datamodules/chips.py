@@ -15,7 +15,7 @@ from torchgeo.datasets.utils import Path, Sample
 from ..datasets import ChipDataset
 from ..input_record import InputRecord
 from ..samplers import ChipSampler
-from ..transforms import random_crop_flip_rotate
+from ..transforms import Augment, random_crop_flip_rotate
 from ..transforms.normalize import SARClip
 from .normalization import NormalizationMixin
 from .resume import batch_seed, global_seed, resume_position
@@ -24,7 +24,7 @@ from .resume import batch_seed, global_seed, resume_position
 class ChipDataModule(NormalizationMixin, GeoDataModule):
     """Chips in batches: normalised, and augmented for training, on the device.
 
-    Training sees a random 128×128 crop, flipped and rotated, of every chip an epoch;
+    Training sees a random crop, flipped and rotated, of every chip an epoch;
     validation, testing and prediction see whole chips. Of data sets without a part for
     validation, none is made where the argument ``val_share`` is 0.
     """
@@ -41,6 +41,7 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
         num_workers: int,
         bands: Sequence[str] | None,
         sar_clip: SARClip | None,
+        augment: Augment | None = 'chip',
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -57,12 +58,13 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
         self.val_batch_size = max(1, batch_size // 4)
         self.test_batch_size = self.predict_batch_size = self.val_batch_size
 
+        self.augment = augment
         self.aug = self._set_input(bands, sar_clip)
         self._set_train_aug()
 
     def _set_train_aug(self) -> None:
         # Cropping first leaves fewer pixels to normalise.
-        crop = random_crop_flip_rotate(cast(int, self.patch_size))
+        crop = random_crop_flip_rotate(cast(int, self.patch_size), self.augment)
         self.train_aug = nn.Sequential(crop, *self.aug)
 
     def adopt_input(self, record: InputRecord) -> bool:

@@ -11,7 +11,7 @@ from torchgeo.datasets.utils import Path
 from ..datasets import M3MCR
 from ..datasets.chips.selection import Missing
 from ..datasets.m3mcr import Resolution
-from ..transforms import Sentinel1Denormalize, Sentinel1Normalize
+from ..transforms import Augment, Sentinel1Denormalize, Sentinel1Normalize
 from ..transforms.bands import QUANTIFICATION
 from ..transforms.normalize import BandDenormalize, BandNormalize, SARClip
 from .chips import ChipDataModule
@@ -38,6 +38,7 @@ class M3MCRDataModule(ChipDataModule):
         sar_clip: SARClip | None = None,
         val_share: float = 0.1,
         corrupt: Missing = 'error',
+        augment: Augment | None = 'chip',
         **kwargs: Any,
     ) -> None:
         """Initialize a new M3MCRDataModule instance.
@@ -58,6 +59,9 @@ class M3MCRDataModule(ChipDataModule):
                 with `trainer.limit_val_batches=0`.
             corrupt: Whether chips that cannot be read as they should be, such as those with
                 NaN, are an `'error'` or left out: `'skip'`, see the dataset.
+            augment: Flips and rotations of the training crops: `'chip'` to draw them for
+                each chip, `'batch'` once for a whole batch, None for none; see
+                `torchgeo_tdpcr.transforms.random_crop_flip_rotate`.
             **kwargs: Further arguments of `torchgeo_tdpcr.datasets.M3MCR`.
 
         Raises:
@@ -77,6 +81,7 @@ class M3MCRDataModule(ChipDataModule):
             num_workers,
             bands,
             sar_clip,
+            augment,
             resolution=resolution,
             val_share=val_share,
             corrupt=corrupt,

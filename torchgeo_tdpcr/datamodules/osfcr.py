@@ -10,6 +10,7 @@ from torchgeo.datasets.utils import Path
 from ..datasets import OSFCR, SplitBy, SyntheticOSFCR
 from ..datasets.chips.selection import Missing
 from ..datasets.plausibility import check_offset
+from ..transforms import Augment
 from ..transforms.normalize import SARClip
 from .chips import ChipDataModule
 
@@ -30,6 +31,7 @@ class OSFCRDataModule(ChipDataModule):
         class_names: Sequence[str] | None = None,
         corrupt: Missing = 'error',
         sar_clip: SARClip | None = None,
+        augment: Augment | None = 'chip',
         synthetic: bool = False,
         synthetic_args: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -56,6 +58,9 @@ class OSFCRDataModule(ChipDataModule):
                 of the checkpoint in use, or else to `'joint'`).
             corrupt: Whether chips that cannot be read as they should be, such as those with
                 NaN, are an `'error'` or left out: `'skip'`, see the dataset.
+            augment: Flips and rotations of the training crops: `'chip'` to draw them for
+                each chip, `'batch'` once for a whole batch, None for none; see
+                `torchgeo_tdpcr.transforms.random_crop_flip_rotate`.
             synthetic: Whether to write a synthetic data set to `paths` first, unless it
                 is there already.
             synthetic_args: Arguments of
@@ -79,6 +84,7 @@ class OSFCRDataModule(ChipDataModule):
             num_workers,
             bands,
             sar_clip,
+            augment,
             split_by=split_by,
             cover=cover,
             offset=offset,

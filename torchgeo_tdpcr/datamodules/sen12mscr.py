@@ -9,6 +9,7 @@ from torchgeo.datasets.utils import Path
 
 from ..datasets import SEN12MSCR
 from ..datasets.chips.selection import Missing
+from ..transforms import Augment
 from ..transforms.normalize import SARClip
 from .chips import ChipDataModule
 
@@ -25,6 +26,7 @@ class SEN12MSCRDataModule(ChipDataModule):
         bands: Sequence[str] | None = None,
         corrupt: Missing = 'error',
         sar_clip: SARClip | None = None,
+        augment: Augment | None = 'chip',
         **kwargs: Any,
     ) -> None:
         """Initialize a new SEN12MSCRDataModule instance.
@@ -42,6 +44,9 @@ class SEN12MSCRDataModule(ChipDataModule):
                 of the checkpoint in use, or else to `'joint'`).
             corrupt: Whether chips that cannot be read as they should be, such as those with
                 NaN, are an `'error'` or left out: `'skip'`, see the dataset.
+            augment: Flips and rotations of the training crops: `'chip'` to draw them for
+                each chip, `'batch'` once for a whole batch, None for none; see
+                `torchgeo_tdpcr.transforms.random_crop_flip_rotate`.
             **kwargs: Further arguments of
                 `torchgeo_tdpcr.datasets.SEN12MSCR`.
 
@@ -56,6 +61,7 @@ class SEN12MSCRDataModule(ChipDataModule):
             num_workers,
             bands,
             sar_clip,
+            augment,
             corrupt=corrupt,
             **kwargs,
         )

@@ -9,6 +9,7 @@ from torch import nn
 from torchgeo.datasets.utils import Path
 
 from ..datasets import WHUOPTSAR, ChipDataset
+from ..transforms import Augment
 from ..transforms.normalize import BandDenormalize, BandNormalize, SARClip
 from .chips import ChipDataModule
 
@@ -36,6 +37,7 @@ class WHUOPTSARDataModule(ChipDataModule):
         cover: tuple[float, float] = (0.0, 1.0),
         fresh_clouds: bool = False,
         val_share: float = 0.1,
+        augment: Augment | None = 'chip',
         **kwargs: Any,
     ) -> None:
         """Initialize a new WHUOPTSARDataModule instance.
@@ -60,6 +62,9 @@ class WHUOPTSARDataModule(ChipDataModule):
                 chip always has the same clouds.
             val_share: Share of the training scenes that validate; 0 to train with all,
                 with `trainer.limit_val_batches=0`.
+            augment: Flips and rotations of the training crops: `'chip'` to draw them for
+                each chip, `'batch'` once for a whole batch, None for none; see
+                `torchgeo_tdpcr.transforms.random_crop_flip_rotate`.
             **kwargs: Further arguments of `torchgeo_tdpcr.datasets.WHUOPTSAR`.
 
         Example:
@@ -76,6 +81,7 @@ class WHUOPTSARDataModule(ChipDataModule):
             num_workers,
             bands,
             'joint',
+            augment,
             size=size,
             stride=stride,
             optical_max=optical_max,

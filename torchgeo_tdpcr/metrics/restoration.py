@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from .functional._checks import check_data_range
 from .functional.restoration import MEASURES, score_images
+from .functional.ssim import Border, check_border
 
 #: Kinds of pixels, then ranges of the image's own cloud cover in percent.
 PARTS = ('', '_cloudy', '_clear')
@@ -38,10 +39,13 @@ class RestorationMetrics(Metric):
     Args:
         data_range: Largest minus smallest possible value of the images.
         prefix: Put before every key, such as ``'val/'``.
+        ssim_border: What SSIM finds beyond the borders of an image: ``'reflect'``, its
+            mirror image, or ``'zeros'``, as most published figures; see
+            :func:`torchgeo_tdpcr.metrics.functional.ssim_map`.
         **kwargs: Arguments of :class:`torchmetrics.Metric`.
 
     Raises:
-        ValueError: If ``data_range`` is not positive.
+        ValueError: If ``data_range`` is not positive, or ``ssim_border`` is neither.
 
     Examples:
         >>> import torch
@@ -60,11 +64,16 @@ class RestorationMetrics(Metric):
     counts: Tensor
 
     def __init__(
-        self, data_range: float = 1.0, prefix: str = '', **kwargs: Any
+        self,
+        data_range: float = 1.0,
+        prefix: str = '',
+        ssim_border: Border = 'reflect',
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.data_range = check_data_range(data_range)
         self.prefix = prefix
+        self.ssim_border = check_border('ssim_border', ssim_border)
         groups = len(PARTS) + len(COVERS)
         # float32, as some accelerators have no float64: a mean over 20,000 images is
         # then good to 0.001 dB
@@ -85,7 +94,9 @@ class RestorationMetrics(Metric):
             TypeError: If an image is not floating point or the mask is.
             ValueError: If shapes, sizes or values do not fit.
         """
-        scores, pixels = score_images(prediction, target, mask_cloud, self.data_range)
+        scores, pixels = score_images(
+            prediction, target, mask_cloud, self.data_range, self.ssim_border
+        )
         counted = pixels > 0
         if mask_cloud is not None:
             everywhere, cloudy = pixels[0], pixels[1]

@@ -113,7 +113,7 @@ class OpticalSARModel(nn.Module, ABC):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands S.
+        sar_channels: Number of SAR bands S; 0 for a model that sees no radar.
         num_classes: Number of land-cover classes K, or None for no segmentation.
 
     Example:
@@ -145,6 +145,7 @@ class OpticalSARModel(nn.Module, ABC):
         Args:
             image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
             image_sar: SAR image, B×S×H×W, normalised to [0, 1]; the same H and W, any.
+                A model that sees no radar takes any and leaves it aside.
 
         Returns:
             What :meth:`compute` of the model says, each B×…×H×W: ``reconstruction``
@@ -173,6 +174,8 @@ class OpticalSARModel(nn.Module, ABC):
     def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
         """Check the inputs by :func:`check_inputs`, then have them :func:`padded`.
 
+        A model that sees no radar gets a SAR image without bands.
+
         Args:
             image: Optical image, B×C×H×W.
             image_sar: SAR image, B×S×H×W.
@@ -184,5 +187,10 @@ class OpticalSARModel(nn.Module, ABC):
             ValueError: If an input has other channels, or they differ in height or
                 width.
         """
+        if not self.sar_channels:
+            image_sar = image[:, :0]
         check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        return padded(image, self.stride), padded(image_sar, self.stride)
+        image = padded(image, self.stride)
+        # Nothing to repeat in an image without bands
+        radar = padded(image_sar, self.stride) if self.sar_channels else image[:, :0]
+        return image, radar

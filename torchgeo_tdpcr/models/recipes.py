@@ -4,12 +4,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from ..losses import JointLoss
 
@@ -17,6 +18,9 @@ _CROSS_ENTROPY = JointLoss(label_smoothing=0.0, ignore_index=255)
 
 #: Takes a model and a batch; returns losses by name, their sum as ``loss``.
 Losses = Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]
+
+#: Parameters by name, in groups with settings of their own, as optimizers take them.
+Groups = Callable[[Iterable[tuple[str, nn.Parameter]]], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,35 @@ class Recipe:
         losses: Runs the model on a batch and computes its losses. The batch is what the
             task feeds the model: no ``mask`` where land cover is not trained, no
             ``image_clear`` where it alone is.
-        optimizer: Makes the optimizer of the trainable parameters.
+        optimizer: Makes the optimizer of the trainable parameters, or of their groups.
+        scheduler: Makes the learning-rate schedule of the optimizer; None where the
+            rate is constant.
+        interval: What a step of the schedule is: an ``'epoch'``, or an optimizer's
+            ``'step'``.
+        groups: Sorts the trainable parameters into groups with settings of their own;
+            None where all are alike.
     """
 
     losses: Losses
-    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    optimizer: Callable[[Iterable[Any]], Optimizer]
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None
+    interval: Literal['epoch', 'step'] = 'epoch'
+    groups: Groups | None = None
+
+    def build_optimizer(
+        self, parameters: Iterable[tuple[str, nn.Parameter]]
+    ) -> Optimizer:
+        """Make the optimizer.
+
+        Args:
+            parameters: The trainable parameters by name.
+
+        Returns:
+            The optimizer.
+        """
+        if self.groups is not None:
+            return self.optimizer(self.groups(parameters))
+        return self.optimizer([parameter for _, parameter in parameters])
 
 
 def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:

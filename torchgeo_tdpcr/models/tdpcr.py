@@ -76,7 +76,8 @@ class TDPCR(OpticalSARModel):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands.
+        sar_channels: Number of SAR bands; 0 for a model that sees no radar, without a
+            SAR encoder and with zeros for its features in the fusion.
         num_classes: Number of land-cover classes K, or None for no segmentation.
         dims: Width of each stage, finest first.
         depths: Number of NAFBlocks of each stage, in encoders and decoder alike.
@@ -141,11 +142,14 @@ class TDPCR(OpticalSARModel):
         elif with_prompt:
             self.prompt_generator = BlindPrompt(prompt_channels)
         self.optical_stem = nn.Conv2d(in_channels, dims[0], 3, padding=1)
-        self.sar_stem = nn.Conv2d(sar_channels, dims[0], 3, padding=1)
+        if sar_channels:
+            self.sar_stem = nn.Conv2d(sar_channels, dims[0], 3, padding=1)
         self.optical_stages = nn.ModuleList(map(naf_stage, dims, depths))
-        self.sar_stages = nn.ModuleList(map(naf_stage, dims, depths))
+        if sar_channels:
+            self.sar_stages = nn.ModuleList(map(naf_stage, dims, depths))
         self.optical_downs = nn.ModuleList(map(_down, dims[:-1], dims[1:]))
-        self.sar_downs = nn.ModuleList(map(_down, dims[:-1], dims[1:]))
+        if sar_channels:
+            self.sar_downs = nn.ModuleList(map(_down, dims[:-1], dims[1:]))
         self.fusions = nn.ModuleList(
             ConcatFusion(dim)
             if fusion == 'concat'
@@ -188,14 +192,17 @@ class TDPCR(OpticalSARModel):
             :attr:`segments` is true).
         """
         prompt = None if self.prompt_generator is None else self.prompt_generator(image)
-        optical, sar = self.optical_stem(image), self.sar_stem(image_sar)
+        optical = self.optical_stem(image)
+        sar = self.sar_stem(image_sar) if self.sar_channels else image_sar
         skips: list[Tensor] = []
         for i, fuse in enumerate(self.fusions):
             if i:
                 optical = self.optical_downs[i - 1](optical)
-                sar = self.sar_downs[i - 1](sar)
             optical = self.optical_stages[i](optical)
-            sar = self.sar_stages[i](sar)
+            if self.sar_channels:
+                sar = self.sar_stages[i](self.sar_downs[i - 1](sar) if i else sar)
+            else:
+                sar = torch.zeros_like(optical)
             optical = fuse(optical, sar, optical + sar if prompt is None else prompt)
             skips.append(optical)
 

@@ -33,10 +33,11 @@ class EvaluationMixin(Base):
 
     def configure_metrics(self) -> None:
         """Set up the metrics of validation and testing."""
-        num_classes = self.hparams['num_classes']
+        num_classes, border = self.hparams['num_classes'], self.hparams['ssim_border']
         for split in ('val', 'test'):
-            setattr(self, f'{split}_restoration', RestorationMetrics())
-            setattr(self, f'{split}_input', RestorationMetrics(prefix='input_'))
+            for kind, prefix in (('restoration', ''), ('input', 'input_')):
+                metrics = RestorationMetrics(prefix=prefix, ssim_border=border)
+                setattr(self, f'{split}_{kind}', metrics)
             segmentation = None
             if num_classes is not None:
                 segmentation = SegmentationMetrics(

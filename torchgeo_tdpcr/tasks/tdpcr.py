@@ -3,13 +3,11 @@
 """TDPCRTask: the training and evaluation protocol of the paper for any such model."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
 from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
 
@@ -17,22 +15,29 @@ from ..callbacks import PredictionFigures, StopOnSigterm
 from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
+from ..metrics.functional import Border
 from ..models import get_model, get_recipe, list_models
 from .checkpoint_files import write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
 from .land_cover import LandCoverInput
 from .metrics_file import keep_metrics
+from .optimizing import OptimizerMixin
 from .phases import Schedule, Training, set_trainable
 from .predicting import warn_if_unwritten
 from .resuming import ResumeMixin
-from .schedulers import Scheduler, build_scheduler
+from .schedulers import Scheduler
 from .switching import PhaseSwitchMixin
 from .weights import load_weights
 
 
 class TDPCRTask(
-    CheckpointMixin, ResumeMixin, PhaseSwitchMixin, EvaluationMixin, BaseTask
+    CheckpointMixin,
+    ResumeMixin,
+    PhaseSwitchMixin,
+    OptimizerMixin,
+    EvaluationMixin,
+    BaseTask,
 ):
     """Joint cloud removal and land-cover segmentation in two phases.
 
@@ -75,6 +80,7 @@ class TDPCRTask(
         ignore_index: int = 255,
         recipe: Literal['common', 'losses', 'own'] = 'common',
         lcs_input: Path = 'cloudy',
+        ssim_border: Border = 'reflect',
         compile: bool = False,
         input_record: dict[str, Any] | None = None,
     ) -> None:
@@ -113,7 +119,8 @@ class TDPCRTask(
             ignore_index: Label that counts neither in the loss nor in the metrics.
             recipe: `'common'` to train with the losses and the optimizer above, as all
                 models of a comparison should be; `'own'` for those of the paper of
-                the model; `'losses'` for the losses of its paper with the optimizer
+                the model, whose learning rate and schedule then count, not those
+                above; `'losses'` for the losses of its paper with the optimizer
                 above, for models that another loss would turn into something else.
                 The losses of a paper see what the task feeds the model: `image` as
                 `lcs_input` chooses it, `image_clear` and `mask` where `training`
@@ -121,6 +128,9 @@ class TDPCRTask(
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
                 `'cloudy'`, `'clear'` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
+            ssim_border: What SSIM finds beyond the borders of an image in validation and
+                testing: `'reflect'`, its mirror image, or `'zeros'`, with which most
+                published figures are computed, and which are higher by 0.001 to 0.01.
             compile: Whether to compile the model with `torch.compile`.
             input_record: What the model was trained with: bands, scaling and classes.
                 Checkpoints bring it; leave it out.
@@ -207,30 +217,6 @@ class TDPCRTask(
             for kind in wanted
             if not any(isinstance(callback, kind) for callback in present)
         ]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Set up AdamW over what the phase trains, and its schedule.
-
-        Returns:
-            Optimizer and learning rate scheduler.
-        """
-        lr = self.hparams['lr']
-        if self.phase != self.schedule.phases[0] and self.hparams['lr_phase2']:
-            lr = self.hparams['lr_phase2']
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        if self.recipe is not None and self.hparams['recipe'] == 'own':
-            optimizer: Optimizer = self.recipe.optimizer(trainable)
-        else:
-            decay = self.hparams['weight_decay']
-            optimizer = AdamW(trainable, lr=lr, weight_decay=decay)
-        patience, monitor = self.hparams['patience'], self.monitor
-        scheduler = build_scheduler(
-            self.scheduler, optimizer, self.phase_epochs, patience, monitor
-        )
-        configured: Any = {'optimizer': optimizer}
-        if scheduler is not None:
-            configured['lr_scheduler'] = scheduler
-        return cast(OptimizerLRScheduler, configured)
 
     def setup(self, stage: str) -> None:
         """Prepare the process for the device.

@@ -2,6 +2,7 @@
 
 """Transforms: the Sentinel bands, their normalisation, augmentation, simulated clouds."""
 
+from .augment import Augment as Augment
 from .augment import random_crop_flip_rotate as random_crop_flip_rotate
 from .bands import SENTINEL1_BANDS as SENTINEL1_BANDS
 from .bands import SENTINEL2_BANDS as SENTINEL2_BANDS

@@ -10,4 +10,5 @@ from .segmentation import class_iou as class_iou
 from .segmentation import confusion_matrices as confusion_matrices
 from .segmentation import majority_scores as majority_scores
 from .segmentation import segmentation_scores as segmentation_scores
+from .ssim import Border as Border
 from .ssim import ssim_map as ssim_map

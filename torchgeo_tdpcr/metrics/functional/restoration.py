@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.image import spectral_angle_mapper
 
 from ._checks import check_data_range, check_images, check_mask_cloud, to_full_precision
-from .ssim import ssim_map
+from .ssim import Border, ssim_map
 
 #: The measures, in the order of every tensor here that has one row for each.
 MEASURES = ('psnr', 'ssim', 'mae', 'sam')
@@ -69,6 +69,7 @@ def score_images(
     target: Tensor,
     mask_cloud: Tensor | None = None,
     data_range: float = 1.0,
+    ssim_border: Border = 'reflect',
 ) -> tuple[Tensor, Tensor]:
     """Score every image over all of its pixels and over each kind of pixel.
 
@@ -77,6 +78,7 @@ def score_images(
         target: The same shape.
         mask_cloud: B×H×W, 1 where cloud or shadow.
         data_range: Largest minus smallest possible value.
+        ssim_border: What SSIM finds beyond the borders, see :func:`ssim_map`.
 
     Returns:
         The scores, parts × 4 × B, and the number of pixels behind them, parts × B. The
@@ -97,7 +99,7 @@ def score_images(
     maps = torch.stack(
         (
             difference.square().mean(1),
-            ssim_map(prediction, target, data_range).mean(1),
+            ssim_map(prediction, target, data_range, ssim_border).mean(1),
             difference.abs().mean(1),
             spectral_angle(prediction, target),
         )
@@ -122,6 +124,7 @@ def restoration_scores(
     target: Tensor,
     mask_cloud: Tensor | None = None,
     data_range: float = 1.0,
+    ssim_border: Border = 'reflect',
 ) -> dict[str, Tensor]:
     """PSNR (dB), SSIM, MAE and SAM (degrees) of each image.
 
@@ -133,6 +136,8 @@ def restoration_scores(
         target: The same shape.
         mask_cloud: B×H×W, 1 where cloud or shadow.
         data_range: Largest minus smallest possible value.
+        ssim_border: What SSIM finds beyond the borders: ``'reflect'``, their mirror
+            image, or ``'zeros'``, as most published figures; see :func:`ssim_map`.
 
     Returns:
         One tensor of length B for each of ``psnr``, ``ssim``, ``mae``, ``sam`` and,
@@ -149,7 +154,7 @@ def restoration_scores(
         >>> scores['psnr']
         tensor([20., 20.])
     """
-    scores, _ = score_images(prediction, target, mask_cloud, data_range)
+    scores, _ = score_images(prediction, target, mask_cloud, data_range, ssim_border)
     return {
         f'{measure}{part}': value
         for part, values in zip(('', '_cloudy', '_clear'), scores, strict=False)
