@@ -2,6 +2,7 @@
 
 # The public names, for type checkers and, read by __init__.py, for Python itself.
 
+from .callbacks import PerceptualSimilarity as PerceptualSimilarity
 from .callbacks import PredictionFigures as PredictionFigures
 from .callbacks import SceneWriter as SceneWriter
 

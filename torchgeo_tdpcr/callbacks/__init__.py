@@ -11,6 +11,7 @@ from .figures import PredictionFigures as PredictionFigures
 from .geotiff import ScenesFailed as ScenesFailed
 from .geotiff import SceneSource as SceneSource
 from .geotiff import SceneWriter as SceneWriter
+from .perceptual import PerceptualSimilarity as PerceptualSimilarity
 from .stopping import StopOnSigterm as StopOnSigterm
 
 if TYPE_CHECKING:
