@@ -49,6 +49,16 @@ def test_any_size_in_training(height: int, width: int) -> None:
     check_outputs(out, 2, height, width, reconstruction=13, variance=13)
 
 
+@pytest.mark.parametrize('size', [(1, 1), (9, 12)])
+def test_without_radar(size: tuple[int, int]) -> None:
+    model = small(sar_channels=0).eval()
+    assert model.body[0].in_channels == 13
+    image, sar = pair(2, *size)
+    out = model(image, sar)
+    check_outputs(out, 2, *size, reconstruction=13, variance=13)
+    torch.testing.assert_close(model(image, 1 - sar), out)
+
+
 def count_like_the_measurement(model: nn.Module, pixels: int) -> float:
     """Operations of normalisation and pooling at full resolution."""
     total = 0

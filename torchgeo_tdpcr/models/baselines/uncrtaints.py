@@ -282,9 +282,13 @@ class UnCRtainTS(OpticalSARModel):
         image, image_sar = super().prepared(image, image_sar)
         below, right = (max(0, 2 - n) for n in image.shape[-2:])
         if below or right:
-            image, image_sar = (
-                F.pad(x, (0, right, 0, below), mode='replicate')
-                for x in (image, image_sar)
+            more = (0, right, 0, below)
+            image = F.pad(image, more, mode='replicate')
+            # Nothing to repeat in an image without bands
+            image_sar = (
+                F.pad(image_sar, more, mode='replicate')
+                if self.sar_channels
+                else image[:, :0]
             )
         return image, image_sar
 
@@ -295,7 +299,7 @@ class UnCRtainTS(OpticalSARModel):
             ``reconstruction``, B×C×H×W, from 0 to 1, and ``variance``, B×C×H×W, 1e-5 or
             more, in float32 or better.
         """
-        x = torch.cat([image_sar, image], 1) if self.sar_channels else image
+        x = torch.cat([image_sar, image], 1)
         mean, variance = self.body(SCALE * x).chunk(2, dim=1)
         # In half precision the least variance would be far off
         variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
