@@ -1,12 +1,13 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Callbacks: figures of what a model does, and its predictions as GeoTIFFs."""
+"""Callbacks: figures, predictions as GeoTIFFs, and an average of the weights."""
 
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..figures.contact_sheet import contact_sheet as contact_sheet
+from .averaging import WarmedEMA as WarmedEMA
 from .figures import PredictionFigures as PredictionFigures
 from .geotiff import ScenesFailed as ScenesFailed
 from .geotiff import SceneSource as SceneSource

@@ -23,7 +23,10 @@ from torchgeo_tdpcr.models.baselines.dsen2cr import (
 class TestDSen2CR(BaselineTests):
     name = 'dsen2cr'
     arguments = {'channels': 8, 'num_blocks': 2}
-    optimizer = torch.optim.NAdam, {'lr': 7e-5}
+    optimizer = (
+        torch.optim.NAdam,
+        {'lr': 7e-5, 'betas': (0.9, 0.999), 'eps': 1e-8, 'momentum_decay': 0.004},
+    )
     wrong_arguments = (({'num_classes': 7}, 'does not segment'),)
     exports_any_size = True
     autocast_error = 0.02
@@ -36,6 +39,18 @@ def test_parameters_and_multiply_adds() -> None:
     _, parameters, counter = on_meta(DSen2CR)
     assert parameters == 18_947_341
     assert round(counter.get_total_flops() / 2e9, 1) == 1241.2
+
+
+def test_starts_as_the_authors_do() -> None:
+    torch.manual_seed(0)
+    model = DSen2CR(channels=64, num_blocks=1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            bound = (6 / (9 * module.in_channels)) ** 0.5
+            weight = module.weight.detach()
+            assert 0.99 * bound < weight.abs().max() <= bound
+            assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.03)
+            assert not module.bias.any()
 
 
 def test_predicts_a_correction_in_the_scale_of_the_paper() -> None:
@@ -86,10 +101,11 @@ def test_losses_against_numpy() -> None:
     batch = batch_of()
     model = small()
     found = RECIPE.losses(model, batch)
-    image, clear = batch['image'].numpy(), batch['image_clear'].numpy()
+    # In digital numbers / 2000, as the paper
+    image, clear = 5 * batch['image'].numpy(), 5 * batch['image_clear'].numpy()
     mask = batch['mask_cloud'].numpy()[:, None]
     prediction = model(batch['image'], batch['image_sar'])['reconstruction']
-    p = prediction.detach().numpy()
+    p = 5 * prediction.detach().numpy()
     adaptive = np.mean((1 - mask) * np.abs(p - image) + mask * np.abs(p - clear))
     target = np.mean(np.abs(p - clear))
     assert found['loss_adaptive'].item() == pytest.approx(adaptive, rel=1e-5)
@@ -99,7 +115,8 @@ def test_losses_against_numpy() -> None:
     half = cloud_adaptive_loss(
         prediction, batch['image'], batch['image_clear'], boolean, 0.5
     )
-    assert half['loss'].item() == pytest.approx(adaptive + target / 2, rel=1e-5)
+    expected = (adaptive + target / 2) / 5
+    assert half['loss'].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_is_computed_in_full_precision() -> None:

@@ -18,6 +18,7 @@ from model_checks import (
 from torch import Tensor
 
 from torchgeo_tdpcr.models import get_model
+from torchgeo_tdpcr.models.baselines.emrdm.denoiser import NoiseMapping
 from torchgeo_tdpcr.models.baselines.emrdm.model import EMRDM, RECIPE
 from torchgeo_tdpcr.models.baselines.emrdm.process import seeded_noise
 from torchgeo_tdpcr.models.registry import get_recipe
@@ -37,7 +38,7 @@ class TestEMRDM(BaselineTests):
     }
     optimizer = (
         torch.optim.AdamW,
-        {'lr': 1e-4, 'betas': (0.9, 0.95), 'weight_decay': 0.01},
+        {'lr': 1e-4, 'betas': (0.9, 0.999), 'weight_decay': 0.01},
     )
     wrong_arguments = (
         ({'num_classes': 7}, 'does not segment'),
@@ -47,6 +48,7 @@ class TestEMRDM(BaselineTests):
         ({'head_dim': 4}, '`head_dim=4`'),
         ({'kernel_size': 4}, '`kernel_size=4`'),
         ({'mapping_dim': 7}, '`mapping_dim=7`'),
+        ({'dropout': 1.0}, '`dropout=1.0`'),
     )
     traced_size = (24, 24)
     tolerance = {'atol': 1e-5, 'rtol': 1e-4}
@@ -117,26 +119,82 @@ def test_sampler_is_deterministic_under_a_seed() -> None:
     assert (other - first).abs().max() > 1e-4
 
 
-def test_sampler_is_five_euler_steps_in_numpy() -> None:
+def test_sampler_is_that_of_the_authors_in_numpy() -> None:
     model = tiny()
     image, sar = inputs(1)
     with torch.no_grad():
         out = model(image, sar)['reconstruction'].numpy()
-    cloudy = 5 * image - 1
-    noise = seeded_noise((13, 24, 24), 0).double().numpy()
-    sigmas = [*((80 ** (1 / 7) * (1 - i / 4) + 0.002 ** (1 / 7) * i / 4) ** 7
+    cloudy = 2 * image.double().numpy() - 1
+    noises = [seeded_noise((13, 24, 24), 0, i).double().numpy() for i in range(6)]
+    sigmas = [*((100 ** (1 / 7) * (1 - i / 4) + 0.001 ** (1 / 7) * i / 4) ** 7
                 for i in range(5)), 0.0]  # fmt: skip
-    y = noise * sigmas[0]
-    for sigma, following in pairwise(sigmas):
-        s = 1 / np.sqrt(1 + (sigma / 0.5) ** 2)
-        x = torch.tensor(s * y + cloudy.numpy(), dtype=torch.float32)
+    told = []
+    model.denoiser.mapping.register_forward_pre_hook(
+        lambda _, args: told.append(float(np.exp(4 * args[0].item())))
+    )
+    y = 3 * sigmas[0] * cloudy + sigmas[0] * noises[0]
+    for noise, (sigma, following) in zip(noises[1:], pairwise(sigmas), strict=True):
+        raised = 2 * sigma
+        y = y + 3 * (raised - sigma) * cloudy + 1.023 * np.sqrt(3) * sigma * noise
+        k = 3 * raised
+        v = raised**2 + 1 + k**2 + 1.8 * k
+        x = np.concatenate([y / np.sqrt(v), 2 * sar.numpy() - 1, cloudy], 1)
         with torch.no_grad():
-            clear = model.denoise(
-                x, cloudy, 2 * sar - 1, torch.full((1, 1, 1, 1), sigma)
-            )
-        y = y + (following - sigma) / sigma * (y - (clear - cloudy).numpy())
-    expected = (y + cloudy.numpy() + 1) / 5
-    np.testing.assert_allclose(out, expected, atol=1e-4)
+            f = model.denoiser(
+                torch.tensor(x, dtype=torch.float32),
+                torch.tensor([np.log(raised) / 4], dtype=torch.float32),
+            ).numpy()
+        clear = (1 + 0.9 * k) / v * y
+        clear += np.sqrt((raised**2 + k**2 - 0.81 * k**2) / v) * f
+        y = clear + following / raised * (y - clear)
+    np.testing.assert_allclose(out, (y + 1) / 2, atol=1e-4)
+    np.testing.assert_allclose(told, [200, 41.3, 5.38, 0.299, 0.002], rtol=2e-3)
+
+
+def test_noise_frequencies_are_drawn_and_kept_in_checkpoints() -> None:
+    torch.manual_seed(0)
+    mapping = NoiseMapping(4000, 8, 1)
+    assert mapping.frequencies.shape == (2000,)
+    assert abs(mapping.frequencies.mean()) < 0.1
+    assert abs(mapping.frequencies.std() - 1) < 0.1
+    other = NoiseMapping(4000, 8, 1)
+    assert not torch.equal(other.frequencies, mapping.frequencies)
+    other.load_state_dict(mapping.state_dict())
+    assert torch.equal(other.frequencies, mapping.frequencies)
+    seen = []
+    mapping.project.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    mapping(torch.tensor([0.3, -1.1]))
+    level = np.array([[0.3], [-1.1]])
+    angles = 2 * np.pi * level * mapping.frequencies.double().numpy()
+    expected = np.concatenate([np.cos(angles), np.sin(angles)], 1)
+    np.testing.assert_allclose(seen[0], expected, atol=1e-5)
+
+
+def test_dropout_is_in_the_innermost_level_and_the_mapping_alone() -> None:
+    network = tiny().denoiser
+    shares = {
+        name: module.p
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Dropout)
+    }
+    assert {name for name, share in shares.items() if share} == {
+        'mapping.layers.0.dropout',
+        'middle.0.attention.dropout',
+        'middle.0.feed_forward.dropout',
+    }
+    assert set(shares.values()) == {0.0, 0.1}
+    # Before the projections, whose output zero alone stays
+    seen = []
+    for name in ('mapping.layers.0.down', 'middle.0.attention.out'):
+        network.get_submodule(name).register_forward_pre_hook(
+            lambda _, args: seen.append((args[0] == 0).float().mean().item())
+        )
+    x, level = torch.rand(8, 28, 24, 24), torch.linspace(-1, 1, 8)
+    with torch.no_grad():
+        network(x, level)
+        network.train()(x, level)
+    assert seen[:2] == [0, 0]
+    assert all(0.03 < share < 0.2 for share in seen[2:])
 
 
 def test_a_perfect_denoiser_gives_the_clear_image(
@@ -145,7 +203,7 @@ def test_a_perfect_denoiser_gives_the_clear_image(
     model = tiny()
     image, sar = inputs(2, 45, 70)
     clear = torch.rand(2, 13, 48, 72)
-    monkeypatch.setattr(model, 'denoise', lambda *_: 5 * clear - 1)
+    monkeypatch.setattr(model, 'denoise', lambda *_: 2 * clear - 1)
     out = model(image, sar)['reconstruction']
     torch.testing.assert_close(out, clear[..., :45, :70])
 
@@ -174,26 +232,25 @@ def test_training_loss_is_the_weighted_error(monkeypatch: pytest.MonkeyPatch) ->
     # A wrong estimate of 0 everywhere makes the error the clear image itself.
     seen = []
 
-    def denoise(x: Tensor, cloudy: Tensor, sar: Tensor, sigma: Tensor) -> Tensor:
-        seen.append((x, cloudy, sigma))
-        return torch.zeros_like(x)
+    def denoise(y: Tensor, cloudy: Tensor, sar: Tensor, sigma: Tensor) -> Tensor:
+        seen.append((y, cloudy, sigma))
+        return torch.zeros_like(y)
 
     monkeypatch.setattr(model, 'denoise', denoise)
     generator = torch.Generator().manual_seed(4)
     loss = model.training_loss(image, sar, clear, generator)
     generator.manual_seed(4)
-    time = torch.rand(2, generator=generator).double().numpy()
+    normal = torch.randn(2, 1, 1, 1, generator=generator).double().numpy()
     noise = torch.randn(2, 13, 24, 24, generator=generator)[..., :21, :].numpy()
-    sigma = (0.002 ** (1 / 7) + time * (80 ** (1 / 7) - 0.002 ** (1 / 7))) ** 7
-    s = 1 / np.sqrt(1 + (sigma / 0.5) ** 2)
-    target, start = (5 * v.double().numpy() - 1 for v in (clear, image))
-    shares = s[:, None, None, None], (s * sigma)[:, None, None, None]
-    x = shares[0] * target + (1 - shares[0]) * start + shares[1] * noise
-    np.testing.assert_allclose(seen[0][0][..., :21, :].numpy(), x, atol=1e-4)
-    variance = s**2 / 4 + (1 - s) ** 2 + (s * sigma) ** 2
-    c_out = np.sqrt(0.25 - (s / 4) ** 2 / variance)
-    expected = np.mean((target / c_out[:, None, None, None]) ** 2)
-    np.testing.assert_allclose(float(loss), expected, rtol=1e-3)
+    sigma = np.exp(-1.2 + 1.2 * normal)
+    target, start = (2 * v.double().numpy() - 1 for v in (clear, image))
+    y = target + 3 * sigma * start + sigma * noise
+    np.testing.assert_allclose(seen[0][0][..., :21, :].numpy(), y, atol=1e-5)
+    k = 3 * sigma
+    variance = sigma**2 + 1 + k**2 + 1.8 * k
+    c_out = np.sqrt((sigma**2 + k**2 - 0.81 * k**2) / variance)
+    expected = np.mean((target / c_out) ** 2)
+    np.testing.assert_allclose(float(loss), expected, rtol=1e-5)
 
 
 def test_overfits_two_chips_by_its_recipe() -> None:

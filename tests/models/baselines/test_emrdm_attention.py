@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from torchgeo_tdpcr.models.baselines.emrdm import attention
-from torchgeo_tdpcr.models.baselines.emrdm.blocks import RotaryPosition, rotate
+from torchgeo_tdpcr.models.baselines.emrdm.blocks import RotaryPosition, rotate, unit
 
 
 def naive_neighbourhood(*qkv: Tensor, kernel: int) -> np.ndarray:
@@ -80,8 +80,31 @@ def test_global_attention_is_a_softmax() -> None:
     np.testing.assert_allclose(out.numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize(('height', 'width'), [(8, 8), (6, 16), (10, 4)])
+def test_rotary_positions_span_the_longer_side(height: int, width: int) -> None:
+    cosine, sine = RotaryPosition(3, 16)(height, width)
+    assert cosine.shape == (height, width, 3, 4)
+    # Heads take turns: the frequency of head h and pair p is number 3p + h of six
+    frequencies = np.pi * 10 ** ((3 * np.arange(2) + np.arange(3)[:, None]) / 6)
+    for i in range(height):
+        for j in range(width):
+            # Edges of -1 and 1 on the longer side, aspect ratio kept, centres between
+            longer = max(height, width)
+            row = (-height + 2 * i + 1) / longer
+            column = (-width + 2 * j + 1) / longer
+            angles = np.concatenate([row * frequencies, column * frequencies], 1)
+            np.testing.assert_allclose(cosine[i, j], np.cos(angles), atol=1e-5)
+            np.testing.assert_allclose(sine[i, j], np.sin(angles), atol=1e-5)
+
+
+def test_unit_length_with_the_small_number_inside_the_root() -> None:
+    x = torch.tensor([[3.0, 4.0], [0.0, 1e-3], [0.0, 0.0]])
+    expected = [[0.6, 0.8], [0.0, 0.5**0.5], [0.0, 0.0]]
+    torch.testing.assert_close(unit(x), torch.tensor(expected))
+
+
 def test_rotary_positions_depend_on_the_distance_alone() -> None:
-    position = RotaryPosition(2, 16, pitch=0.1)
+    position = RotaryPosition(2, 16)
     turn = position(6, 7)
     q, k = torch.randn(2, 2, 16)
     at = lambda x, i, j: rotate(x, turn[0][i, j], turn[1][i, j])  # noqa: E731

@@ -7,6 +7,7 @@ Uncertainty Quantification for Cloud Removal in Optical Satellite Time Series*, 
 Workshops 2023. https://arxiv.org/abs/2304.05464
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,6 +22,11 @@ from ...metrics.functional._checks import check_images, to_full_precision
 from ..inputs import OpticalSARModel, refuse_classes
 from ..recipes import Recipe
 from ..registry import register_model
+
+#: From [0, 1] to the scale of the network.
+SCALE = 10.0
+#: Least variance that counts in the loss, in the scale of the network.
+LEAST_VARIANCE = 1e-8
 
 
 class MBConv(nn.Module):
@@ -52,13 +58,12 @@ class MBConv(nn.Module):
             nn.Conv2d(channels, wide, 1, bias=False),
             norm(wide),
             nn.GELU(),
-            # Trained with zeros there, the last row or column of an image saturates
             nn.Conv2d(
                 wide,
                 wide,
                 3,
                 padding=1,
-                padding_mode='replicate',
+                padding_mode='reflect',
                 groups=wide,
                 bias=False,
             ),
@@ -87,12 +92,50 @@ class MBConv(nn.Module):
         return refined
 
 
-def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Run a model on a batch and compute the Gaussian negative log-likelihood.
+def negative_log_likelihood(mean: Tensor, variance: Tensor, clear: Tensor) -> Tensor:
+    r"""Gaussian negative log-likelihood, as the authors' code computes it.
 
-    It is averaged over images, bands and pixels, without its constant, and computed in
-    float32 or better. Variances below 1e-6, a standard deviation of 10 digital numbers,
-    count as 1e-6.
+    For each pixel and image, with sums over the *K* bands:
+
+    .. math::
+
+        \tfrac{K}{2} \ln 2\pi + \tfrac12 \sum \ln v + \tfrac12 \sum (e^2 / v)
+
+    averaged over pixels and images; but the sum of the logarithms is over the images of
+    the batch too. So with a batch of B images the loss is least at variances of e² / B,
+    not e², and means what it should with B = 1 alone. Variances below 1e-8 count as 1e-8,
+    with the gradient that they would have without. All is computed in the scale of the
+    network, ten times that of the images.
+
+    Args:
+        mean: Predicted mean, B×K×H×W, floating point, in [0, 1].
+        variance: Predicted variance of the same shape, in units of the mean, squared.
+        clear: Truth, the same shape and scale as the mean.
+
+    Returns:
+        A scalar, in float32 or better, which may be negative.
+
+    Raises:
+        TypeError: If the truth is not floating point.
+        ValueError: If the truth has another shape than the mean.
+
+    Example:
+        >>> mean, variance = torch.zeros(2, 13, 4, 4), torch.full((2, 13, 4, 4), 0.01)
+        >>> round(negative_log_likelihood(mean, variance, mean).item(), 4)
+        11.9462
+    """
+    check_images(mean, clear)
+    mean, clear = (SCALE * x for x in to_full_precision(mean, clear))
+    variance = SCALE**2 * variance.to(mean.dtype)
+    variance = variance + (variance.clamp_min(LEAST_VARIANCE) - variance).detach()
+    logarithms = variance.log().sum((0, 1))
+    squares = ((mean - clear).square() / variance).sum(1)
+    constant = mean.shape[1] * math.log(2 * math.pi)
+    return 0.5 * (constant + logarithms.mean() + squares.mean())
+
+
+def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Run a model on a batch and compute :func:`negative_log_likelihood`.
 
     Args:
         model: UnCRtainTS, or any model that returns ``reconstruction`` and ``variance``.
@@ -113,13 +156,31 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
             f'The outputs have no `variance`, only {sorted(outputs)}. This loss is for '
             'models that predict one, such as uncrtaints; train with another.'
         )
-    check_images(outputs['reconstruction'], batch['image_clear'])
-    mean, clear = to_full_precision(outputs['reconstruction'], batch['image_clear'])
-    variance = outputs['variance'].to(mean.dtype)
-    return {'loss': F.gaussian_nll_loss(mean, clear, variance, eps=1e-6)}
+    loss = negative_log_likelihood(
+        outputs['reconstruction'], outputs['variance'], batch['image_clear']
+    )
+    return {'loss': loss}
 
 
-#: The loss of the paper. The optimizer is a choice, see :class:`UnCRtainTS`.
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of a layer as the authors do; for :meth:`torch.nn.Module.apply`.
+
+    Convolutions: Xavier's normal distribution, biases standard normal. Batch
+    normalisation: gains standard normal, shifts 0.
+
+    Args:
+        module: The layer; other kinds are left as they are.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.normal_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+#: How the authors train it, with a constant rate.
 RECIPE = Recipe(losses=losses, optimizer=partial(Adam, lr=1e-3))
 
 
@@ -127,35 +188,35 @@ RECIPE = Recipe(losses=losses, optimizer=partial(Adam, lr=1e-3))
 class UnCRtainTS(OpticalSARModel):
     """Predict mean and variance of every band of every pixel, at full resolution.
 
-    Optical and SAR bands are concatenated; a 1×1 convolution, MBConv blocks with group
-    normalisation, MBConv blocks with batch normalisation, and a 1×1 convolution to mean
-    and variance follow. This is the model for one date: without the attention over time,
-    which has nothing to attend to.
+    SAR and optical bands, in this order, are concatenated; a 1×1 convolution with group
+    normalisation and ReLU, an MBConv block with group normalisation, MBConv blocks with
+    batch normalisation, and a 1×1 convolution to mean and variance follow. This is the
+    model for one date: without the attention over time, which has nothing to attend to.
 
-    The default arguments have 519,962 parameters, and 27.02 G multiply-adds in
+    The default arguments have 520,218 parameters, and 27.02 G multiply-adds in
     convolutions at 256×256 (54.04 GFLOPs). Counted with normalisation (5 an element for
-    groups, 2 for batches) and pooling (1), as fvcore does, they are 27.88 G.
+    groups, 2 for batches) and pooling (1), as fvcore does, they are 27.92 G.
 
-    The forward pass takes any height and width, and exports with any batch, height and
-    width.
+    The forward pass takes any height and width, and exports with any batch and any height
+    and width of at least 2.
 
-    Choices that the description leaves open:
+    As in the authors' code:
 
     - Inside a block: normalisation before the first and after every convolution, GELU
       after the first two, squeeze-excitation to a quarter of the block's width before
-      the last, no biases. Of the readings compared, this one has both 0.520 M parameters
-      and 27.9 G operations as fvcore counts; without the first normalisation and with
-      biases in squeeze-excitation the parameters match as well, but not the operations.
-    - Convolutions repeat the border, since padded with zeros the last row or column of
-      an image saturated after training, another one with each seed. They start from
-      PyTorch's default initialisation. Group normalisation has four groups.
-    - Softplus makes the variance positive. It is in the units of the reconstruction,
-      squared.
-    - Training: Adam at 1e-3, crops of 128 and batches of 16, as for other models here.
+      the last, no biases. Group normalisation has four groups.
+    - The 3×3 convolutions mirror the border. That takes two pixels; an image with one row
+      or column gets a copy of it first, where the authors' model fails.
+    - The network works in ten times the scale of the images, both of the inputs and of
+      the mean, a sigmoid. The variance there is softplus + 0.001, so in units of the
+      reconstruction, squared, a hundredth of that: at least 1e-5.
+    - Weights start as :func:`initialise` says.
+
+    Without SAR, ``sar_channels=0``, the model sees the optical image alone.
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands.
+        sar_channels: Number of SAR bands, 0 for a model that ignores SAR.
         num_classes: None. The model has no segmentation head.
         channels: Width of the network.
         encoder_blocks: Number of MBConv blocks with group normalisation.
@@ -192,7 +253,9 @@ class UnCRtainTS(OpticalSARModel):
                 'another number of either.'
             )
         self.body = nn.Sequential(
-            nn.Conv2d(in_channels + sar_channels, channels, 1),
+            nn.Conv2d(sar_channels + in_channels, channels, 1),
+            nn.GroupNorm(groups, channels),
+            nn.ReLU(),
             *(
                 MBConv(channels, partial(nn.GroupNorm, groups), expansion)
                 for _ in range(encoder_blocks)
@@ -203,15 +266,44 @@ class UnCRtainTS(OpticalSARModel):
             ),
             nn.Conv2d(channels, 2 * in_channels, 1),
         )
+        self.apply(initialise)
         self.to(memory_format=torch.channels_last)
+
+    def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
+        """As every model does, and have two rows and columns at least.
+
+        Args:
+            image: Optical image, B×C×H×W.
+            image_sar: SAR image, B×S×H×W.
+
+        Returns:
+            Both images, with a copy of their only row or column.
+        """
+        image, image_sar = super().prepared(image, image_sar)
+        below, right = (max(0, 2 - n) for n in image.shape[-2:])
+        if below or right:
+            more = (0, right, 0, below)
+            image = F.pad(image, more, mode='replicate')
+            # Nothing to repeat in an image without bands
+            image_sar = (
+                F.pad(image_sar, more, mode='replicate')
+                if self.sar_channels
+                else image[:, :0]
+            )
+        return image, image_sar
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Predict mean and variance.
 
         Returns:
-            ``reconstruction``, B×C×H×W, from 0 to 1, and ``variance``, B×C×H×W, 0 or
-            more.
+            ``reconstruction``, B×C×H×W, from 0 to 1, and ``variance``, B×C×H×W, 1e-5 or
+            more, in float32 or better.
         """
-        x = torch.cat([image, image_sar], 1)
-        mean, variance = self.body(x).chunk(2, dim=1)
-        return {'reconstruction': mean.sigmoid(), 'variance': F.softplus(variance)}
+        x = torch.cat([image_sar, image], 1)
+        mean, variance = self.body(SCALE * x).chunk(2, dim=1)
+        # In half precision the least variance would be far off
+        variance = variance.to(torch.promote_types(variance.dtype, torch.float32))
+        return {
+            'reconstruction': mean.sigmoid(),
+            'variance': (F.softplus(variance) + 0.001) / SCALE**2,
+        }

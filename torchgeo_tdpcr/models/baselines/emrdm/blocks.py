@@ -85,18 +85,18 @@ class RotaryPosition(nn.Module):
     """Turn part of the queries and keys by angles that grow with row and column.
 
     Half of each head is turned, a quarter by the row and a quarter by the column.
+    Positions are those of the pixels' centres; the longer side of the map spans -1 to 1,
+    and the shorter one as much less as it is shorter.
 
     Args:
         heads: Number of heads.
         head_dim: Width of a head, a multiple of 8.
-        pitch: Distance between neighbouring positions.
     """
 
     frequencies: Tensor
 
-    def __init__(self, heads: int, head_dim: int, pitch: float) -> None:
+    def __init__(self, heads: int, head_dim: int) -> None:
         super().__init__()
-        self.pitch = pitch
         count = head_dim // 8
         steps = torch.arange(heads * count) / (heads * count)
         # From π to 10π, dealt out so that every head gets the whole range.
@@ -115,9 +115,11 @@ class RotaryPosition(nn.Module):
         Returns:
             Cosines and sines, H×W×heads×(head_dim/4) each.
         """
-        device = self.frequencies.device
-        rows = torch.arange(height, device=device) * self.pitch
-        columns = torch.arange(width, device=device) * self.pitch
+        rows, columns = (
+            (2 * torch.arange(n, device=self.frequencies.device) + 1 - n)
+            / max(height, width)
+            for n in (height, width)
+        )
         angles = torch.cat(
             [
                 (rows[:, None, None] * self.frequencies)[:, None].expand(
@@ -130,6 +132,19 @@ class RotaryPosition(nn.Module):
             -1,
         )
         return angles.cos(), angles.sin()
+
+
+def unit(x: Tensor) -> Tensor:
+    """Scale vectors to unit length, computed in float32.
+
+    Args:
+        x: Queries or keys, …×D.
+
+    Returns:
+        Vectors of the same shape, float32; shorter than 1 where *x* is near zero.
+    """
+    x = x.float()
+    return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -161,7 +176,7 @@ class SelfAttention(nn.Module):
         mapping: Width M of the condition.
         head_dim: Width of a head, a multiple of 8.
         kernel_size: Height and width of the neighbourhood, None for global attention.
-        pitch: Distance between neighbouring pixels, for the rotary positions.
+        dropout: Share of what is attended to that is dropped in training.
     """
 
     def __init__(
@@ -170,7 +185,7 @@ class SelfAttention(nn.Module):
         mapping: int,
         head_dim: int,
         kernel_size: int | None,
-        pitch: float,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.heads = channels // head_dim
@@ -178,7 +193,8 @@ class SelfAttention(nn.Module):
         self.norm = AdaptiveNorm(channels, mapping)
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.scale = nn.Parameter(torch.full((self.heads, 1), 10.0))
-        self.position = RotaryPosition(self.heads, head_dim, pitch)
+        self.position = RotaryPosition(self.heads, head_dim)
+        self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(channels, channels, bias=False)
         nn.init.zeros_(self.out.weight)
 
@@ -195,14 +211,14 @@ class SelfAttention(nn.Module):
         qkv = self.qkv(self.norm(x, condition)).unflatten(-1, (3, self.heads, -1))
         query, key, value = qkv.unbind(-3)
         turn = self.position(x.shape[1], x.shape[2])
-        query = rotate(F.normalize(query.float(), dim=-1), *turn) * self.scale
-        key = rotate(F.normalize(key.float(), dim=-1), *turn)
+        query = rotate(unit(query), *turn) * self.scale
+        key = rotate(unit(key), *turn)
         query, key = query.to(value.dtype), key.to(value.dtype)
         if self.kernel_size is None:
             mixed = global_attention(query, key, value)
         else:
             mixed = neighbourhood_attention(query, key, value, self.kernel_size)
-        out: Tensor = x + self.out(mixed.flatten(-2))
+        out: Tensor = x + self.out(self.dropout(mixed.flatten(-2)))
         return out
 
 
@@ -213,14 +229,18 @@ class FeedForward(nn.Module):
         channels: Width C.
         hidden: Width between the two linear layers.
         mapping: Width M of the condition, None for a plain norm with a learned gain.
+        dropout: Share of the hidden features that is dropped in training.
     """
 
-    def __init__(self, channels: int, hidden: int, mapping: int | None) -> None:
+    def __init__(
+        self, channels: int, hidden: int, mapping: int | None, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm = (
             Norm(channels) if mapping is None else AdaptiveNorm(channels, mapping)
         )
         self.up = nn.Linear(channels, 2 * hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, channels, bias=False)
         nn.init.zeros_(self.down.weight)
 
@@ -236,7 +256,7 @@ class FeedForward(nn.Module):
         """
         normed = self.norm(x) if condition is None else self.norm(x, condition)
         value, gate = self.up(normed).chunk(2, -1)
-        out: Tensor = x + self.down(value * F.gelu(gate))
+        out: Tensor = x + self.down(self.dropout(value * F.gelu(gate)))
         return out
 
 
@@ -249,10 +269,10 @@ class Block(nn.Module):
         mapping: Width M of the condition.
         head_dim: Width of a head, a multiple of 8.
         kernel_size: Height and width of the neighbourhood, None for global attention.
-        pitch: Distance between neighbouring pixels, for the rotary positions.
+        dropout: Share of features that is dropped in training.
 
     Example:
-        >>> block = Block(16, 32, 8, head_dim=8, kernel_size=3, pitch=0.1)
+        >>> block = Block(16, 32, 8, head_dim=8, kernel_size=3)
         >>> block(torch.rand(2, 5, 6, 16), torch.rand(2, 8)).shape
         torch.Size([2, 5, 6, 16])
     """
@@ -264,11 +284,13 @@ class Block(nn.Module):
         mapping: int,
         head_dim: int = 64,
         kernel_size: int | None = None,
-        pitch: float = 1.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.attention = SelfAttention(channels, mapping, head_dim, kernel_size, pitch)
-        self.feed_forward = FeedForward(channels, hidden, mapping)
+        self.attention = SelfAttention(
+            channels, mapping, head_dim, kernel_size, dropout
+        )
+        self.feed_forward = FeedForward(channels, hidden, mapping, dropout)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Refine a map.

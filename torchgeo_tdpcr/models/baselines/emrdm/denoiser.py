@@ -16,32 +16,31 @@ from torch import Tensor, nn
 from .attention import check_kernel
 from .blocks import Block, FeedForward, Norm
 
-#: Pixels that span the range of rotary positions from -1 to 1, a test chip of the paper.
-EXTENT = 256
-
 
 class NoiseMapping(nn.Module):
     """Features of the noise level, which condition every block.
+
+    They are cosines and sines at random frequencies, which are drawn with the weights
+    and kept in checkpoints with them, but not trained.
 
     Args:
         channels: Width M of the features, even.
         hidden: Width of its feed-forward layers.
         depth: Number of them.
+        dropout: Share of the hidden features that is dropped in training.
     """
 
     frequencies: Tensor
 
-    def __init__(self, channels: int, hidden: int, depth: int) -> None:
+    def __init__(
+        self, channels: int, hidden: int, depth: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        # Periods from 16 down to 1/4: the noise level spans about 3.
-        steps = torch.linspace(0, 1, channels // 2)
-        self.register_buffer(
-            'frequencies', 2 * math.pi / 16 * 64**steps, persistent=False
-        )
+        self.register_buffer('frequencies', torch.randn(channels // 2))
         self.project = nn.Linear(channels, channels, bias=False)
         self.norm = Norm(channels)
         self.layers = nn.ModuleList(
-            FeedForward(channels, hidden, None) for _ in range(depth)
+            FeedForward(channels, hidden, None, dropout) for _ in range(depth)
         )
         self.out_norm = Norm(channels)
 
@@ -54,7 +53,7 @@ class NoiseMapping(nn.Module):
         Returns:
             Features, B×M or 1×M.
         """
-        angles = level.float()[:, None] * self.frequencies
+        angles = 2 * math.pi * level.float()[:, None] * self.frequencies
         x = self.norm(self.project(torch.cat([angles.cos(), angles.sin()], -1)))
         for layer in self.layers:
             x = layer(x)
@@ -135,10 +134,13 @@ class HourglassDenoiser(nn.Module):
         mapping_dim: Width of the features of the noise level, even.
         mapping_hidden: Width of the feed-forward layers that make them.
         mapping_depth: Number of these layers.
+        dropout: Share of features dropped in training, in the innermost level and in
+            the layers that make the features of the noise level.
 
     Raises:
         ValueError: If *dims*, *depths* and *hidden* differ in length, *kernel_size* is
-            even, or a width is not a multiple of what it must be.
+            even, *dropout* is not in [0, 1), or a width is not a multiple of what it
+            must be.
 
     Example:
         >>> net = HourglassDenoiser(5, 3, (8, 16), (1, 1), (16, 32), head_dim=8,
@@ -160,6 +162,7 @@ class HourglassDenoiser(nn.Module):
         mapping_dim: int = 768,
         mapping_hidden: int = 1536,
         mapping_depth: int = 2,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         if not dims or not len(dims) == len(depths) == len(hidden):
@@ -168,6 +171,8 @@ class HourglassDenoiser(nn.Module):
                 f'`hidden={list(hidden)}` must have one entry a level each.'
             )
         check_kernel(kernel_size)
+        if not 0 <= dropout < 1:
+            raise ValueError(f'`dropout={dropout}` must be at least 0 and below 1.')
         if mapping_dim % 2:
             raise ValueError(f'`mapping_dim={mapping_dim}` must be even.')
         if head_dim % 8 or any(dim % head_dim for dim in dims):
@@ -177,7 +182,7 @@ class HourglassDenoiser(nn.Module):
             )
         #: Height and width of the input must be multiples of this.
         self.stride = 2 ** (len(dims) - 1)
-        self.mapping = NoiseMapping(mapping_dim, mapping_hidden, mapping_depth)
+        self.mapping = NoiseMapping(mapping_dim, mapping_hidden, mapping_depth, dropout)
         self.patch_in = nn.Linear(in_channels, dims[0], bias=False)
         self.out_norm = Norm(dims[0])
         self.patch_out = nn.Linear(dims[0], out_channels, bias=False)
@@ -185,9 +190,9 @@ class HourglassDenoiser(nn.Module):
 
         def stage(level: int) -> nn.ModuleList:
             kernel = kernel_size if level < neighbourhood_levels else None
-            pitch = 2 ** (level + 1) / EXTENT
+            share = dropout if level == len(dims) - 1 else 0.0
             return nn.ModuleList(
-                Block(dims[level], hidden[level], mapping_dim, head_dim, kernel, pitch)
+                Block(dims[level], hidden[level], mapping_dim, head_dim, kernel, share)
                 for _ in range(depths[level])
             )
 

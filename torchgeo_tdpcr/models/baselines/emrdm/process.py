@@ -2,9 +2,10 @@
 
 """The diffusion of EMRDM: from a clear image to noise around the cloudy one.
 
-The design space (schedule, preconditioning, weights) is that of T. Karras, M. Aittala,
-T. Aila, S. Laine: *Elucidating the Design Space of Diffusion-Based Generative Models*,
-NeurIPS 2022, https://arxiv.org/abs/2206.00364 (EDM), applied to clear minus cloudy.
+The design space (schedule, preconditioning, weights, stochastic sampler) is that of
+T. Karras, M. Aittala, T. Aila, S. Laine: *Elucidating the Design Space of
+Diffusion-Based Generative Models*, NeurIPS 2022, https://arxiv.org/abs/2206.00364
+(EDM), with a mean that moves to the cloudy image.
 """
 
 import math
@@ -16,23 +17,14 @@ import torch
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
-
-
-class Mixture(NamedTuple):
-    """What an image at some noise level is made of.
-
-    The image is ``keep * clear + revert * cloudy + spread * noise``.
-    """
-
-    keep: Tensor
-    revert: Tensor
-    spread: Tensor
+# Scrambling leaves 0 as it is, so the default seed must not be 0 there.
+_OFFSET = 0x9E3779B9
 
 
 class Preconditioning(NamedTuple):
     """Factors around the network F, and the noise level that it is told.
 
-    The estimate of the clear image is ``skip * x + out * F(into * x, level)``.
+    The estimate of the clear image is ``skip * y + out * F(into * y, level)``.
     """
 
     skip: Tensor
@@ -43,48 +35,65 @@ class Preconditioning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MeanReverting:
-    """Mean-reverting process x = s·clear + (1 − s)·cloudy + s·σ·n.
+    """Mean-reverting process y = clear + k·cloudy + σ·n, with k = *reversion*·σ.
 
-    The noise level σ grows from *sigma_min* to *sigma_max* over time 0 to 1. The share
-    of the clear image is s = (1 + (σ / λ)²)^(−1/2), so the noise around the mean, s·σ,
-    tends to λ while the mean tends to the cloudy image. Divided by s, the difference to
-    the cloudy image is a variance-exploding process, the one that EDM analyses.
-
+    The noise level σ grows from *sigma_min* to *sigma_max*. Divided by 1 + k, the image
+    goes from the clear to the cloudy one, and the noise around it to 1 / *reversion*.
     All moments are about zero, in the units of the model.
 
     Args:
-        noise: λ, the standard deviation of the noise at the end.
-        sigma_min: Least noise level.
-        sigma_max: Greatest noise level.
-        rho: Exponent of the schedule.
+        reversion: How fast the mean moves to the cloudy image, k / σ.
+        sigma_min: Least noise level of the sampler.
+        sigma_max: Greatest noise level of the sampler.
+        rho: Exponent of the sampler's schedule.
         sigma_data: Root mean square of clear images.
         sigma_mean: Root mean square of cloudy images.
         correlation: Mean of clear times cloudy, over both root mean squares.
+        churn: Relative rise of the noise level by fresh noise, summed over the steps of
+            the sampler; 0 makes it deterministic.
+        churn_noise: Standard deviation of the fresh noise, as a factor.
+        log_mean: Mean of ln σ in training.
+        log_std: Standard deviation of ln σ in training.
 
     Raises:
-        ValueError: If a level is not positive, *sigma_min* is not below *sigma_max*, or
-            *correlation* is not between -1 and 1.
+        ValueError: If a level, moment or factor is not positive or *churn* is negative;
+            if *sigma_min* is not below *sigma_max*, or *correlation* is not between -1
+            and 1.
 
     Example:
-        >>> process = MeanReverting(noise=0.5)
-        >>> [round(float(s), 3) for s in process.steps(5)]
-        [80.0, 17.528, 2.515, 0.17, 0.002, 0.0]
-        >>> round(float(process.mixture(torch.tensor(80.0)).spread), 4)
-        0.5
+        >>> process = MeanReverting()
+        >>> [round(float(s), 4) for s in process.steps(5)]
+        [100.0, 20.6564, 2.6878, 0.1495, 0.001, 0.0]
+        >>> process.perturb(*torch.tensor([0.5, 0.2, 2.0, 0.1])).item()
+        1.9000000953674316
     """
 
-    noise: float = 0.5
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
+    reversion: float = 3.0
+    sigma_min: float = 0.001
+    sigma_max: float = 100.0
     rho: float = 7.0
-    sigma_data: float = 0.5
+    sigma_data: float = 1.0
     sigma_mean: float = 1.0
-    correlation: float = 0.0
+    correlation: float = 0.9
+    churn: float = 5.0
+    churn_noise: float = 1.023
+    log_mean: float = -1.2
+    log_std: float = 1.2
 
     def __post_init__(self) -> None:
-        for name in ('noise', 'sigma_min', 'rho', 'sigma_data', 'sigma_mean'):
+        for name in (
+            'reversion',
+            'sigma_min',
+            'rho',
+            'sigma_data',
+            'sigma_mean',
+            'churn_noise',
+            'log_std',
+        ):
             if getattr(self, name) <= 0:
                 raise ValueError(f'`{name}={getattr(self, name)}` must be positive.')
+        if self.churn < 0:
+            raise ValueError(f'`churn={self.churn}` must be 0 or more.')
         if self.sigma_max <= self.sigma_min:
             raise ValueError(
                 f'`sigma_max={self.sigma_max}` must exceed '
@@ -95,45 +104,31 @@ class MeanReverting:
                 f'`correlation={self.correlation}` must lie between -1 and 1.'
             )
 
-    def sigma(self, time: Tensor) -> Tensor:
-        """Noise level at a time.
-
-        Args:
-            time: Time, 0 (clear) to 1 (cloudy), any shape.
-
-        Returns:
-            σ of the same shape.
-        """
-        low, high = (s ** (1 / self.rho) for s in (self.sigma_min, self.sigma_max))
-        sigma: Tensor = (low + time * (high - low)) ** self.rho
-        return sigma
-
     def steps(self, count: int, device: torch.device | None = None) -> Tensor:
-        """Noise levels at which a sampler calls the network, and 0 to end on.
+        """Noise levels between which a sampler steps, and 0 to end on.
 
         Args:
-            count: Number of calls.
+            count: Number of steps.
             device: Where to put the result.
 
         Returns:
             Noise levels from *sigma_max* down, count + 1.
         """
-        sigmas = self.sigma(torch.linspace(1, 0, count, device=device))
+        time = torch.linspace(1, 0, count, device=device)
+        low, high = (s ** (1 / self.rho) for s in (self.sigma_min, self.sigma_max))
+        sigmas = (low + time * (high - low)) ** self.rho
         return torch.cat([sigmas, sigmas.new_zeros(1)])
 
-    def mixture(self, sigma: Tensor) -> Mixture:
-        """Shares of clear image, cloudy image and noise.
+    def training_sigma(self, normal: Tensor) -> Tensor:
+        """Noise levels to train at: those of a normal distribution of ln σ.
 
         Args:
-            sigma: Noise level σ, any shape.
+            normal: Standard normal numbers, any shape.
 
         Returns:
-            The shares, of the same shape.
+            σ of the same shape.
         """
-        log_keep = -0.5 * torch.log1p((sigma / self.noise) ** 2)
-        keep = log_keep.exp()
-        # expm1, because 1 - keep has no digits left at the least noise level.
-        return Mixture(keep, -torch.expm1(log_keep), keep * sigma)
+        return (self.log_mean + self.log_std * normal).exp()
 
     def perturb(
         self, clear: Tensor, cloudy: Tensor, sigma: Tensor, noise: Tensor
@@ -144,13 +139,25 @@ class MeanReverting:
             clear: Clear image, B×C×H×W.
             cloudy: Cloudy image of the same shape.
             sigma: Noise level σ, broadcastable to the images.
-            noise: Standard normal noise of the shape of the images.
+            noise: Standard normal noise, broadcastable to the images.
 
         Returns:
-            Image between both, of the same shape.
+            The image y, of the same shape.
         """
-        keep, revert, spread = self.mixture(sigma)
-        return keep * clear + revert * cloudy + spread * noise
+        return clear + self.start(cloudy, sigma, noise)
+
+    def start(self, cloudy: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+        """Image to start a sampler from: all but the clear image, which is unknown.
+
+        Args:
+            cloudy: Cloudy image, B×C×H×W.
+            sigma: Noise level σ, broadcastable to the image.
+            noise: Standard normal noise, broadcastable to the image.
+
+        Returns:
+            The image y without its clear part, of the same shape.
+        """
+        return sigma * (self.reversion * cloudy + noise)
 
     def precondition(self, sigma: Tensor) -> Preconditioning:
         """Factors with which the network's input and target have unit variance.
@@ -165,48 +172,62 @@ class MeanReverting:
         Returns:
             The factors and c_noise = ln(σ) / 4, of the same shape.
         """
-        keep, revert, spread = self.mixture(sigma)
+        revert = self.reversion * sigma
         data, mean = self.sigma_data**2, self.sigma_mean**2
         cross = self.correlation * self.sigma_data * self.sigma_mean
-        variance = (
-            keep**2 * data + revert**2 * mean + 2 * keep * revert * cross + spread**2
-        )
+        variance = data + revert**2 * mean + 2 * revert * cross + sigma**2
         # The variance of the error, multiplied out so that nothing cancels.
-        error = revert**2 * (data * mean - cross**2) + spread**2 * data
+        error = revert**2 * (data * mean - cross**2) + sigma**2 * data
         return Preconditioning(
-            skip=(keep * data + revert * cross) / variance,
+            skip=(data + revert * cross) / variance,
             out=(error / variance).sqrt(),
             into=variance.rsqrt(),
             level=sigma.log() / 4,
         )
 
-    def euler_step(
-        self, x: Tensor, clear: Tensor, cloudy: Tensor, sigma: Tensor, following: Tensor
-    ) -> Tensor:
-        """One Euler step of the deterministic backward equation.
+    def churned(
+        self, y: Tensor, cloudy: Tensor, sigma: Tensor, noise: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
+        """Raise the noise level by fresh noise, and the mean with it.
 
-        With y = (x − cloudy) / s, the equation is dy/dσ = (y − D) / σ, D the estimate of
-        clear minus cloudy. The step is written in x, which is finite where s nears 0.
+        EDM keeps the rise below a factor of √2; this does not.
 
         Args:
-            x: Image at noise level *sigma*, B×C×H×W.
-            clear: Estimate of the clear image.
+            y: Image at noise level *sigma*, B×C×H×W.
             cloudy: Cloudy image.
-            sigma: Noise level σ of *x*, positive.
+            sigma: Noise level σ.
+            noise: Fresh standard normal noise, broadcastable to the images.
+            count: Number of steps of the sampler.
+
+        Returns:
+            Image at the raised noise level, and that level.
+        """
+        raised = sigma * (1 + self.churn / count)
+        spread = self.churn_noise * (raised**2 - sigma**2).sqrt()
+        moved = y + self.reversion * (raised - sigma) * cloudy + spread * noise
+        return moved, raised
+
+    def euler_step(
+        self, y: Tensor, clear: Tensor, sigma: Tensor, following: Tensor
+    ) -> Tensor:
+        """One Euler step of the backward equation dy/dσ = (y − clear) / σ.
+
+        Args:
+            y: Image at noise level *sigma*, B×C×H×W.
+            clear: Estimate of the clear image.
+            sigma: Noise level σ of *y*, positive.
             following: Noise level to step to, less than *sigma*.
 
         Returns:
             Image at noise level *following*.
         """
-        keep, revert, spread = self.mixture(sigma)
-        noise = (x - keep * clear - revert * cloudy) / spread
-        return self.perturb(clear, cloudy, following, noise)
+        return clear + following / sigma * (y - clear)
 
 
 def seeded_noise(
-    shape: Sequence[int], seed: int, device: torch.device | None = None
+    shape: Sequence[int], seed: int, step: int = 0, device: torch.device | None = None
 ) -> Tensor:
-    """Standard normal noise that depends on the seed and the pixel alone.
+    """Standard normal noise that depends on the seed, the step and the pixel alone.
 
     The same pixel gets the same noise whatever the size of the image, the batch and the
     device, and the function compiles and exports, which random generators do not.
@@ -214,6 +235,7 @@ def seeded_noise(
     Args:
         shape: Channels C, height H and width W.
         seed: Seed, any integer; its lower 32 bits count.
+        step: Which of the independent noises of a seed, 0 or more.
         device: Where to make it.
 
     Returns:
@@ -229,8 +251,10 @@ def seeded_noise(
     def axis(size: int) -> Tensor:
         return torch.arange(size, dtype=torch.int64, device=device)
 
+    code = _scrambled(axis(1) + ((seed + _OFFSET) & _MASK))
+    code = _scrambled(code ^ step)
     # Two uniform numbers a pixel, for the Box-Muller transform.
-    code = _scrambled(axis(2)[:, None, None, None] ^ (seed & _MASK))
+    code = _scrambled(axis(2)[:, None, None, None] ^ code)
     code = _scrambled(code ^ axis(channels)[:, None, None])
     code = _scrambled(code ^ axis(height)[:, None])
     code = _scrambled(code ^ axis(width))
