@@ -201,6 +201,16 @@ def test_sar_matters_for_its_own_chip() -> None:
         check_sar_of_each_chip(tiny(), inputs())
 
 
+def test_without_radar_as_published() -> None:
+    model = tiny(sar_channels=0)
+    image, sar = inputs()
+    assert model.network.condition_intro.in_channels == 13
+    with torch.no_grad():
+        out = model(image, sar)['reconstruction']
+        assert torch.equal(model(image, 1 - sar)['reconstruction'], out)
+    assert torch.isfinite(model.training_loss(image, sar, image))
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     model = tiny()
     image, sar = inputs()

@@ -78,7 +78,8 @@ class DiffCR(OpticalSARModel):
 
     * SAR: its channels are concatenated to those of the cloudy image, as further bands of
       the one date of the condition, and scaled by 2·x − 1 as well. The published model
-      sees no SAR, and how scores on SEN12MS-CR were obtained is not said where we looked.
+      sees none, as this one with ``sar_channels=0``. Whether those behind its published
+      scores on SEN12MS-CR did, we found said nowhere.
     * Images whose size is no multiple of the stride have their border repeated; the
       authors add zeros. Dynamic thresholding counts the repeated pixels too.
     * The sampler's coefficients are computed in double precision, and it goes on from the
@@ -89,7 +90,7 @@ class DiffCR(OpticalSARModel):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands.
+        sar_channels: Number of SAR bands; 0 for a model that sees no radar.
         num_classes: Must be None: the model does not segment.
         width: Number of channels of the finest level, doubled at each further one; a
             multiple of 4.
