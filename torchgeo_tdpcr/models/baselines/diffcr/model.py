@@ -71,8 +71,8 @@ class DiffCR(OpticalSARModel):
     mean squared error of the clear image; the solver, its 20 moves, the thresholding and
     the final estimate; Adam at 5e-5 without weight decay. What the network is told of the
     noise differs between their training, γ, and their sampler, a time from 999 to 0; so it
-    does here (*told*). Told 0, it takes its input for noise, so the published result is
-    in effect an estimate from the condition alone.
+    does here (*told*). The last call is told 0, the γ of pure noise, so its estimate is
+    likely to rest on the condition more than on what was sampled.
 
     Choices, where the descriptions leave things open or do not fit:
 
