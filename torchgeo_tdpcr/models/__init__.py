@@ -3,6 +3,7 @@
 """Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
 from .baselines.cloudseg import CloudSeg as CloudSeg
+from .baselines.diffcr.model import DiffCR as DiffCR
 from .baselines.dsen2cr import DSen2CR as DSen2CR
 from .baselines.ecrformer.model import ECRformer as ECRformer
 from .baselines.ecrformer.model import ecrformer_light as ecrformer_light

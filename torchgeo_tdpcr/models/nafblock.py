@@ -6,6 +6,8 @@ After L. Chen, X. Chu, X. Zhang, J. Sun: *Simple Baselines for Image Restoration
 ECCV 2022. https://arxiv.org/abs/2204.04676
 """
 
+from collections.abc import Callable
+
 import torch
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
@@ -59,6 +61,8 @@ class NAFBlock(nn.Module):
     Args:
         channels: Number of channels C.
         expansion: Width of both halves as a multiple of C.
+        attention: Makes what weights the channels of the spatial half, from their
+            number.
 
     Example:
         >>> block = NAFBlock(32)
@@ -66,7 +70,12 @@ class NAFBlock(nn.Module):
         torch.Size([1, 32, 16, 16])
     """
 
-    def __init__(self, channels: int, expansion: int = 2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        expansion: int = 2,
+        attention: Callable[[int], nn.Module] = SimplifiedChannelAttention,
+    ) -> None:
         super().__init__()
         wide = expansion * channels
         half = wide // 2
@@ -75,7 +84,7 @@ class NAFBlock(nn.Module):
             nn.Conv2d(channels, wide, 1),
             nn.Conv2d(wide, wide, 3, padding=1, groups=wide),
             SimpleGate(),
-            SimplifiedChannelAttention(half),
+            attention(half),
             nn.Conv2d(half, channels, 1),
         )
         self.channel = nn.Sequential(
