@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +74,20 @@ def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     """
     prediction = model(batch['image'], batch['image_sar'])['reconstruction']
     return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}
+
+
+def denoising_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """The training objective of a diffusion model.
+
+    Args:
+        model: A model with a ``training_loss`` of the three images.
+        batch: ``image``, ``image_sar`` and ``image_clear``, scaled to [0, 1].
+
+    Returns:
+        ``loss``.
+    """
+    objective = cast(Callable[..., Tensor], model.training_loss)
+    return {'loss': objective(batch['image'], batch['image_sar'], batch['image_clear'])}
 
 
 def entry(batch: Mapping[str, Any], name: str, user: str) -> Tensor:

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_tdpcr.models import DiffCR, get_model
 from torchgeo_tdpcr.models.baselines.diffcr.model import RECIPE
-from torchgeo_tdpcr.models.baselines.emrdm.process import seeded_noise
+from torchgeo_tdpcr.models.baselines.noise import seeded_noise
 
 
 class TestDiffCR(BaselineTests):

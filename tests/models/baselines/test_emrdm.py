@@ -20,7 +20,7 @@ from torch import Tensor
 from torchgeo_tdpcr.models import get_model
 from torchgeo_tdpcr.models.baselines.emrdm.denoiser import NoiseMapping
 from torchgeo_tdpcr.models.baselines.emrdm.model import EMRDM, RECIPE
-from torchgeo_tdpcr.models.baselines.emrdm.process import seeded_noise
+from torchgeo_tdpcr.models.baselines.noise import seeded_noise
 from torchgeo_tdpcr.models.registry import get_recipe
 
 

@@ -7,39 +7,23 @@ Diffusion Framework for Cloud Removal from Optical Satellite Images*, IEEE Trans
 Geoscience and Remote Sensing 62, 2024. https://arxiv.org/abs/2308.04417
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from ...inputs import OpticalSARModel, padded, refuse_classes
-from ...recipes import Recipe
+from ...recipes import Recipe, denoising_losses
 from ...registry import register_model
-from ..emrdm.process import seeded_noise
+from ..noise import seeded_noise
 from .network import ConditionalUNet
 from .process import SigmoidDiffusion, thresholded
 
-
-def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Training objective of DiffCR on a batch.
-
-    Args:
-        model: The :class:`DiffCR`.
-        batch: Batch with ``image``, ``image_sar`` and ``image_clear``.
-
-    Returns:
-        ``loss``, see :meth:`DiffCR.training_loss`.
-    """
-    objective = cast(Callable[..., Tensor], model.training_loss)
-    return {'loss': objective(batch['image'], batch['image_sar'], batch['image_clear'])}
-
-
 #: Adam at a constant rate.
-RECIPE = Recipe(losses=losses, optimizer=partial(Adam, lr=5e-5))
+RECIPE = Recipe(losses=denoising_losses, optimizer=partial(Adam, lr=5e-5))
 
 
 @register_model('diffcr', recipe=RECIPE)
@@ -176,7 +160,7 @@ class DiffCR(OpticalSARModel):
         """
         features = self.network.encode(_condition(image, image_sar))
         seed = self.seed if seed is None else seed
-        noise = seeded_noise(image.shape[1:], seed, image.device)
+        noise = seeded_noise(image.shape[1:], seed, device=image.device)
         x = noise.to(memory_format=torch.channels_last).expand_as(image)
         before = None
         for told, move in zip(self.plan.told, self.plan.moves, strict=False):

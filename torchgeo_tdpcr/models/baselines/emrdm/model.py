@@ -7,39 +7,24 @@ Images by an Improved Mean-Reverting Denoising Model with Elucidated Design Spac
 CVPR 2025. https://arxiv.org/abs/2503.23717
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW
 
 from ...inputs import OpticalSARModel, padded, refuse_classes
-from ...recipes import Recipe
+from ...recipes import Recipe, denoising_losses
 from ...registry import register_model
+from ..noise import seeded_noise
 from .denoiser import HourglassDenoiser
-from .process import MeanReverting, seeded_noise
-
-
-def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Training objective of EMRDM on a batch.
-
-    Args:
-        model: The :class:`EMRDM`.
-        batch: Batch with ``image``, ``image_sar`` and ``image_clear``.
-
-    Returns:
-        ``loss``, see :meth:`EMRDM.training_loss`.
-    """
-    objective = cast(Callable[..., Tensor], model.training_loss)
-    return {'loss': objective(batch['image'], batch['image_sar'], batch['image_clear'])}
-
+from .process import MeanReverting
 
 #: How the authors train it, at a constant rate. They evaluate a moving average of the
 #: weights: :class:`torchgeo_tdpcr.callbacks.WarmedEMA`.
 RECIPE = Recipe(
-    losses=losses,
+    losses=denoising_losses,
     optimizer=partial(AdamW, lr=1e-4, betas=(0.9, 0.999), weight_decay=0.01),
 )
 
