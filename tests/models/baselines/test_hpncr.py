@@ -114,8 +114,9 @@ def reference(model: nn.Module, image: Tensor, sar: Tensor) -> Tensor:
 
     def halved(x: Tensor, conv: nn.Conv2d) -> Tensor:
         x = x.unfold(2, 2, 2).unfold(3, 2, 2)
-        return torch.einsum('bchwij,ocij->bohw', x, conv.weight) + (
-            conv.bias[:, None, None]
+        return (
+            torch.einsum('bchwij,ocij->bohw', x, conv.weight)
+            + (conv.bias[:, None, None])
         )
 
     fine = model.stage1(reflected(image, model.down1, stride=2))

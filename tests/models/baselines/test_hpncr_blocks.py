@@ -137,7 +137,9 @@ def test_initial_weights() -> None:
 def test_selective_fusion_is_a_softmax_over_the_two() -> None:
     torch.manual_seed(0)
     fuse = SelectiveFusion(8)
-    first, second = (layer.weight[..., 0, 0] for layer in (fuse.weigh[0], fuse.weigh[2]))
+    first, second = (
+        layer.weight[..., 0, 0] for layer in (fuse.weigh[0], fuse.weigh[2])
+    )
     assert first.shape == (4, 8)
     x, skip = torch.randn(2, 3, 8, 5, 5)
     hidden = F.leaky_relu((x + skip).mean((2, 3)) @ first.T, 0.01)

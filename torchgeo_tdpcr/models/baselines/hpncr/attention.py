@@ -19,8 +19,8 @@ HIDDEN = 256
 class OffsetBias(nn.Module):
     """An MLP of the offset between two pixels of a window, one number for each head.
 
-    The offset of a key from its query goes in as sign · ln(1 + \\|query - key\\|), row
-    and column. The MLP sees each offset once, however many pairs of pixels have it.
+    The offset of a key from its query goes in as sign · ln(1 + abs(query - key)),
+    row and column. The MLP sees each offset once, however many pairs of pixels have it.
 
     Args:
         window: Height and width of a window.

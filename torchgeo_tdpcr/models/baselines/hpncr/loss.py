@@ -80,12 +80,12 @@ def multiscale_ssim(
                 x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
             value = _similarity(x, y, data_range, structure=i < count - 1)
             similarity = similarity * value.relu() ** (share * exponent)
-    return similarity.unflatten(0, shape)
+    return similarity.view(shape)
 
 
 def _similarity(x: Tensor, y: Tensor, data_range: float, structure: bool) -> Tensor:
     """Mean SSIM of each image without the borders, or its contrast and structure."""
-    whole, part = structural_similarity_index_measure(
+    _, part = structural_similarity_index_measure(
         x,
         y,
         data_range=data_range,
