@@ -1,18 +1,20 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What HPN-CR is built of: attention blocks, SAR residual blocks, selective fusion.
+"""The blocks of HPN-CR's optical stages: a mix of pixels, a gate, an MLP.
 
-Written from the description of the paper's parts: P. Gu et al., *HPN-CR: Heterogeneous
-Parallel Network for SAR-Optical Data Fusion Cloud Removal*, IEEE TGRS, 2025. The
-revised layer norm is after Y. Song et al., *Vision Transformers for Single Image
-Dehazing*, IEEE TIP, 2023 (https://arxiv.org/abs/2204.03883); selective-kernel fusion
-after X. Li et al., CVPR 2019; squeeze and excitation after J. Hu et al., CVPR 2018.
+P. Gu et al.: *HPN-CR: Heterogeneous Parallel Network for SAR-Optical Data Fusion Cloud
+Removal*, IEEE TGRS, 2025. The revised layer norm and the sum of a convolution and window
+attention are after Y. Song et al., *Vision Transformers for Single Image Dehazing*, IEEE
+TIP, 2023 (https://arxiv.org/abs/2204.03883).
 """
 
 import torch
 from torch import Tensor, nn
 
-from ..window_attention import PositionBias, window_attention
+from .attention import OffsetBias, window_attention
+
+#: Share of the gated input in the output of a block.
+GATE = 0.01
 
 
 class RescaleNorm(nn.Module):
@@ -61,6 +63,67 @@ class RescaleNorm(nn.Module):
         return normed, scale, offset
 
 
+class SpatialGate(nn.Module):
+    """A number between 0 and 1 for each pixel, seen at three scales.
+
+    Example:
+        >>> SpatialGate()(torch.rand(2, 8, 5, 5)).shape
+        torch.Size([2, 1, 5, 5])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            nn.Conv2d(2, 1, size, padding=size // 2) for size in (3, 5, 7)
+        )
+        self.merge = nn.Conv2d(3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the gate.
+
+        Args:
+            x: Feature map, B×C×H×W.
+
+        Returns:
+            Gate, B×1×H×W.
+        """
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        seen = torch.cat([scale(pooled) for scale in self.scales], 1)
+        gate: Tensor = self.merge(seen).sigmoid()
+        return gate
+
+
+class GatedValue(nn.Module):
+    """Values: one half of the channels times a 7×7 depth-wise convolution of the other.
+
+    Args:
+        channels: Number of channels C.
+
+    Example:
+        >>> GatedValue(8)(torch.rand(1, 8, 9, 9)).shape
+        torch.Size([1, 8, 9, 9])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.convolve = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.project = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Make values.
+
+        Args:
+            x: Feature map, B×C×H×W.
+
+        Returns:
+            Values, B×C×H×W.
+        """
+        plain, wide = self.expand(x).chunk(2, dim=1)
+        value: Tensor = self.project(plain * self.convolve(wide))
+        return value
+
+
 class SpatialMixing(nn.Module):
     """Depth-wise convolution of the values, plus window attention where there is any.
 
@@ -69,28 +132,30 @@ class SpatialMixing(nn.Module):
         heads: Number of attention heads; 0 for the convolution alone.
         window: Height and width of the attention windows.
         shift: By how many pixels the grid of windows is moved.
-        kernel_size: Height and width of the convolution, odd.
+
+    Example:
+        >>> SpatialMixing(8, heads=2, window=4, shift=2)(torch.rand(1, 8, 9, 14)).shape
+        torch.Size([1, 8, 9, 14])
     """
 
-    def __init__(
-        self, channels: int, heads: int, window: int, shift: int, kernel_size: int
-    ) -> None:
+    def __init__(self, channels: int, heads: int, window: int, shift: int) -> None:
         super().__init__()
         self.window = window
         self.shift = shift
-        self.value = nn.Conv2d(channels, channels, 1)
+        self.value = GatedValue(channels)
         self.convolve = nn.Conv2d(
-            channels, channels, kernel_size, padding=kernel_size // 2, groups=channels
+            channels, channels, 5, padding=2, padding_mode='reflect', groups=channels
         )
         self.project = nn.Conv2d(channels, channels, 1)
         self.relate = nn.Conv2d(channels, 2 * channels, 1) if heads else None
-        self.bias = PositionBias(window, heads) if heads else None
+        self.bias = OffsetBias(window, heads) if heads else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the pixels of a map.
 
         Args:
-            x: Feature map, B×C×H×W.
+            x: Feature map, B×C×H×W; H and W at least 3, with attention at least
+                :func:`.smallest_map`.
 
         Returns:
             Mixed feature map of the same shape.
@@ -98,23 +163,23 @@ class SpatialMixing(nn.Module):
         value = self.value(x)
         mixed = self.convolve(value)
         if self.relate is not None and self.bias is not None:
-            query, key = self.relate(x).chunk(2, dim=1)
             mixed = mixed + window_attention(
-                query, key, value, self.bias(), self.window, self.shift
+                self.relate(x), value, self.bias(), self.window, self.shift
             )
         projected: Tensor = self.project(mixed)
         return projected
 
 
 class DecloudBlock(nn.Module):
-    """Spatial mixing, then an MLP, each between a revised layer norm and a sum.
+    """Spatial mixing and a gate, then an MLP, each added to its input.
+
+    A block with attention has a revised layer norm around both; one without has none.
 
     Args:
         channels: Number of channels C.
         heads: Number of attention heads; 0 for a block without attention.
         window: Height and width of the attention windows.
         shift: By how many pixels the grid of windows is moved.
-        kernel_size: Height and width of the depth-wise convolution, odd.
         mlp_ratio: Width of the MLP as a multiple of C.
 
     Example:
@@ -128,31 +193,42 @@ class DecloudBlock(nn.Module):
         heads: int = 0,
         window: int = 8,
         shift: int = 0,
-        kernel_size: int = 5,
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()
         hidden = int(mlp_ratio * channels)
-        self.norm_spatial = RescaleNorm(channels)
-        self.spatial = SpatialMixing(channels, heads, window, shift, kernel_size)
-        self.norm_channel = RescaleNorm(channels)
+        self.gate = SpatialGate()
+        self.norm_spatial = RescaleNorm(channels) if heads else None
+        self.spatial = SpatialMixing(channels, heads, window, shift)
+        self.norm_channel = RescaleNorm(channels) if heads else None
         self.channel = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1), nn.GELU(), nn.Conv2d(hidden, channels, 1)
+            nn.Conv2d(channels, hidden, 1),
+            nn.LeakyReLU(),
+            nn.Conv2d(hidden, channels, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine a feature map.
 
         Args:
-            x: Feature map, B×C×H×W.
+            x: Feature map, B×C×H×W; H and W at least 3, with attention at least
+                :func:`.smallest_map`.
 
         Returns:
             Refined feature map of the same shape.
         """
-        normed, scale, offset = self.norm_spatial(x)
-        x = x + torch.addcmul(offset, self.spatial(normed), scale)
-        normed, scale, offset = self.norm_channel(x)
-        return x + torch.addcmul(offset, self.channel(normed), scale)
+        mixed = _rescaled(self.spatial, self.norm_spatial, x)
+        x = x + mixed + GATE * x * self.gate(x)
+        return x + _rescaled(self.channel, self.norm_channel, x)
+
+
+def _rescaled(layer: nn.Module, norm: RescaleNorm | None, x: Tensor) -> Tensor:
+    """Apply a layer, to a normalised map where there is a norm."""
+    if norm is None:
+        out: Tensor = layer(x)
+        return out
+    normed, scale, offset = norm(x)
+    return torch.addcmul(offset, layer(normed), scale)
 
 
 def decloud_stage(
@@ -161,10 +237,9 @@ def decloud_stage(
     attention_ratio: float,
     heads: int,
     window: int,
-    kernel_size: int = 5,
-    mlp_ratio: float = 4.0,
+    mlp_ratio: float,
 ) -> nn.Sequential:
-    """Stack blocks; the last ones have attention, every other with moved windows.
+    """Stack blocks; the last ones have attention, those of odd index shifted windows.
 
     Args:
         channels: Number of channels.
@@ -172,11 +247,15 @@ def decloud_stage(
         attention_ratio: Share of the blocks that have attention.
         heads: Number of attention heads.
         window: Height and width of the attention windows.
-        kernel_size: Height and width of the depth-wise convolutions.
         mlp_ratio: Width of the MLPs as a multiple of *channels*.
 
     Returns:
         The stack.
+
+    Example:
+        >>> stage = decloud_stage(8, 4, 0.5, heads=2, window=4, mlp_ratio=2)
+        >>> [block.norm_spatial is not None for block in stage]
+        [False, False, True, True]
     """
     plain = depth - round(attention_ratio * depth)
     return nn.Sequential(
@@ -185,8 +264,7 @@ def decloud_stage(
                 channels,
                 heads if i >= plain else 0,
                 window,
-                (i - plain) % 2 * (window // 2),
-                kernel_size,
+                i % 2 * (window // 2),
                 mlp_ratio,
             )
             for i in range(depth)
@@ -194,116 +272,33 @@ def decloud_stage(
     )
 
 
-class SARBlock(nn.Module):
-    """Two 3×3 convolutions with batch norm and a residual; then half the resolution.
+def init_stages(model: nn.Module, depth: int) -> None:
+    """Draw the weights of all mixing layers and MLPs of a network.
+
+    Convolutions are Xavier normal, truncated at ±2. All but those that make queries and
+    keys or the two halves of the values are narrowed by (8 · depth)^-¼. Biases are 0.
 
     Args:
-        in_channels: Number of channels of the input.
-        channels: Number of channels C of the output.
-
-    Example:
-        >>> SARBlock(4, 8)(torch.rand(2, 4, 16, 16)).shape
-        torch.Size([2, 8, 8, 8])
+        model: The network.
+        depth: Number of its blocks.
     """
-
-    def __init__(self, in_channels: int, channels: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if in_channels != channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, bias=False),
-                nn.BatchNorm2d(channels),
-            )
-        self.pool = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine and pool a feature map.
-
-        Args:
-            x: Feature map, B×C_in×H×W.
-
-        Returns:
-            Feature map, B×C×H/2×W/2.
-        """
-        pooled: Tensor = self.pool(self.residual(x) + self.shortcut(x))
-        return pooled
+    gain = (8 * depth) ** -0.25
+    for block in model.modules():
+        if not isinstance(block, DecloudBlock):
+            continue
+        unscaled = (block.spatial.relate, block.spatial.value.expand)
+        for part in (block.spatial, block.channel):
+            for conv in part.modules():
+                if isinstance(conv, nn.Conv2d):
+                    _init_conv(conv, 1.0 if conv in unscaled else gain)
 
 
-class SelectiveFusion(nn.Module):
-    """Sum of two maps, weighted per channel by a softmax over the two.
-
-    Args:
-        channels: Number of channels C of both maps.
-        reduction: Bottleneck ratio of the weights, which keep 4 channels at least.
-
-    Example:
-        >>> SelectiveFusion(8)(*torch.rand(2, 1, 8, 5, 5)).shape
-        torch.Size([1, 8, 5, 5])
-    """
-
-    def __init__(self, channels: int, reduction: int = 8) -> None:
-        super().__init__()
-        narrow = max(channels // reduction, 4)
-        self.weigh = nn.Sequential(
-            nn.Conv2d(channels, narrow, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(narrow, 2 * channels, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Fuse the two maps.
-
-        Args:
-            x: Feature map of the decoder, B×C×H×W.
-            skip: Feature map of the encoder, B×C×H×W.
-
-        Returns:
-            Fused feature map, B×C×H×W.
-        """
-        # The mean of the sum is the sum of the means, which needs no H×W tensor.
-        pooled = x.mean((2, 3), keepdim=True) + skip.mean((2, 3), keepdim=True)
-        logits_x, logits_skip = self.weigh(pooled).chunk(2, dim=1)
-        # A softmax over two is a sigmoid of their difference.
-        return x + torch.sigmoid(logits_skip - logits_x) * (skip - x)
-
-
-class SqueezeExcitation(nn.Module):
-    """Scale every channel by a number between 0 and 1 made from all channel means.
-
-    Args:
-        channels: Number of channels C.
-        reduction: Bottleneck ratio.
-
-    Example:
-        >>> SqueezeExcitation(8, 2)(torch.rand(1, 8, 5, 5)).shape
-        torch.Size([1, 8, 5, 5])
-    """
-
-    def __init__(self, channels: int, reduction: int) -> None:
-        super().__init__()
-        narrow = max(channels // reduction, 1)
-        self.excite = nn.Sequential(
-            nn.Conv2d(channels, narrow, 1),
-            nn.ReLU(),
-            nn.Conv2d(narrow, channels, 1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reweight the channels of a feature map.
-
-        Args:
-            x: Feature map, B×C×H×W.
-
-        Returns:
-            Reweighted feature map of the same shape.
-        """
-        scale: Tensor = self.excite(x.mean((2, 3), keepdim=True))
-        return x * scale
+def _init_conv(conv: nn.Conv2d, gain: float) -> None:
+    """Draw weights by the numbers of weights at either end; no bias."""
+    # Both fans count the kernel; that of the outputs is not divided by the groups
+    pixels = conv.weight[0, 0].numel()
+    fans = pixels * (conv.weight.shape[0] + conv.weight.shape[1])
+    std = gain * (2 / fans) ** 0.5
+    nn.init.trunc_normal_(conv.weight, std=std)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""The loss of HPN-CR: smooth L1, multi-scale SSIM and the spectral angle.
+"""The loss of HPN-CR: smooth L1, multi-scale SSIM and the angle between bands.
 
 P. Gu et al.: *HPN-CR: Heterogeneous Parallel Network for SAR-Optical Data Fusion Cloud
 Removal*, IEEE Transactions on Geoscience and Remote Sensing, 2025.
@@ -9,7 +9,7 @@ Removal*, IEEE Transactions on Geoscience and Remote Sensing, 2025.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ....losses.reconstruction import check_weight
 from ....metrics.functional._checks import (
@@ -24,21 +24,23 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 #: Height and width of the Gaussian window of SSIM.
 SSIM_WINDOW = 11
 
-#: Cosines keep this distance from ±1, where the arc cosine has no finite gradient.
-COSINE_MARGIN = 1e-6
-
 
 def multiscale_ssim(
     prediction: Tensor, target: Tensor, data_range: float = 1.0
 ) -> Tensor:
-    """Multi-scale SSIM of each image, for small crops too.
+    """Multi-scale SSIM of each band of each image, for small crops too.
 
-    The value of
-    :func:`torchmetrics.functional.image.multiscale_structural_similarity_index_measure`,
-    which refuses images below 176 pixels. Those have as many of the five scales as that
-    function allows: four from 99 pixels, three from 44, two from 22, one from 11; the
-    exponents are then scaled to the sum of the five. An image with a scale on which it
-    is anticorrelated with its target scores 0, and its gradient is 0.
+    The window is an 11×11 Gaussian of σ 1.5, only where it lies within the image;
+    between scales, 2×2 pixels are averaged (an odd row or column at the end is left
+    out). Each band has its own product over the scales: of the mean contrast and
+    structure, at the coarsest of the mean SSIM.
+    :func:`torchmetrics.functional.image.multiscale_structural_similarity_index_measure`
+    averages over bands before it multiplies, and mirrors borders at the coarsest scale.
+
+    Images below 176 pixels have as many of the five scales as the window fits: four
+    from 88 pixels, three from 44, two from 22, one from 11; the exponents are then
+    scaled to the sum of the five. A band with a scale on which it is anticorrelated with
+    its target scores 0, and its gradient is 0.
 
     Args:
         prediction: B×C×H×W, floating point, H and W at least 11.
@@ -46,8 +48,7 @@ def multiscale_ssim(
         data_range: Largest minus smallest possible value of the images.
 
     Returns:
-        One value for each image, between 0 and 1; float32, or float64 where an input
-        is.
+        B×C, between 0 and 1; float32, or float64 where an input is.
 
     Raises:
         TypeError: If one of them is not floating point.
@@ -55,40 +56,61 @@ def multiscale_ssim(
 
     Example:
         >>> image = torch.rand(2, 13, 64, 64)
-        >>> torch.allclose(multiscale_ssim(image, image), torch.ones(2))
+        >>> torch.allclose(multiscale_ssim(image, image), torch.ones(2, 13))
         True
     """
     check_images(prediction, target)
     data_range = check_data_range(data_range)
     side = min(prediction.shape[-2:])
-    # torchmetrics demands the second; windows at the coarsest scale need the first
-    count = sum(
-        min(side >> i, side // max(1, i) ** 2) >= SSIM_WINDOW
-        for i in range(len(SCALES))
-    )
+    count = sum(side >> i >= SSIM_WINDOW for i in range(len(SCALES)))
     if not count:
         raise ValueError(
             f'`prediction` has {tuple(prediction.shape[-2:])} pixels, but needs at least '
             f'{SSIM_WINDOW} in height and width. Take larger crops.'
         )
     share = sum(SCALES) / sum(SCALES[:count])
+    shape = prediction.shape[:2]
     with torch.autocast(prediction.device.type, enabled=False):
-        prediction, target = to_full_precision(prediction, target)
-        similarity: Tensor = multiscale_structural_similarity_index_measure(
-            prediction,
-            target,
-            reduction='none',
-            data_range=data_range,
-            betas=tuple(share * exponent for exponent in SCALES[:count]),
-        )
-    return similarity
+        x, y = to_full_precision(prediction, target)
+        # Bands as images of their own, for torchmetrics averages over the bands
+        x, y = (image.flatten(0, 1)[:, None] for image in (x, y))
+        similarity = x.new_ones(len(x))
+        for i, exponent in enumerate(SCALES[:count]):
+            if i:
+                x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+            value = _similarity(x, y, data_range, structure=i < count - 1)
+            similarity = similarity * value.relu() ** (share * exponent)
+    return similarity.view(shape)
 
 
-def spectral_angle_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean angle between the two spectra of a pixel, in degrees, with finite gradients.
+def _similarity(x: Tensor, y: Tensor, data_range: float, structure: bool) -> Tensor:
+    """Mean SSIM of each image without the borders, or its contrast and structure."""
+    _, part = structural_similarity_index_measure(
+        x,
+        y,
+        data_range=data_range,
+        reduction=None,
+        return_full_image=not structure,
+        return_contrast_sensitivity=structure,
+    )
+    if structure:
+        return part
+    edge = SSIM_WINDOW // 2
+    return part[..., edge:-edge, edge:-edge].mean((1, 2, 3))
 
-    As :func:`torchgeo_tdpcr.metrics.functional.spectral_angle` where both spectra have
-    a direction; the least angle is 0.08°, and there the gradient is zero.
+
+def band_angle(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean angle between predicted and true bands, in degrees.
+
+    Each band of each image is one vector of all its pixels. This is not the spectral
+    angle of pixels, :func:`torchgeo_tdpcr.metrics.functional.spectral_angle`; it is what
+    the authors train with under its name.
+
+    They do not clamp the cosine, so that the arc cosine or its gradient is not finite
+    where two bands point in one direction (or in opposite ones), or where rounding takes
+    a cosine beyond 1. Such cosines are taken as the number next to ±1 here: 0.02° in
+    float32, with gradient 0. A band that is 0 throughout is at 90°. Everywhere else
+    value and gradient are the authors'.
 
     Args:
         prediction: B×C×H×W, floating point.
@@ -99,22 +121,18 @@ def spectral_angle_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         TypeError: If one of them is not floating point.
-        ValueError: If shapes do not fit, or there is only one band.
+        ValueError: If shapes do not fit.
 
     Example:
-        >>> first, second = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).view(2, 1, 2, 1, 1)
-        >>> spectral_angle_loss(first, second)
+        >>> first, second = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).view(2, 1, 1, 1, 2)
+        >>> band_angle(first, second)
         tensor(45.)
     """
     check_images(prediction, target)
-    if prediction.shape[1] < 2:
-        raise ValueError(
-            '`prediction` has one band, which has no spectral angle. Give at least two.'
-        )
     with torch.autocast(prediction.device.type, enabled=False):
-        prediction, target = to_full_precision(prediction, target)
-        cosine = F.cosine_similarity(prediction, target, dim=1, eps=1e-8)
-        limit = 1 - COSINE_MARGIN
+        x, y = to_full_precision(prediction, target)
+        cosine = F.cosine_similarity(x.flatten(2), y.flatten(2), dim=2)
+        limit = 1 - torch.finfo(cosine.dtype).eps / 2
         return torch.rad2deg(cosine.clamp(-limit, limit).acos()).mean()
 
 
@@ -126,13 +144,13 @@ class HPNCRLoss(nn.Module):
         L = 0.2 \operatorname{SmoothL1} + 0.8 \, (1 - \operatorname{MS-SSIM})
             + 0.005 \operatorname{SAM}
 
-    Our description does not say whether the angle is in degrees or radians. It is in
-    degrees here: in radians the term would be below a hundredth of the others.
+    MS-SSIM is the mean of :func:`multiscale_ssim` over bands and images, SAM
+    :func:`band_angle`.
 
     Args:
         lambda_l1: Weight of smooth L1, whose parabola ends at an error of 1.
         lambda_ssim: Weight of the multi-scale SSIM term.
-        lambda_sam: Weight of the spectral angle in degrees.
+        lambda_sam: Weight of the angle between bands in degrees.
 
     Raises:
         ValueError: If a weight is negative or not finite.
@@ -159,8 +177,7 @@ class HPNCRLoss(nn.Module):
         """Compute the terms and their sum.
 
         Args:
-            prediction: B×C×H×W in [0, 1], floating point, H and W at least 11, two
-                bands or more.
+            prediction: B×C×H×W in [0, 1], floating point, H and W at least 11.
             target: The same shape.
 
         Returns:
@@ -175,7 +192,7 @@ class HPNCRLoss(nn.Module):
         prediction, target = to_full_precision(prediction, target)
         error = F.smooth_l1_loss(prediction, target)
         dissimilarity = 1 - multiscale_ssim(prediction, target).mean()
-        angle = spectral_angle_loss(prediction, target)
+        angle = band_angle(prediction, target)
         loss = (
             self.lambda_l1 * error
             + self.lambda_ssim * dissimilarity
