@@ -322,6 +322,6 @@ def test_removes_a_cloud_with_its_recipe() -> None:
     image[..., :8] = 0.9
     batch = {'image': image, 'image_sar': sar, 'image_clear': clear}
     optimizer = recipe.optimizer(model.parameters())
-    optimizer.param_groups[0]['lr'] = 1e-2
+    optimizer.param_groups[0]['lr'] = 3e-3
     values = fit(model, recipe.losses, batch, optimizer, 30)
     assert values[-1] < 0.7 * values[0]
