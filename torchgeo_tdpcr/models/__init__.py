@@ -8,7 +8,7 @@ from .baselines.dsen2cr import DSen2CR as DSen2CR
 from .baselines.ecrformer.model import ECRformer as ECRformer
 from .baselines.ecrformer.model import ecrformer_light as ecrformer_light
 from .baselines.emrdm.model import EMRDM as EMRDM
-from .baselines.glfcr import GLFCR as GLFCR
+from .baselines.glfcr.model import GLFCR as GLFCR
 from .baselines.hdrsanet import HDRSANet as HDRSANet
 from .baselines.hpncr.model import HPNCR as HPNCR
 from .baselines.segcr import SegCR as SegCR
