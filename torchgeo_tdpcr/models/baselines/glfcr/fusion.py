@@ -15,8 +15,7 @@ class DynamicFilter(nn.Module):
 
     A 1×1 convolution of a guide predicts the weights, k² for each channel and pixel.
     They are made and used one row of a filter at a time, so that all of them, k² times
-    the map, never lie in memory at once where no gradient asks for them. That is also the
-    fastest of what was tried on a CPU: unfolded patches take two to four times as long.
+    the map, never lie in memory at once where no gradient asks for them.
 
     Args:
         channels: Number of channels C of the guide and of the map.

@@ -7,6 +7,7 @@ cloud removal with global-local fusion*, ISPRS Journal of Photogrammetry and Rem
 Sensing 192, 2022. https://arxiv.org/abs/2206.02850
 """
 
+import math
 from functools import partial
 
 import torch
@@ -38,7 +39,7 @@ def share_of_rate(epoch: int) -> float:
         >>> [share_of_rate(epoch) for epoch in (0, 5, 6, 10, 11)]
         [1.0, 1.0, 0.5, 0.5, 0.25]
     """
-    return 0.5 ** float(max(epoch - 1, 0) // 5)
+    return math.pow(0.5, max(epoch - 1, 0) // 5)
 
 
 #: How GLF-CR is trained.
