@@ -3,9 +3,9 @@
 """ECRformer a second time, slow and plain: NumPy, one image, weights by name."""
 
 from collections.abc import Mapping
+from math import erf
 
 import numpy as np
-from scipy.special import erf
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -46,7 +46,7 @@ def softmax(x: Array, axis: int) -> Array:
 
 
 def gelu(x: Array) -> Array:
-    return x * (1 + erf(x / 2**0.5)) / 2
+    return x * (1 + np.vectorize(erf)(x / 2**0.5)) / 2
 
 
 def sigmoid(x: Array) -> Array:
