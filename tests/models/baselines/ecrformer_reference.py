@@ -152,7 +152,10 @@ def network(
 
     *plain* is the number of blocks in the bottleneck, and in the refinement.
     """
-    stems = convolved(sar, weights, 'sar_stem'), convolved(image, weights, 'optical_stem')
+    stems = (
+        convolved(sar, weights, 'sar_stem'),
+        convolved(image, weights, 'optical_stem'),
+    )
     cell = len(stems[0])
 
     def blocks(x: Array, name: str, depth: int, cell: int | None) -> Array:

