@@ -31,6 +31,31 @@ from torchgeo_tdpcr.models import get_model, get_recipe
 CONF = Path(__file__).parent.parent / 'conf' / 'tdpcr.yaml'
 PUBLISHED = Path(__file__).parents[2] / 'experiments' / 'baselines'
 
+#: What makes a fit short, and a published one fit a CPU and small chips.
+FEW = {
+    'trainer.limit_train_batches': 1,
+    'trainer.limit_val_batches': 1,
+    'trainer.max_epochs': 1,
+}
+ON_CPU = {
+    'trainer.accelerator': 'cpu',
+    'trainer.precision': '32-true',
+    'trainer.min_epochs': 1,
+    'trainer.check_val_every_n_epoch': 1,
+    'trainer.accumulate_grad_batches': 1,
+    'trainer.num_sanity_val_steps': 0,
+    'trainer.log_every_n_steps': 1,
+    'trainer.enable_progress_bar': 'false',
+    'trainer.logger': (
+        '{class_path: lightning.pytorch.loggers.CSVLogger, '
+        'init_args: {save_dir: logs, name: null, version: run}}'
+    ),
+    'data.split_by': 'roi',
+    'data.batch_size': 4,
+    'data.patch_size': 32,
+    'data.num_workers': 0,
+}
+
 
 class BaselineTests:
     """Tests of one model; a subclass in its test module says which."""
@@ -144,17 +169,14 @@ class BaselineTests:
             'recipe': recipe,
         }
         published = PUBLISHED / f'{self.name}.yaml'
-        configs = ['--config', str(CONF)]
+        config, few = CONF, FEW
         if recipe == 'own' and published.exists():
-            # The tiny one last, for its trainer and its chips; what it trains is theirs
-            configs = ['--config', str(published), *configs]
-            arguments = {key: arguments[key] for key in ('model_kwargs', 'num_classes')}
-            arguments |= {'training': training, 'phase1_epochs': 'null'}
+            config, few = published, {**FEW, **ON_CPU}
+            arguments = {'model_kwargs': json.dumps(self.arguments)}
         options = [f'--model.{key}={value}' for key, value in arguments.items()]
+        options += [f'--{key}={value}' for key, value in few.items()]
         data = ['--data.init_args.paths', str(synthetic_root)]
-        few = [f'--trainer.limit_{split}_batches=1' for split in ('train', 'val')]
-        few += ['--trainer.max_epochs=1', '--trainer.precision=32-true']
-        main(['fit', *configs, *data, *options, *few])
+        main(['fit', '--config', str(config), *data, *options])
         metrics = pd.read_csv('logs/run/metrics.csv')
         for name in ('train_loss', 'val_loss'):
             losses = metrics[name].dropna()

@@ -3,7 +3,7 @@
 """How the authors of a model trained it: losses and optimizer; what recipes share."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import torch
@@ -38,6 +38,8 @@ class Recipe:
             ``'step'``.
         groups: Sorts the trainable parameters into groups with settings of their own;
             None where all are alike.
+        model_kwargs: Arguments of the model that its losses need, such as parts that
+            only training has.
     """
 
     losses: Losses
@@ -45,6 +47,7 @@ class Recipe:
     scheduler: Callable[[Optimizer], LRScheduler] | None = None
     interval: Literal['epoch', 'step'] = 'epoch'
     groups: Groups | None = None
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def build_optimizer(
         self, parameters: Iterable[tuple[str, nn.Parameter]]

@@ -183,6 +183,7 @@ class TDPCRTask(
                 'in_channels': self.hparams['in_channels'],
                 'sar_channels': self.hparams['sar_channels'],
                 'num_classes': self.hparams['num_classes'],
+                **(self.recipe.model_kwargs if self.recipe is not None else {}),
                 **(self.hparams['model_kwargs'] or {}),
             },
         )

@@ -30,7 +30,6 @@ class TestECRformer(BaselineTests):
         'depths': (1, 1),
         'bottleneck': 1,
         'refinement': 1,
-        'auxiliary_heads': True,
     }
     optimizer = torch.optim.AdamW, {'lr': 2e-3, 'weight_decay': 1e-3}
     wrong_arguments = (

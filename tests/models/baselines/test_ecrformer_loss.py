@@ -103,7 +103,7 @@ def test_heads_change_nothing_but_themselves() -> None:
 
 
 def test_without_heads_it_says_what_to_pass() -> None:
-    with pytest.raises(ValueError, match='`auxiliary_heads: true`'):
+    with pytest.raises(ValueError, match='`auxiliary_heads=True`'):
         RECIPE.losses(build(auxiliary_heads=False), batch_of(1, 32, 32))
 
 

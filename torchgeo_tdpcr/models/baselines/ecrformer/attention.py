@@ -68,8 +68,7 @@ def neighbour_attention(
     """Let every pixel attend to itself and its eight neighbours at a distance.
 
     Computed by nine shifted views of keys and values, without a copy of any: in training
-    it keeps less than a third of what unfolded neighbourhoods take, and is two to three
-    times as fast.
+    it keeps less than a third of what unfolded neighbourhoods take.
 
     Args:
         query: B×C×H×W.

@@ -121,4 +121,5 @@ RECIPE = Recipe(
     scheduler=partial(
         MultiStepLR, milestones=(120, 150, 170, 180, 190, 200), gamma=0.5
     ),
+    model_kwargs={'auxiliary_heads': True},
 )

@@ -49,9 +49,9 @@ class ECRformer(OpticalSARModel):
     are as small as 1e-5 at the start, so the output would be off by 45 %.
 
     Its recipe is the authors': see :func:`.loss.losses`, and
-    ``experiments/baselines/ecrformer.yaml`` for data and trainer. It needs
-    ``auxiliary_heads=True``. Under ``recipe='common'`` leave the heads out: they would
-    get no gradient, which distributed training refuses.
+    ``experiments/baselines/ecrformer.yaml`` for data and trainer. It has the
+    task add the auxiliary heads. Under ``recipe='common'`` leave them out: they would get
+    no gradient, which distributed training refuses.
 
     Args:
         in_channels: Number of optical bands C.
