@@ -8,6 +8,7 @@ Photogrammetry and Remote Sensing 214, 2024, 21–32.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
 from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
 
 from ...recipes import Recipe
 from ...registry import register_model
@@ -25,8 +27,29 @@ from .fusion import CloudSegFusion
 from .losses import cloudseg_losses, teacher_losses
 from .teacher import TEACHER, Teacher
 
-RECIPE = Recipe(losses=cloudseg_losses, optimizer=partial(Adam, lr=1e-4))
-TEACHER_RECIPE = Recipe(losses=teacher_losses, optimizer=partial(Adam, lr=1e-4))
+
+def halved(epoch: int) -> float:
+    """Share of the learning rate: all for 10 epochs, then half as much every 5.
+
+    Args:
+        epoch: Epochs that are done.
+
+    Returns:
+        From 0 to 1.
+
+    Example:
+        >>> [halved(epoch) for epoch in (0, 9, 10, 14, 15, 29)]
+        [1.0, 1.0, 0.5, 0.5, 0.25, 0.0625]
+    """
+    return 0.5 ** max(epoch // 5 - 1, 0)
+
+
+RECIPE = Recipe(
+    losses=cloudseg_losses,
+    optimizer=partial(Adam, lr=1e-4),
+    scheduler=partial(LambdaLR, lr_lambda=halved),
+)
+TEACHER_RECIPE = replace(RECIPE, losses=teacher_losses)
 
 
 @register_model('cloudseg', recipe=RECIPE)
