@@ -111,6 +111,21 @@ def test_overfits() -> None:
     assert values[-1] < 0.8 * values[0]
 
 
+def test_schedule_of_its_recipe() -> None:
+    assert RECIPE.scheduler is not None
+    optimizer = RECIPE.optimizer([nn.Parameter(torch.zeros(1))])
+    schedule = RECIPE.scheduler(optimizer)
+    rates = []
+    for _ in range(30):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        schedule.step()
+    expected = [1e-4] * 10
+    for halvings in range(1, 5):
+        expected += [1e-4 / 2**halvings] * 5
+    assert rates == pytest.approx(expected)
+
+
 def test_reconstruction_is_not_residual() -> None:
     model = build().eval()
     for parameter in model.restore.parameters():
