@@ -234,7 +234,8 @@ def test_fusion_hands_nothing_to_a_stream_without_gate() -> None:
 def library_unet(model: CloudSeg, stream: str, channels: int) -> Any:
     """The library's U-Net with the weights of a stream."""
     encoder = getattr(model, stream)
-    unet = smp.Unet('mit_b0', encoder_weights=None, in_channels=channels).eval()
+    unet = smp.Unet('mit_b0', encoder_weights=None, in_channels=channels)
+    unet = unet.double().eval()
     names = {'embeddings': 'patch_embed', 'blocks': 'block', 'norms': 'norm'}
     state = {}
     for key, value in encoder.state_dict().items():
@@ -248,8 +249,8 @@ def library_unet(model: CloudSeg, stream: str, channels: int) -> Any:
 
 
 def test_wiring_is_that_of_three_unets() -> None:
-    """As described, over the library's U-Nets."""
-    model = build().eval()
+    """As described, over the library's U-Nets; in double precision."""
+    model = build().double().eval()
     randomise(model)
     unets = [
         library_unet(model, name, channels)
@@ -263,7 +264,8 @@ def test_wiring_is_that_of_three_unets() -> None:
         return x
 
     batch = make_batch((128, 128))
-    o, s, n = batch['image'], batch['image_sar'], None
+    image, sar = batch['image'].double(), batch['image_sar'].double()
+    o, s, n = image, sar, None
     dummies = [o[:, :0], o[:, :0, ::2, ::2]]
     skips: list[list[Tensor]] = [list(dummies), list(dummies)]
     with torch.no_grad():
@@ -274,15 +276,15 @@ def test_wiring_is_that_of_three_unets() -> None:
             o, s, n = fuse(*inputs)
             skips[0].append(o)
             skips[1].append(n)
-        image = unets[0].decoder(skips[0])
+        restored = unets[0].decoder(skips[0])
         features = unets[2].decoder(skips[1])
         expected = {
             'features': features,
             'logits': model.segment(features),
-            'reconstruction': model.restore[1](model.restore[0](image)),
+            'reconstruction': model.restore[1](model.restore[0](restored)),
         }
-        found = model(batch['image'], batch['image_sar'])
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        found = model(image, sar)
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-8)
 
 
 def test_charbonnier_is_its_formula() -> None:
