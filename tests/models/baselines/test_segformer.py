@@ -82,7 +82,8 @@ def test_groups_of_its_recipe() -> None:
     model = build()
     optimizer = RECIPE.build_optimizer(model.named_parameters())
     norms, encoder, head = optimizer.param_groups
-    assert [g['lr'] for g in (norms, encoder, head)] == [6e-5, 6e-5, 6e-4]
+    rates = [g['lr'] for g in (norms, encoder, head)]
+    assert rates == pytest.approx([6e-5, 6e-5, 6e-4])
     assert [g['weight_decay'] for g in (norms, encoder, head)] == [0, 0.01, 0.01]
     sizes = [sum(p.numel() for p in g['params']) for g in (norms, encoder, head)]
     assert sum(sizes) == sum(p.numel() for p in model.parameters())

@@ -170,7 +170,8 @@ class PretrainedModel(OpticalSARModel):
                 file.
             ValueError: If the file is not one of the encoder.
         """
-        if self.pending_weights is None or next(self.parameters()).is_meta:
+        # Any: the library makes the first kernel in memory on the meta device as well
+        if self.pending_weights is None or any(p.is_meta for p in self.parameters()):
             return
         self.load_encoders(read_encoder(self.encoder, self.pending_weights))
         self.pending_weights = None
