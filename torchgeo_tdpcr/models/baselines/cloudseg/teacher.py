@@ -90,8 +90,9 @@ def _read(path: str | PathLike[str]) -> nn.Module:
     channels = ('in_channels', 'sar_channels', 'num_classes')
     own = {name: arguments[name] for name in channels if name in arguments}
     own |= arguments.get('model_kwargs') or {}
-    # Without memory for, or a draw of, weights that the checkpoint replaces
-    with torch.device('meta'):
+    # Without memory for, or a draw of, weights that the checkpoint replaces; the library
+    # draws the first kernel all the same
+    with torch.device('meta'), torch.random.fork_rng(devices=[]):
         model = get_model(TEACHER, **own)
     state = {
         key.removeprefix('model.'): value
