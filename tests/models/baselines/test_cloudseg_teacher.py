@@ -50,7 +50,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def write(path: Path, model: nn.Module, **arguments: Any) -> None:
+def write(path: Path, model: nn.Module, /, **arguments: Any) -> None:
     hparams = {
         'model': 'cloudseg_teacher',
         'model_kwargs': {'encoder': 'mit_b0', 'encoder_weights': 'gone.pth'},
