@@ -2,7 +2,8 @@
 
 """Models: TDP-CR and its building blocks, the baselines, the registry by name."""
 
-from .baselines.cloudseg import CloudSeg as CloudSeg
+from .baselines.cloudseg.model import CloudSeg as CloudSeg
+from .baselines.cloudseg.model import cloudseg_teacher as cloudseg_teacher
 from .baselines.diffcr.model import DiffCR as DiffCR
 from .baselines.dsen2cr import DSen2CR as DSen2CR
 from .baselines.ecrformer.model import ECRformer as ECRformer

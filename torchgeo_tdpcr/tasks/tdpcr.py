@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchgeo.datasets.utils import Path, Sample
 from torchgeo.tasks import BaseTask
@@ -211,6 +212,9 @@ class TDPCRTask(
         """Draw figures while validating, and end on SIGTERM, as far as nothing does."""
         # The first that is called with a trainer, before the loggers are made
         keep_metrics(self.trainer)
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.ckpt_path:
+            # Before an average of the weights copies them
+            getattr(self.model, 'load_pretrained', lambda: None)()
         present = self.trainer.callbacks  # type: ignore[attr-defined]
         wanted = (PredictionFigures, StopOnSigterm)
         return [

@@ -1,28 +1,19 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from baseline_tests import BaselineTests
-from model_checks import (
-    check_gradients,
-    cross_entropy,
-    fit,
-    keep_one_block,
-)
+from model_checks import check_gradients, cross_entropy, fit, keep_one_block, on_meta
+from torch import Tensor, nn
 
-from torchgeo_tdpcr.models.baselines.cloudseg import (
-    RECIPE,
-    CloudSeg,
-    CloudSegFusion,
-    CloudSegLosses,
-    charbonnier,
-    distillation,
-)
+from torchgeo_tdpcr.models.baselines.cloudseg.fusion import CloudSegFusion
+from torchgeo_tdpcr.models.baselines.cloudseg.losses import charbonnier, distillation
+from torchgeo_tdpcr.models.baselines.cloudseg.model import RECIPE, CloudSeg
 
 
 class TestCloudSeg(BaselineTests):
@@ -35,6 +26,7 @@ class TestCloudSeg(BaselineTests):
         ({'num_classes': None}, 'num_classes'),
         ({'num_classes': 0}, 'num_classes'),
         ({'encoder': 'resnet18'}, 'mit_b0'),
+        ({'as_teacher': True, 'teacher': 'a.ckpt'}, 'teacher'),
     )
     traced_size = (64, 64)
     autocast_error = 0.1
@@ -43,7 +35,9 @@ class TestCloudSeg(BaselineTests):
     @classmethod
     def build_traced(cls) -> CloudSeg:
         model: CloudSeg = cls.build()
-        keep_one_block(model.optical, model.sar, model.cross)
+        keep_one_block(model.optical, model.sar)
+        for blocks in model.cross.blocks[1:]:
+            del blocks[1:]
         return model
 
 
@@ -68,28 +62,45 @@ def make_batch(size: tuple[int, int] = (64, 64), chips: int = 2) -> dict[str, An
     }
 
 
-def count(**kwargs: Any) -> int:
+def size(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def test_parameters_are_those_of_the_authors() -> None:
+    model, parameters, counter = on_meta(lambda: CloudSeg(num_classes=7))
+    assert isinstance(model, CloudSeg)
+    assert round(counter.get_total_flops() / 2e9, 2) == 43.25
+    assert parameters == 196_640_468
+    # What the authors build besides and never use
     with torch.device('meta'):
-        model = CloudSeg(**kwargs)
-    return sum(p.numel() for p in model.parameters())
-
-
-def test_parameters() -> None:
-    full = count(num_classes=7)
-    assert full == 203_248_784
-    assert abs(full / 203.250e6 - 1) < 0.005
-    # MiT-B1 is as wide as MiT-B4, so a band and a class cost as much and build faster.
-    less = count(num_classes=7, encoder='mit_b1') - count(
-        in_channels=4, num_classes=6, encoder='mit_b1'
-    )
-    assert full - less == 203_215_222
-    assert abs((full - less) / 203.216e6 - 1) < 0.005
+        spare = CloudSegFusion(64, cross=True).scales[0]
+    unused = {
+        'first stage of the cross encoder': size(model.optical)
+        - size(model.cross)
+        - 64 * 7**2 * (13 - 3),
+        'SAR decoder': size(model.cross_decoder),
+        'segmentation heads': 2 * size(model.segment),
+        'multi-scale convolution': size(spare),
+        'SAR gate of the last stage': 512 * 512 * 9 + 512,
+    }
+    assert sum(unused.values()) == 6_609_134
+    assert parameters + 6_609_134 == 203_249_602
+    # A band and a class cost the same with MiT-B1, which builds faster
+    with torch.device('meta'):
+        many = CloudSeg(num_classes=7, encoder='mit_b1')
+        few = CloudSeg(4, num_classes=6, encoder='mit_b1')
+    assert parameters - (size(many) - size(few)) == 203_215_750 - 6_608_844
 
 
 def test_every_parameter_learns() -> None:
     model = build()
-    RECIPE.losses(model, make_batch())['loss'].backward()
+    RECIPE.losses(model, make_batch((128, 128)))['loss'].backward()
+    # Biases ahead of a softmax or of a batch normalisation get rounding at most
     check_gradients(model, nonzero=False)
+    for name, parameter in model.named_parameters():
+        if name.endswith('weight'):
+            assert parameter.grad is not None
+            assert parameter.grad.any(), name
 
 
 def test_overfits() -> None:
@@ -100,35 +111,180 @@ def test_overfits() -> None:
     assert values[-1] < 0.8 * values[0]
 
 
+def test_schedule_of_its_recipe() -> None:
+    assert RECIPE.scheduler is not None
+    optimizer = RECIPE.optimizer([nn.Parameter(torch.zeros(1))])
+    schedule = RECIPE.scheduler(optimizer)
+    rates = []
+    for _ in range(30):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        schedule.step()
+    expected = [1e-4] * 10
+    for halvings in range(1, 5):
+        expected += [1e-4 / 2**halvings] * 5
+    assert rates == pytest.approx(expected)
+
+
 def test_reconstruction_is_not_residual() -> None:
     model = build().eval()
     for parameter in model.restore.parameters():
-        torch.nn.init.zeros_(parameter)
+        nn.init.zeros_(parameter)
     batch = make_batch()
     assert not model(batch['image'], batch['image_sar'])['reconstruction'].any()
 
 
-def test_both_inputs_reach_both_outputs() -> None:
-    model, batch = build().eval(), make_batch()
-    out = model(batch['image'], batch['image_sar'])
-    for image, sar in (
-        (batch['image'] + 1, batch['image_sar']),
-        (batch['image'], batch['image_sar'] + 1),
-    ):
-        other = model(image, sar)
-        for key in ('reconstruction', 'logits'):
-            assert (other[key] - out[key]).abs().max() > 1e-4
+def randomise(module: nn.Module) -> None:
+    """Statistics and gains of normalisations other than 0 and 1."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for value in (part.running_mean, part.bias):
+                nn.init.normal_(value)  # type: ignore[arg-type]
+            for value in (part.running_var, part.weight):
+                nn.init.uniform_(value, 0.5, 2)  # type: ignore[arg-type]
 
 
-def test_fusion_distributes_by_its_gates() -> None:
-    fuse = CloudSegFusion(16).eval()
-    optical, sar = torch.randn(2, 1, 16, 6, 6)
-    for gate, value in ((fuse.optical_gate, 0.0), (fuse.sar_gate, -100.0)):
-        torch.nn.init.zeros_(gate.weight)
-        torch.nn.init.constant_(gate.bias, value)
-    fused, to_optical, to_sar = fuse(optical, sar)
-    torch.testing.assert_close(to_optical, optical + fused / 2)
-    torch.testing.assert_close(to_sar, sar)
+class Reference:
+    """A fusion in loops over NumPy arrays, of one image."""
+
+    def __init__(self, fuse: CloudSegFusion) -> None:
+        self.state = {k: v.double().numpy() for k, v in fuse.state_dict().items()}
+
+    def conv(self, name: str, x: np.ndarray) -> np.ndarray:
+        weight = self.state[f'{name}.weight']
+        bias = self.state.get(f'{name}.bias', np.zeros(len(weight)))
+        reach = weight.shape[-1] // 2
+        wide = np.pad(x, ((0, 0), (reach, reach), (reach, reach)))
+        out = np.empty((len(weight), *x.shape[1:]))
+        for i, j in np.ndindex(*x.shape[1:]):
+            window = wide[:, i : i + 2 * reach + 1, j : j + 2 * reach + 1]
+            out[:, i, j] = (weight * window).sum((1, 2, 3)) + bias
+        return out
+
+    def multi_scale(self, number: int, x: np.ndarray) -> np.ndarray:
+        scales = [x]
+        height, width = x.shape[1:]
+        for side in (2, 4):
+            rows, columns = height // side, width // side
+            pooled = np.empty((len(x), rows, columns))
+            for i, j in np.ndindex(rows, columns):
+                block = x[:, i * side : (i + 1) * side, j * side : (j + 1) * side]
+                pooled[:, i, j] = block.max((1, 2))
+            index = np.ix_(
+                range(len(x)),
+                [i * rows // height for i in range(height)],
+                [j * columns // width for j in range(width)],
+            )
+            scales.append(pooled[index])
+        return np.maximum(self.conv(f'scales.{number}.mix', np.concatenate(scales)), 0)
+
+    def gate(self, x: np.ndarray) -> np.ndarray:
+        z = self.conv('gate.gate.0', np.stack([x.max(0), x.mean(0)]))
+        norm = {
+            key: self.state[f'gate.gate.1.{key}'][0]
+            for key in ('weight', 'bias', 'running_mean', 'running_var')
+        }
+        z = (z - norm['running_mean']) / np.sqrt(norm['running_var'] + 1e-5)
+        return sigmoid(z * norm['weight'] + norm['bias'])
+
+    def __call__(self, *streams: np.ndarray) -> list[np.ndarray]:
+        a, b, *rest = (self.multi_scale(i, x) for i, x in enumerate(streams))
+        gated = a * self.gate(a - b) if 'gate.gate.0.weight' in self.state else a
+        parts = [gated, b, *rest]
+        joint = np.concatenate(parts)
+        hidden = np.maximum(self.state['excite.0.weight'] @ joint.mean((1, 2)), 0)
+        weights = sigmoid(self.state['excite.2.weight'] @ hidden)
+        c = len(a)
+        n = sum(
+            weights[i * c : (i + 1) * c, None, None] * p for i, p in enumerate(parts)
+        )
+        return [
+            streams[0] + (n - a) * sigmoid(self.conv('to_optical', n - a)),
+            streams[1] + (n - b) * sigmoid(self.conv('to_sar', n - b)),
+            n,
+        ]
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize('cross', [False, True])
+@pytest.mark.parametrize('gated', [False, True])
+def test_fusion_is_its_description(cross: bool, gated: bool) -> None:
+    torch.manual_seed(0)
+    fuse = CloudSegFusion(16, cross=cross, gated=gated).eval()
+    randomise(fuse)
+    # 5×5 is what the last stage has of the published crop of 160
+    streams = torch.randn(3 if cross else 2, 1, 16, 5, 9)
+    expected = Reference(fuse)(*(x[0].double().numpy() for x in streams))
+    with torch.no_grad():
+        for found, wanted in zip(fuse(*streams), expected, strict=True):
+            np.testing.assert_allclose(found[0].numpy(), wanted, atol=1e-5)
+
+
+def test_fusion_hands_nothing_to_a_stream_without_gate() -> None:
+    fuse = CloudSegFusion(16, cross=False, updates_optical=False, updates_sar=False)
+    optical, sar = torch.randn(2, 1, 16, 4, 4)
+    found = fuse(optical, sar)
+    assert found[0] is optical
+    assert found[1] is sar
+
+
+def library_unet(model: CloudSeg, stream: str, channels: int) -> Any:
+    """The library's U-Net with the weights of a stream."""
+    encoder = getattr(model, stream)
+    unet = smp.Unet('mit_b0', encoder_weights=None, in_channels=channels)
+    unet = unet.double().eval()
+    names = {'embeddings': 'patch_embed', 'blocks': 'block', 'norms': 'norm'}
+    state = {}
+    for key, value in encoder.state_dict().items():
+        part, stage, rest = key.split('.', 2)
+        state[f'{names[part]}{int(stage) + 1}.{rest}'] = value
+    nn.Module.load_state_dict(unet.encoder, state, strict=stream != 'cross')
+    decoder = getattr(model, f'{stream}_decoder', None)
+    if decoder is not None:
+        unet.decoder.load_state_dict(decoder.decoder.state_dict())
+    return unet
+
+
+def test_wiring_is_that_of_three_unets() -> None:
+    """As described, over the library's U-Nets; in double precision."""
+    model = build().double().eval()
+    randomise(model)
+    unets = [
+        library_unet(model, name, channels)
+        for name, channels in (('optical', 4), ('sar', 2), ('cross', 3))
+    ]
+
+    def stage(unet: Any, number: int, x: Tensor) -> Tensor:
+        parts = ('patch_embed', 'block', 'norm')
+        for part in parts:
+            x = getattr(unet.encoder, f'{part}{number}')(x)
+        return x
+
+    batch = make_batch((128, 128))
+    image, sar = batch['image'].double(), batch['image_sar'].double()
+    o, s, n = image, sar, None
+    dummies = [o[:, :0], o[:, :0, ::2, ::2]]
+    skips: list[list[Tensor]] = [list(dummies), list(dummies)]
+    with torch.no_grad():
+        for number, fuse in enumerate(model.fusions, 1):
+            inputs = [stage(unets[0], number, o), stage(unets[1], number, s)]
+            if n is not None:
+                inputs.append(stage(unets[2], number, n))
+            o, s, n = fuse(*inputs)
+            skips[0].append(o)
+            skips[1].append(n)
+        restored = unets[0].decoder(skips[0])
+        features = unets[2].decoder(skips[1])
+        expected = {
+            'features': features,
+            'logits': model.segment(features),
+            'reconstruction': model.restore[1](model.restore[0](restored)),
+        }
+        found = model(image, sar)
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-8)
 
 
 def test_charbonnier_is_its_formula() -> None:
@@ -146,55 +302,35 @@ def test_charbonnier_is_its_formula() -> None:
     )
 
 
-def test_distillation_is_its_formula_over_clear_pixels() -> None:
+def test_distillation_is_a_mean_over_all_pixels() -> None:
     generator = np.random.default_rng(0)
     features, wanted = generator.random((2, 2, 3, 5, 4))
     cloud = generator.integers(0, 2, (2, 5, 4))
-    squares = ((features - wanted) ** 2).mean(1)
+    expected = np.mean((1 - cloud[:, None]) * (features - wanted) ** 2)
     got = distillation(*map(torch.from_numpy, (features, wanted, cloud)))
-    assert got.item() == pytest.approx(squares[cloud == 0].mean(), rel=1e-5)
-    covered = torch.ones(2, 5, 4, dtype=torch.long)
-    assert distillation(torch.rand(2, 3, 5, 4), torch.rand(2, 3, 5, 4), covered) == 0
+    assert got.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_losses_are_the_sum_of_their_parts() -> None:
-    teacher = build()
-    recipe = replace(RECIPE, losses=CloudSegLosses(teacher))
     model, batch = build().eval(), make_batch()
-    losses = recipe.losses(model, batch)
-    assert set(losses) == {'loss', 'loss_seg', 'loss_rec', 'loss_distill'}
-    parts = losses['loss_seg'] + losses['loss_rec'] + losses['loss_distill']
-    torch.testing.assert_close(losses['loss'], parts)
-
-    logits = model(batch['image'], batch['image_sar'])['logits']
-    expected = cross_entropy(logits, batch['mask'])
+    losses = RECIPE.losses(model, batch)
+    assert set(losses) == {'loss', 'loss_seg', 'loss_rec'}
+    torch.testing.assert_close(losses['loss'], losses['loss_seg'] + losses['loss_rec'])
+    outputs = model(batch['image'], batch['image_sar'])
+    expected = cross_entropy(outputs['logits'], batch['mask'])
     assert losses['loss_seg'].item() == pytest.approx(expected, rel=1e-4)
+    rec = charbonnier(
+        outputs['reconstruction'], batch['image_clear'], batch['mask_cloud']
+    )
+    assert losses['loss_rec'].item() == pytest.approx(rec.item(), rel=1e-4)
 
 
-def test_teacher_sees_clear_images_and_does_not_learn() -> None:
-    teacher = build()
-    losses = CloudSegLosses(teacher)
-    assert not teacher.training
-    model, batch = build().eval(), make_batch()
-    # The same weights and the same input: nothing to distil.
-    batch['image'] = batch['image_clear']
-    assert losses(model, batch)['loss_distill'] == 0
-    batch['image'] = batch['image_clear'] + 1
-    result = losses(model, batch)
-    assert result['loss_distill'] > 0
-    result['loss'].backward()
-    assert all(p.grad is None for p in teacher.parameters())
-
-
-def test_losses_without_masks_and_without_teacher() -> None:
+def test_losses_without_masks() -> None:
     model, batch = build().eval(), make_batch()
     del batch['mask'], batch['mask_cloud']
     losses = RECIPE.losses(model, batch)
     assert losses['loss_seg'] == 0
     assert losses['loss'] == losses['loss_rec']
-    assert 'loss_distill' not in losses
-    with pytest.raises(KeyError, match='mask_cloud'):
-        CloudSegLosses(build())(model, batch)
     del batch['image_clear']
     with pytest.raises(KeyError, match='image_clear'):
         RECIPE.losses(model, batch)

@@ -16,7 +16,11 @@ from model_checks import (
     pair,
 )
 
-from torchgeo_tdpcr.models.baselines.segformer import RECIPE, SegFormer
+from torchgeo_tdpcr.models.baselines.segformer import (
+    RECIPE,
+    SegFormer,
+    rise_and_fall,
+)
 
 
 class TestSegFormer(BaselineTests):
@@ -55,6 +59,59 @@ def test_figures_of_the_docstring() -> None:
     _, parameters, counter = on_meta(lambda: SegFormer(num_classes=7))
     assert parameters == 24_755_271
     assert round(counter.get_total_flops() / 2e9, 2) == 5.67
+    _, parameters, counter = on_meta(
+        lambda: SegFormer(num_classes=7, decoder_channels=768)
+    )
+    assert parameters == 27_383_367
+    assert round(counter.get_total_flops() / 2e9, 2) == 14.53
+
+
+def test_drops_channels_before_the_classifier_in_training_alone() -> None:
+    model, images = build(dropout=1.0), chips(1)
+    seen: list[torch.Tensor] = []
+    model.model.segmentation_head.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
+    model(*images)
+    model.eval()(*images)
+    assert not seen[0].any()
+    assert seen[1].any()
+
+
+def test_groups_of_its_recipe() -> None:
+    model = build()
+    optimizer = RECIPE.build_optimizer(model.named_parameters())
+    norms, encoder, head = optimizer.param_groups
+    rates = [g['lr'] for g in (norms, encoder, head)]
+    assert rates == pytest.approx([6e-5, 6e-5, 6e-4])
+    assert [g['weight_decay'] for g in (norms, encoder, head)] == [0, 0.01, 0.01]
+    sizes = [sum(p.numel() for p in g['params']) for g in (norms, encoder, head)]
+    assert sum(sizes) == sum(p.numel() for p in model.parameters())
+    inside = model.model.encoder
+    assert sizes[0] == sum(
+        p.numel()
+        for module in inside.modules()
+        if isinstance(module, torch.nn.LayerNorm)
+        for p in module.parameters()
+    )
+    assert sizes[0] + sizes[1] == sum(p.numel() for p in inside.parameters())
+
+
+def test_schedule_of_its_recipe() -> None:
+    assert RECIPE.scheduler is not None
+    assert RECIPE.interval == 'step'
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    RECIPE.scheduler(optimizer)
+    assert optimizer.param_groups[0]['lr'] == 1e-6
+    for step, expected in (
+        (150, 0.1 * (1 - 150 / 160_000)),
+        (1500, 1 - 1500 / 160_000),
+        (120_000, 0.25),
+        (160_000, 0),
+        (170_000, 0),
+    ):
+        assert rise_and_fall(step) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('inputs', ['image_sar', 'both'])

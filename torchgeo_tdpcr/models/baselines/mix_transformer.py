@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Mix Transformers of segmentation_models_pytorch, stage by stage, without weights.
+"""Mix Transformers of segmentation_models_pytorch, stage by stage.
 
 E. Xie, W. Wang, Z. Yu, A. Anandkumar, J. M. Alvarez, P. Luo: *SegFormer: Simple and
 Efficient Design for Semantic Segmentation with Transformers*, NeurIPS 2021.
@@ -10,7 +10,7 @@ The library's encoder is NVIDIA's, under the NVIDIA Source Code License: read th
 before any use that is not research.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -24,6 +24,12 @@ from torch.overrides import TorchFunctionMode
 STRIDE = 32
 
 ENCODERS = tuple(f'mit_b{i}' for i in range(6))
+
+#: What each stage of the library's encoders consists of.
+PARTS = ('patch_embed', 'block', 'norm')
+
+#: Name of the kernels that see the image in the state dict of one.
+FIRST_KERNEL = 'patch_embed1.proj.weight'
 
 
 class LinspaceOnCPU(TorchFunctionMode):
@@ -66,13 +72,36 @@ def check_arguments(model: str, encoder: str, num_classes: int | None) -> int:
     return num_classes
 
 
+def repeat_kernel(kernel: Tensor, channels: int) -> Tensor:
+    """Make a kernel for RGB one for other channels.
+
+    The channels are repeated in turn, and scaled so that an input whose channels are all
+    alike gives what it gave.
+
+    Args:
+        kernel: Weight of a convolution, O×I×k×k.
+        channels: Number of input channels C that are wanted.
+
+    Returns:
+        O×C×k×k; the kernel itself where C is I.
+
+    Example:
+        >>> rgb = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
+        >>> repeat_kernel(rgb, 4).flatten()
+        tensor([0.7500, 1.5000, 2.2500, 0.7500])
+    """
+    given = kernel.shape[1]
+    turn = torch.arange(channels, device=kernel.device) % given
+    return kernel[:, turn] * (given / channels)
+
+
 class MixTransformer(nn.Module):
     """The four stages of a Mix Transformer, to be run one at a time.
 
     Args:
         name: ``'mit_b0'`` to ``'mit_b5'``.
-        in_channels: Number of input channels, or None to leave the first patch
-            embedding out: the first stage then takes features.
+        in_channels: Number of input channels, or None to leave the first stage out: it
+            then returns what it is given.
 
     Example:
         >>> encoder = MixTransformer('mit_b0', 13)
@@ -90,14 +119,31 @@ class MixTransformer(nn.Module):
             )
         #: Width of each stage, finest first.
         self.channels = tuple(encoder.out_channels[-4:])
-        self.embeddings = nn.ModuleList(
-            nn.Identity()
-            if in_channels is None and i == 1
-            else getattr(encoder, f'patch_embed{i}')
-            for i in range(1, 5)
+        if in_channels is None:
+            for part in PARTS:
+                setattr(encoder, f'{part}1', nn.Identity())
+        self.embeddings, self.blocks, self.norms = (
+            nn.ModuleList(getattr(encoder, f'{part}{i}') for i in range(1, 5))
+            for part in PARTS
         )
-        self.blocks = nn.ModuleList(getattr(encoder, f'block{i}') for i in range(1, 5))
-        self.norms = nn.ModuleList(getattr(encoder, f'norm{i}') for i in range(1, 5))
+
+    def load_trained(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of an encoder of the library.
+
+        Args:
+            state: Its state dict, for RGB images: the kernels of the first patch
+                embedding are repeated over the input channels.
+        """
+        lists = dict(zip(PARTS, ('embeddings', 'blocks', 'norms'), strict=True))
+        own, wanted = {}, self.state_dict()
+        for name, value in state.items():
+            stage, rest = name.split('.', 1)
+            key = f'{lists[stage[:-1]]}.{int(stage[-1]) - 1}.{rest}'
+            if key in wanted:
+                own[key] = value
+            if name == FIRST_KERNEL and key in wanted:
+                own[key] = repeat_kernel(value, wanted[key].shape[1])
+        self.load_state_dict(own)
 
     def embed(self, stage: int, x: Tensor) -> Tensor:
         """Bring a map to the resolution and width of a stage.

@@ -7,7 +7,7 @@ Semantic Segmentation and Cloud Removal*, IEEE Transactions on Geoscience and Re
 Sensing 63, 2025, article 5640014.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW
 
-from ..inputs import OpticalSARModel
 from ..nafblock import NAFBlock, naf_stage
 from ..recipes import Recipe, cross_entropy, entry
 from ..registry import register_model
 from .mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
+from .pretrained import PretrainedModel
 
 
 def frequency_split(x: Tensor, kernel: int = 3) -> tuple[Tensor, Tensor]:
@@ -210,7 +210,7 @@ RECIPE = Recipe(losses=segcr_losses, optimizer=partial(AdamW, lr=1e-4))
 
 
 @register_model('segcr', recipe=RECIPE)
-class SegCR(OpticalSARModel):
+class SegCR(PretrainedModel):
     """Fill cloud-affected optical features from SAR; map land cover and restore.
 
     This follows the abstract of the paper, the only description that was at hand. It
@@ -227,8 +227,8 @@ class SegCR(OpticalSARModel):
         complementary fusion by that map; segmentation and cloud removal at once. All
         else was chosen:
 
-        - *Encoders*: one MiT-B1 for optical and one for SAR, four stages each, without
-          trained weights: moderate in size, and of the kind that CloudSeg has.
+        - *Encoders*: one MiT-B1 for optical and one for SAR, four stages each: moderate
+          in size, and of the kind that CloudSeg has.
         - *Frequencies*: local mean over 3×3 and the rest. A Fourier transform of the
           whole map would lose the place of a cloud and does not run in half precision.
         - *Cloud-impact map*: one a stage. Both streams go through a 1×1 convolution to
@@ -251,6 +251,9 @@ class SegCR(OpticalSARModel):
         sar_channels: Number of SAR bands S.
         num_classes: Number of land-cover classes K.
         encoder: ``'mit_b0'`` to ``'mit_b5'``.
+        encoder_weights: Weights that both encoders start from: ``'imagenet'``, the path
+            of a state dict of *encoder*, or None for random ones. They are read when the
+            model is first called, unless a checkpoint was loaded before.
 
     Raises:
         ValueError: If *num_classes* is None, or the encoder is not a Mix Transformer.
@@ -274,9 +277,10 @@ class SegCR(OpticalSARModel):
         sar_channels: int = 2,
         num_classes: int | None = None,
         encoder: str = 'mit_b1',
+        encoder_weights: str | None = None,
     ) -> None:
         classes = check_arguments('SegCR', encoder, num_classes)
-        super().__init__(in_channels, sar_channels, classes)
+        super().__init__(in_channels, sar_channels, classes, encoder, encoder_weights)
         self.optical = MixTransformer(encoder, in_channels)
         self.sar = MixTransformer(encoder, sar_channels)
         self.fusions = nn.ModuleList(map(TargetedFusion, self.optical.channels))
@@ -285,6 +289,15 @@ class SegCR(OpticalSARModel):
         self.restore = _head(32, in_channels)
         self.segment = _head(32, classes)
         self.to(memory_format=torch.channels_last)
+
+    def load_encoders(self, state: Mapping[str, Tensor]) -> None:
+        """Start both encoders from trained weights.
+
+        Args:
+            state: The state dict of one encoder of the library, for RGB images.
+        """
+        self.optical.load_trained(state)
+        self.sar.load_trained(state)
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Restore the image and map its land cover.
