@@ -19,18 +19,18 @@ from torchgeo_tdpcr.models.costs import count_costs
 
 from ..markdown import table
 
-#: Parameters in millions and multiply-adds in 10⁹ as counted on the authors' own models,
-#: at 13 + 2 channels and 256×256 pixels.
+#: Parameters, those never used in brackets, and multiply-adds in 10⁹ as counted on the
+#: authors' own models, at 13 + 2 channels, seven classes and 256×256 pixels.
 KNOWN: dict[str, tuple[str, str]] = {
-    'dsen2cr': ('18.947', '1241.2'),
-    'glfcr': ('14.827', '249.7'),
-    'hpncr': ('3.686', '17.6'),
-    'emrdm': ('39.134', '192 (one step)'),
-    'cloudseg': ('203.250', '–'),
-    'uncrtaints': ('0.520', '27.9'),
-    'ecrformer': ('11.29', '102'),
-    'ecrformer_light': ('3.70', '34–36'),
-    'tdpcr': ('5.95', '19.1'),
+    'dsen2cr': ('18,947,341', '1241.2'),
+    'glfcr': ('14,827,373 (9,312)', '249.7'),
+    'hpncr': ('3,685,931 (131,088)', '17.6'),
+    'emrdm': ('39,133,515', '192 (one step)'),
+    'cloudseg': ('203,249,602 (6,609,134)', '–'),
+    'uncrtaints': ('520,218', '27.9'),
+    'ecrformer': ('11,289,485', '97.5'),
+    'ecrformer_light': ('3,703,739', '34.0'),
+    'tdpcr': ('5.95 M', '19.1'),
 }
 
 #: Number of classes of LuojiaSET-OSFCR.
@@ -53,7 +53,7 @@ def row(name: str) -> list[str]:
     known = KNOWN.get(name, ('–', '–'))
     return [
         f'`{name}`',
-        f'{costs.parameters / 1e6:.3f}',
+        f'{costs.parameters:,}',
         known[0],
         f'{costs.multiply_adds / 1e9:.1f}',
         known[1],
@@ -73,10 +73,10 @@ def main(argv: list[str] | None = None) -> None:
     rows = [row(name) for name in list_models()]
     header = [
         'Model',
-        'Parameters (M)',
-        'known',
+        'Parameters',
+        "authors'",
         'Multiply-adds (G)',
-        'known',
+        "authors'",
         'FLOPs (G)',
         'own recipe',
     ]

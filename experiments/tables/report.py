@@ -21,6 +21,9 @@ from .table_cells import best_cells, is_text, number, table_cells
 
 Cells = list[str]
 
+#: Models with encoders that may start from ImageNet.
+ENCODERS = {'cloudseg': 'CloudSeg', 'segcr': 'SegCR', 'segformer': 'SegFormer'}
+
 
 def write_table(table: Table, jobs: Sequence[Job], options: Options) -> str:
     """Write a table as Markdown, CSV, LaTeX and JSON.
@@ -46,6 +49,7 @@ def write_table(table: Table, jobs: Sequence[Job], options: Options) -> str:
     if len(options.seeds) > 1:
         about += ' Mean ± standard deviation over the seeds.'
     sections = [about, _markdown(header, rows, best), table.note]
+    sections.append(_encoders(table, jobs))
     sections.append(order_in_words(table, found))
     sections += [_by_cover(table, found), _by_class(table, found)]
     text = '\n\n'.join(section for section in sections if section) + '\n'
@@ -136,19 +140,47 @@ def _json(
     return json.dumps(content, indent=1) + '\n'
 
 
+def _arguments(name: str, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Arguments of the task of a run, with what `--set` changed; none without the run."""
+    job = next((job for job in jobs if job.name == name), None)
+    if job is None:
+        return {}
+    arguments: dict[str, Any] = job.settings().get('model', {}).get('init_args', {})
+    return arguments
+
+
+def _encoders(table: Table, jobs: Sequence[Job]) -> str:
+    """What the encoders that may be trained ones started from."""
+    starts: dict[str, set[str]] = {}
+    for name in {name for row in table.rows for name in row.runs}:
+        arguments = _arguments(name, jobs)
+        if arguments.get('model') in ENCODERS:
+            weights = (arguments.get('model_kwargs') or {}).get('encoder_weights')
+            start = 'at random' if weights is None else f'from {Path(weights).name}'
+            starts.setdefault(start, set()).add(ENCODERS[arguments['model']])
+    return ' '.join(
+        f'Encoders that started {start}: {", ".join(sorted(names))}.'
+        for start, names in sorted(starts.items())
+    )
+
+
 def _costs(row: Row, jobs: Sequence[Job]) -> dict[str, float]:
     """Parameters and multiply-adds of a row's model as it was run."""
-    job = next((job for job in jobs if job.name == row.run), None)
-    if row.reference or job is None:
-        return {}
-    # As it was run, with what `--set` changed
-    arguments = job.settings().get('model', {}).get('init_args')
-    if arguments is None:
+    arguments = _arguments(row.run, jobs)
+    if row.reference or not arguments:
         return {}
     segments = arguments['training'] != 'cr'
     classes = arguments['num_classes'] if segments else None
+    channels = {
+        key: arguments[key]
+        for key in ('in_channels', 'sar_channels')
+        if key in arguments
+    }
     costs = count_costs(
-        arguments['model'], classes, **(arguments.get('model_kwargs') or {})
+        arguments['model'],
+        classes,
+        **channels,
+        **(arguments.get('model_kwargs') or {}),
     )
     return {'params_m': costs.parameters / 1e6, 'macs_g': costs.multiply_adds / 1e9}
 

@@ -116,6 +116,12 @@ def test_figures_are_those_of_the_runs(out: Path) -> None:
     assert row(first, 'DSen2-CR')['paper']['psnr'] == 28.52
 
 
+def test_says_where_encoders_started(out: Path) -> None:
+    text = (out / 'table2-synthetic-test.md').read_text()
+    assert 'Encoders that started at random: ' in text
+    assert 'SegFormer' in text.split('Encoders that started at random: ')[1][:40]
+
+
 def test_land_cover_as_is(out: Path, synthetic_root: Path) -> None:
     """The model is that of clear images, and what it sees is not."""
     folder = out / 'synthetic-test'
