@@ -47,6 +47,21 @@ def test_models_see_padded_images_and_return_cropped_ones(
     assert torch.equal(out['sar'], sar)
 
 
+@pytest.mark.parametrize(
+    ('size', 'inside'), [((1, 30), (24, 32)), ((24, 25), (24, 32)), ((17, 3), (24, 24))]
+)
+def test_models_see_so_many_pixels_at_least(
+    size: tuple[int, int], inside: tuple[int, int]
+) -> None:
+    model = Copy(in_channels=3, sar_channels=2)
+    # Rounded up to the stride of 8
+    model.smallest = 20
+    image, sar = pair(2, *size, bands=3)
+    out = model(image, sar)
+    assert model.seen == ((2, 3, *inside), (2, 2, *inside))
+    assert torch.equal(out['reconstruction'], image)
+
+
 def test_wrong_inputs_never_reach_the_model() -> None:
     model = Copy(in_channels=3, sar_channels=2)
     image, sar = pair(1, 8, 8, bands=3)

@@ -83,12 +83,13 @@ def check_multiple(name: str, value: int, divisor: int, of: str = '') -> None:
         raise ValueError(f'`{name}={value}` must be a multiple of {number}.')
 
 
-def padded(x: Tensor, stride: int) -> Tensor:
+def padded(x: Tensor, stride: int, smallest: int = 1) -> Tensor:
     """Repeat the border up to a multiple of a stride, in channels_last.
 
     Args:
         x: Image, B×C×H×W.
         stride: What height and width must be multiples of.
+        smallest: What they must be at least.
 
     Returns:
         The image, with rows below and columns at the right added as needed.
@@ -100,6 +101,10 @@ def padded(x: Tensor, stride: int) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
     # Written so that torch.export sees 0 where the size is a multiple of the stride.
     below, right = ((n + stride - 1) // stride * stride - n for n in x.shape[-2:])
+    if smallest > stride:
+        least = -(-smallest // stride) * stride
+        height, width = x.shape[-2:]
+        below, right = max(below, least - height), max(right, least - width)
     if below or right:
         x = F.pad(x, (0, right, 0, below), mode='replicate')
     return x
@@ -130,6 +135,8 @@ class OpticalSARModel(nn.Module, ABC):
 
     #: Height and width are padded to a multiple of this inside.
     stride: int = 1
+    #: And to this at least, where mirrored borders or windows need so many pixels.
+    smallest: int = 1
 
     def __init__(
         self, in_channels: int, sar_channels: int, num_classes: int | None = None
@@ -181,7 +188,8 @@ class OpticalSARModel(nn.Module, ABC):
             image_sar: SAR image, B×S×H×W.
 
         Returns:
-            Both images, padded to a multiple of :attr:`stride`.
+            Both images, padded to a multiple of :attr:`stride` and to
+            :attr:`smallest`.
 
         Raises:
             ValueError: If an input has other channels, or they differ in height or
@@ -190,7 +198,8 @@ class OpticalSARModel(nn.Module, ABC):
         if not self.sar_channels:
             image_sar = image[:, :0]
         check_inputs(image, image_sar, self.in_channels, self.sar_channels)
-        image = padded(image, self.stride)
-        # Nothing to repeat in an image without bands
-        radar = padded(image_sar, self.stride) if self.sar_channels else image[:, :0]
-        return image, radar
+        image = padded(image, self.stride, self.smallest)
+        if not self.sar_channels:
+            # Nothing to repeat in an image without bands
+            return image, image[:, :0]
+        return image, padded(image_sar, self.stride, self.smallest)

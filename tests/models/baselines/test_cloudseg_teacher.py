@@ -186,7 +186,7 @@ def test_teacher_then_student_through_the_command(
     assert (distilled > 0).all()
     (checkpoint,) = tmp_path.glob('logs/run/checkpoints/*.ckpt')
     teacher.unlink()
-    task = TDPCRTask.load_from_checkpoint(str(checkpoint))
+    task = TDPCRTask.load_from_checkpoint(str(checkpoint)).eval()
     task.predict_step(
         {'image': torch.rand(1, 13, 32, 32), 'image_sar': torch.rand(1, 2, 32, 32)}, 0
     )

@@ -1,5 +1,7 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
+from typing import Any
+
 import ecrformer_reference as reference
 import numpy as np
 import pytest
@@ -46,8 +48,8 @@ class TestECRformer(BaselineTests):
 small = TestECRformer.build
 
 
-def single_level() -> nn.Module:
-    model: nn.Module = small(depths=(1,))
+def single_level(**kwargs: Any) -> nn.Module:
+    model: nn.Module = small(depths=(1,), **kwargs)
     return model
 
 
@@ -140,7 +142,7 @@ def test_size_of_every_part(
 
 def test_network_is_the_published_one() -> None:
     height, width = 17, 45
-    model = randomised(small(dim=4, depths=(2, 1, 1)))
+    model = randomised(small(dim=4, depths=(2, 1, 1), auxiliary_heads=True))
     image, sar = (x.double() for x in pair(1, height, width))
     outputs = model.deeply_supervised(image, sar)  # type: ignore[operator]
     # The border is repeated up to multiples of 8, and 32 pixels at least
@@ -249,7 +251,7 @@ def test_sar_matters_and_batch_samples_do_not_mix() -> None:
 
 
 def test_learns_two_chips_with_its_recipe() -> None:
-    model = single_level().train()
+    model = single_level(auxiliary_heads=True).train()
     image, sar = pair(2, 16, 16)
     batch = {'image': image, 'image_sar': sar, 'image_clear': 0.6 * image.flip(0)}
     optimizer = RECIPE.optimizer(model.parameters())

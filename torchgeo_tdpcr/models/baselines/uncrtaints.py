@@ -234,6 +234,9 @@ class UnCRtainTS(OpticalSARModel):
         {'reconstruction': (1, 13, 45, 70), 'variance': (1, 13, 45, 70)}
     """
 
+    # Borders are mirrored
+    smallest = 2
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -268,29 +271,6 @@ class UnCRtainTS(OpticalSARModel):
         )
         self.apply(initialise)
         self.to(memory_format=torch.channels_last)
-
-    def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
-        """As every model does, and have two rows and columns at least.
-
-        Args:
-            image: Optical image, B×C×H×W.
-            image_sar: SAR image, B×S×H×W.
-
-        Returns:
-            Both images, with a copy of their only row or column.
-        """
-        image, image_sar = super().prepared(image, image_sar)
-        below, right = (max(0, 2 - n) for n in image.shape[-2:])
-        if below or right:
-            more = (0, right, 0, below)
-            image = F.pad(image, more, mode='replicate')
-            # Nothing to repeat in an image without bands
-            image_sar = (
-                F.pad(image_sar, more, mode='replicate')
-                if self.sar_channels
-                else image[:, :0]
-            )
-        return image, image_sar
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Predict mean and variance.

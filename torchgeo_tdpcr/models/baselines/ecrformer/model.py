@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...inputs import OpticalSARModel, check_multiple, refuse_classes
@@ -94,6 +93,8 @@ class ECRformer(OpticalSARModel):
         if not depths:
             raise ValueError('`depths=()` must have at least one entry, one a level.')
         self.stride = 2 ** len(depths)
+        # The 7×7 gate at the coarsest resolution mirrors three pixels
+        self.smallest = 4 * self.stride
         self.auxiliary_heads = auxiliary_heads
 
         half = dim // 2
@@ -127,30 +128,6 @@ class ECRformer(OpticalSARModel):
             )
         self.to(memory_format=torch.channels_last)
 
-    def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
-        """Check the inputs, continue them to a multiple of the stride, four at least.
-
-        Args:
-            image: Optical image, B×C×H×W.
-            image_sar: SAR image, B×S×H×W.
-
-        Returns:
-            Both images.
-
-        Raises:
-            ValueError: If an input has other channels, or they differ in height or
-                width.
-        """
-        image, image_sar = super().prepared(image, image_sar)
-        height, width = image.shape[-2:]
-        below, right = (max(4 * self.stride - n, 0) for n in (height, width))
-        if below or right:
-            image, image_sar = (
-                F.pad(x, (0, right, 0, below), mode='replicate')
-                for x in (image, image_sar)
-            )
-        return image, image_sar
-
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Restore the image.
 
@@ -183,7 +160,7 @@ class ECRformer(OpticalSARModel):
             raise ValueError(
                 '`auxiliary_heads=False`: there are no images of the levels. The loss of '
                 "ECRformer's own recipe needs them: build the model with "
-                '`auxiliary_heads: true` (`model_kwargs` of the task), or train with '
+                '`auxiliary_heads=True`, as the task does of itself, or train with '
                 "`recipe='common'`."
             )
         height, width = image.shape[-2:]

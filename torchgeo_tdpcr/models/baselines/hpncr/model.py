@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import StepLR
@@ -205,29 +204,6 @@ class HPNCR(OpticalSARModel):
         for conv in (self.skip1, self.skip2, self.last[-1]):
             nn.init.normal_(conv.weight, std=0.2)  # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)
-
-    def prepared(self, image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
-        """Check the inputs and continue them by their border pixels.
-
-        Args:
-            image: Optical image, B×C×H×W.
-            image_sar: SAR image, B×S×H×W.
-
-        Returns:
-            Both images, padded to a multiple of :attr:`stride` and to
-            :attr:`smallest`.
-
-        Raises:
-            ValueError: If an input has other channels, or they differ in height or
-                width.
-        """
-        image, image_sar = super().prepared(image, image_sar)
-        below, right = (max(0, self.smallest - n) for n in image.shape[-2:])
-        if below or right:
-            pads = 0, right, 0, below
-            image = F.pad(image, pads, mode='replicate')
-            image_sar = F.pad(image_sar, pads, mode='replicate')
-        return image, image_sar
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Restore the image.
