@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         SyntheticOSFCR(
             folder, num_rois=2, chips_per_roi=options.chips, progress=False
         ).generate()
-        dataset = OSFCR(folder, layers=('s2_cloudy', 's2_clear'))
+        dataset = OSFCR(folder, layers=('s2_cloudy', 's2'))
         samples = [dataset[row] for row in range(len(dataset))]
     normalize = Sentinel2Normalize()
     clear, cloudy = (
