@@ -5,6 +5,7 @@
 from .callbacks import PerceptualSimilarity as PerceptualSimilarity
 from .callbacks import PredictionFigures as PredictionFigures
 from .callbacks import SceneWriter as SceneWriter
+from .callbacks import WarmedEMA as WarmedEMA
 
 # Deprecated
 from .callbacks.geotiff.deprecated import GeoTIFFWriter as GeoTIFFWriter

@@ -8,7 +8,7 @@ the user has not said, and is refused what contradicts it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .transforms.bands import SENTINEL2_BANDS
@@ -24,7 +24,8 @@ class InputRecord:
     Args:
         bands: Names of the optical bands in the order of the channels.
         clips: Digital numbers, offset removed, that became 0 and 1, of each band.
-        sar_bands: Names of the SAR channels in their order.
+        sar_bands: Names of the SAR channels in their order, none where the model sees no
+            radar.
         sar_clips: Values in dB (or digital numbers) that became 0 and 1, of each.
         class_names: Names of the land-cover classes by label, empty where the data did
             not name them.
@@ -81,6 +82,10 @@ class InputRecord:
                 'written by training: leave it out.'
             ) from error
 
+    def without_sar(self) -> 'InputRecord':
+        """Return the same for a model that sees no radar."""
+        return replace(self, sar_bands=(), sar_clips=())
+
     def differences(
         self, other: 'InputRecord', named: bool = False, classes: bool = False
     ) -> list[str]:
@@ -102,7 +107,10 @@ class InputRecord:
             found.append(_unlike('bands', self.bands, other.bands))
         elif self.clips != other.clips:
             found.append(_unlike('range of the bands', self.clips, other.clips))
-        if self.sar_bands != other.sar_bands:
+        if not self.sar_bands:
+            # The model leaves any radar aside
+            pass
+        elif self.sar_bands != other.sar_bands:
             found.append(_unlike('SAR channels', self.sar_bands, other.sar_bands))
         elif self.sar_clips != other.sar_clips:
             found.append(

@@ -24,6 +24,9 @@ Cells = list[str]
 #: Models with encoders that may start from ImageNet.
 ENCODERS = {'cloudseg': 'CloudSeg', 'segcr': 'SegCR', 'segformer': 'SegFormer'}
 
+#: What they start from, by the argument.
+STARTS = {None: 'at random', 'imagenet': 'from ImageNet'}
+
 
 def write_table(table: Table, jobs: Sequence[Job], options: Options) -> str:
     """Write a table as Markdown, CSV, LaTeX and JSON.
@@ -156,7 +159,7 @@ def _encoders(table: Table, jobs: Sequence[Job]) -> str:
         arguments = _arguments(name, jobs)
         if arguments.get('model') in ENCODERS:
             weights = (arguments.get('model_kwargs') or {}).get('encoder_weights')
-            start = 'at random' if weights is None else f'from {Path(weights).name}'
+            start = STARTS.get(weights, 'from weights of a file')
             starts.setdefault(start, set()).add(ENCODERS[arguments['model']])
     return ' '.join(
         f'Encoders that started {start}: {", ".join(sorted(names))}.'

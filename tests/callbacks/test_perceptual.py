@@ -106,3 +106,11 @@ def test_arguments() -> None:
         PerceptualSimilarity('resnet')  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"`rgb=\['B4'\]` must name three"):
         PerceptualSimilarity(rgb=['B4'])
+
+
+def test_of_restored_images_alone() -> None:
+    task = TDPCRTask(
+        model='segformer', model_kwargs={'encoder': 'mit_b0'}, training='lcs'
+    )
+    with pytest.raises(ValueError, match='maps land cover alone'):
+        PerceptualSimilarity().on_test_start(Trainer(logger=False), task)

@@ -148,6 +148,7 @@ class BaselineTests:
             with pytest.raises(ValueError, match=named):
                 self.build(**arguments)
 
+    @pytest.mark.filterwarnings("ignore:.*with `recipe='own'`:UserWarning")
     @pytest.mark.parametrize('recipe', ['common', 'own'])
     def test_trains_through_the_command(
         self,

@@ -2,6 +2,7 @@
 
 """Training a model as its own paper does, through the `torchgeo` command."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ register_model('scaled_for_tests', recipe=RECIPE)(Scaled)
 register_model('plain_for_tests')(Scaled)
 
 
+@pytest.mark.filterwarnings("ignore:.*with `recipe='own'`:UserWarning")
 @pytest.mark.parametrize('recipe', ['own', 'common'])
 def test_fit(
     tmp_path: Path, synthetic_root: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
@@ -80,6 +82,7 @@ SCHEDULED = Recipe(
 register_model('scheduled_for_tests', recipe=SCHEDULED)(Scaled)
 
 
+@pytest.mark.filterwarnings("ignore:.*with `recipe='own'`:UserWarning")
 @pytest.mark.parametrize(('recipe', 'lr'), [('own', 0.1 / 2**3), ('losses', 1e-3)])
 def test_schedule_and_groups(
     tmp_path: Path,
@@ -177,3 +180,56 @@ def test_phase_1_learns_no_land_cover(model: str) -> None:
     joint = logged(TDPCRTask(**kwargs, training='joint'))
     assert joint['train_loss_seg'] > 0
     assert joint['train_loss_rec'] > 0
+
+
+def test_says_what_its_own_recipe_leaves_aside() -> None:
+    task = TDPCRTask(
+        model='scaled_for_tests',
+        training='cr',
+        num_classes=None,
+        recipe='own',
+        lr=0.5,
+        weight_decay=1e-3,
+        scheduler=None,
+    )
+    with pytest.warns(UserWarning, match=r'`lr=0.5`, `scheduler=None` do nothing'):
+        task._say_what_is_unused()
+    task = TDPCRTask(
+        model='scaled_for_tests', training='cr', num_classes=None, recipe='own'
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        task._say_what_is_unused()
+
+
+def test_arguments_that_only_losses_use() -> None:
+    arguments: dict[str, Any] = {'training': 'cr', 'num_classes': None}
+    small = {'dim': 8, 'depths': (1,), 'bottleneck': 1, 'refinement': 1}
+    heads = {**small, 'auxiliary_heads': True}
+    with pytest.raises(ValueError, match=r'`model_kwargs\.auxiliary_heads` is for'):
+        TDPCRTask(model='ecrformer', model_kwargs=heads, **arguments)
+    for recipe in ('own', 'losses'):
+        task = TDPCRTask(
+            model='ecrformer',
+            model_kwargs=small,
+            recipe=recipe,  # type: ignore[arg-type]
+            **arguments,
+        )
+        assert task.model.auxiliary_heads
+    assert not TDPCRTask('ecrformer', small, **arguments).model.auxiliary_heads
+
+
+def test_recipes_leave_out_what_the_task_ignores() -> None:
+    task = TDPCRTask(
+        model='cloudseg',
+        model_kwargs={'encoder': 'mit_b0'},
+        training='joint',
+        num_classes=3,
+        ignore_index=0,
+        recipe='own',
+    )
+    mask = torch.tensor([[[0, 1], [2, 0]]])
+    images = {'image': torch.rand(1, 13, 2, 2), 'image_sar': torch.rand(1, 2, 2, 2)}
+    fed = task._fed({**images, 'image_clear': images['image'], 'mask': mask})
+    assert fed['mask'].tolist() == [[[255, 1], [2, 255]]]
+    assert mask.tolist() == [[[0, 1], [2, 0]]]

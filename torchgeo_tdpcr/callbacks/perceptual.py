@@ -72,8 +72,15 @@ class PerceptualSimilarity(Callback):
         Raises:
             FileNotFoundError: If its weights are not on this machine and cannot be
                 downloaded.
-            ValueError: If the data lack a visible band, or do not name their bands.
+            ValueError: If the task restores nothing, or the data lack a visible band or
+                do not name their bands.
         """
+        phase: Any = getattr(pl_module, 'phase', None)
+        if phase is not None and not phase.restores:
+            raise ValueError(
+                'LPIPS is of restored images, and this task maps land cover alone. Leave '
+                '`PerceptualSimilarity` out.'
+            )
         data: Any = getattr(trainer, 'datamodule', None)
         self._channels = self._visible(getattr(data, 'input_record', None))
         metric = self._load().to(pl_module.device)

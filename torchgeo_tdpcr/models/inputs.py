@@ -118,8 +118,12 @@ class OpticalSARModel(nn.Module, ABC):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands S; 0 for a model that sees no radar.
+        sar_channels: Number of SAR bands S; 0 for a model that sees no radar, where
+            :attr:`sar_optional` allows it.
         num_classes: Number of land-cover classes K, or None for no segmentation.
+
+    Raises:
+        ValueError: If there is no SAR, and the model is not made for that.
 
     Example:
         >>> class Average(OpticalSARModel):
@@ -135,6 +139,8 @@ class OpticalSARModel(nn.Module, ABC):
 
     #: Height and width are padded to a multiple of this inside.
     stride: int = 1
+    #: Whether there may be no SAR: ``sar_channels=0``.
+    sar_optional: bool = False
     #: And to this at least, where mirrored borders or windows need so many pixels.
     smallest: int = 1
 
@@ -142,6 +148,12 @@ class OpticalSARModel(nn.Module, ABC):
         self, in_channels: int, sar_channels: int, num_classes: int | None = None
     ) -> None:
         super().__init__()
+        if sar_channels < 1 and not (self.sar_optional and sar_channels == 0):
+            raise ValueError(
+                f'`sar_channels={sar_channels}`: {type(self).__name__} has an input for '
+                'SAR. Give the number of its bands; tdpcr, uncrtaints, diffcr, emrdm and '
+                'dsen2cr do without, by 0.'
+            )
         self.in_channels = in_channels
         self.sar_channels = sar_channels
         self.num_classes = num_classes

@@ -40,6 +40,7 @@ class Recipe:
             None where all are alike.
         model_kwargs: Arguments of the model that its losses need, such as parts that
             only training has.
+        only_here: Names of arguments of the model that nothing but its losses uses.
     """
 
     losses: Losses
@@ -48,6 +49,7 @@ class Recipe:
     interval: Literal['epoch', 'step'] = 'epoch'
     groups: Groups | None = None
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    only_here: tuple[str, ...] = ()
 
     def build_optimizer(
         self, parameters: Iterable[tuple[str, nn.Parameter]]

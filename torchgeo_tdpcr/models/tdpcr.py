@@ -103,6 +103,8 @@ class TDPCR(OpticalSARModel):
         {'reconstruction': (13, 50, 70), 'prompt': (8, 50, 70), 'logits': (7, 50, 70)}
     """
 
+    sar_optional = True
+
     def __init__(
         self,
         in_channels: int = 13,

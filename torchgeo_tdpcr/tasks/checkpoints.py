@@ -120,11 +120,15 @@ class CheckpointMixin(Base):
         """
         super().on_fit_start()
         # A data module of the user's own may say nothing
-        given = self.input_record = self._input_of_data()
+        given = self._input_of_data()
         self._input_untold = False
+        if given is not None:
+            self._check_channels(given)
+            if not self._model_argument('sar_channels'):
+                given = given.without_sar()
+        self.input_record = given
         if given is None:
             return
-        self._check_channels(given)
         labels, names = self.hparams['labels'], list(given.class_names)
         if labels and list(labels) != names and sorted(labels) == sorted(names):
             raise ValueError(
@@ -155,15 +159,19 @@ class CheckpointMixin(Base):
         return given if isinstance(given, InputRecord) else None
 
     def _check_channels(self, given: InputRecord) -> None:
-        arguments = {**self.hparams, **(self.hparams['model_kwargs'] or {})}
         for name, what in (('in_channels', 'bands'), ('sar_channels', 'sar_bands')):
-            found = getattr(given, what)
-            if arguments[name] != len(found):
+            wanted, found = self._model_argument(name), getattr(given, what)
+            # A model that sees no radar leaves it aside
+            if wanted != len(found) and (wanted or name != 'sar_channels'):
                 raise ValueError(
-                    f'The model is for `{name}={arguments[name]}`, but the data give '
+                    f'The model is for `{name}={wanted}`, but the data give '
                     f'{len(found)}: {" ".join(found)}. Name those that it was trained '
                     f'with, or build it with `{name}={len(found)}`.'
                 )
+
+    def _model_argument(self, name: str) -> Any:
+        arguments = {**self.hparams, **(self.hparams['model_kwargs'] or {})}
+        return arguments[name]
 
     def _check_trained(self) -> None:
         """Raise where a model is to be used that nothing was learned by."""

@@ -2,9 +2,11 @@
 
 """The optimizer of a phase and its schedule: the common ones, or a model's own."""
 
+import inspect
 from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.optim import AdamW
 
@@ -41,6 +43,7 @@ class OptimizerMixin(Base):
         ]
         own = self.recipe if self.hparams['recipe'] == 'own' else None
         if own is not None:
+            self._say_what_is_unused()
             optimizer = own.build_optimizer(trainable)
         else:
             lr = self.hparams['lr']
@@ -61,3 +64,19 @@ class OptimizerMixin(Base):
                 scheduler['interval'] = own.interval
             configured['lr_scheduler'] = scheduler
         return cast(OptimizerLRScheduler, configured)
+
+    def _say_what_is_unused(self) -> None:
+        """Warn of arguments whose place a model's own recipe takes."""
+        usual = inspect.signature(type(self).__init__).parameters
+        given = {**self.hparams, 'scheduler': self.scheduler}
+        unused = [
+            f'`{name}={given[name]!r}`'
+            for name in ('lr', 'lr_phase2', 'weight_decay', 'scheduler')
+            if name in given and given[name] != usual[name].default
+        ]
+        if unused:
+            rank_zero_warn(
+                f'{", ".join(unused)} {"does" if len(unused) == 1 else "do"} nothing '
+                "with `recipe='own'`, which has its own optimizer and schedule. For "
+                "yours with the losses of the paper give `recipe='losses'`."
+            )

@@ -96,7 +96,7 @@ class TDPCRTask(
             weights: Checkpoint of an earlier phase to start from. A segmentation decoder
                 that it lacks starts at random; everything else must match.
             in_channels: Number of optical bands.
-            sar_channels: Number of SAR bands.
+            sar_channels: Number of SAR bands; 0 for a model that sees no radar.
             num_classes: Number of land-cover classes, or None for cloud removal only.
             labels: Names of the classes, for the per-class metrics.
             training: `'cr'` for Phase 1; `'peft'` or `'fpft'` for Phase 2 from
@@ -125,14 +125,18 @@ class TDPCRTask(
                 above, for models that another loss would turn into something else.
                 The losses of a paper see what the task feeds the model: `image` as
                 `lcs_input` chooses it, `image_clear` and `mask` where `training`
-                restores and segments. Validation and testing are the same with all.
+                restores and segments, 255 where `ignore_index` is. Weights of losses
+                and of classes and the label smoothing are those of the paper. Validation
+                and testing are the same with all.
             lcs_input: Optical image that land cover alone is mapped from, for Table II:
                 `'cloudy'`, `'clear'` (Direct), or a checkpoint of a task that
                 removes clouds (multi-stage).
             ssim_border: What SSIM finds beyond the borders of an image in validation and
                 testing: `'reflect'`, its mirror image, or `'zeros'`, with which most
                 published figures are computed, and which are higher by 0.001 to 0.01.
-            compile: Whether to compile the model with `torch.compile`.
+            compile: Whether to compile the model with `torch.compile`. Not compiled is
+                what the losses of a paper call besides, of `ecrformer`, `emrdm` and
+                `diffcr`.
             input_record: What the model was trained with: bands, scaling and classes.
                 Checkpoints bring it; leave it out.
 
@@ -171,6 +175,14 @@ class TDPCRTask(
                 f"`recipe={recipe!r}`: {model!r} has none. Choose 'common', or register "
                 'the model with a recipe.'
             )
+        own = get_recipe(model)
+        unused = () if own is None or self.recipe is not None else own.only_here
+        for name in unused:
+            if (model_kwargs or {}).get(name):
+                raise ValueError(
+                    f'`model_kwargs.{name}` is for the losses of the paper of '
+                    f"{model!r}. Give `recipe='own'` or `'losses'`, or leave it out."
+                )
         self.weights = weights
         self.scheduler = scheduler
         self._given_record = input_record
@@ -337,6 +349,9 @@ class TDPCRTask(
                 _require(batch, key)
             else:
                 fed.pop(key, None)
+        if 'mask' in fed:
+            ignored = fed['mask'] == self.hparams['ignore_index']
+            fed['mask'] = fed['mask'].masked_fill(ignored, 255)
         return fed
 
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:

@@ -189,7 +189,7 @@ class DSen2CR(OpticalSARModel):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands.
+        sar_channels: Number of SAR bands; 0 for a model that sees no radar.
         num_classes: None. The model has no segmentation head.
         channels: Width of the network.
         num_blocks: Number of residual blocks.
@@ -204,6 +204,8 @@ class DSen2CR(OpticalSARModel):
         >>> {key: tuple(value.shape) for key, value in out.items()}
         {'reconstruction': (1, 13, 45, 70)}
     """
+
+    sar_optional = True
 
     def __init__(
         self,

@@ -234,6 +234,7 @@ class UnCRtainTS(OpticalSARModel):
         {'reconstruction': (1, 13, 45, 70), 'variance': (1, 13, 45, 70)}
     """
 
+    sar_optional = True
     # Borders are mirrored
     smallest = 2
 

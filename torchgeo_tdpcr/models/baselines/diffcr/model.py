@@ -100,6 +100,8 @@ class DiffCR(OpticalSARModel):
         torch.Size([])
     """
 
+    sar_optional = True
+
     def __init__(
         self,
         in_channels: int = 13,

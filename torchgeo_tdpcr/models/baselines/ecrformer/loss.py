@@ -122,4 +122,5 @@ RECIPE = Recipe(
         MultiStepLR, milestones=(120, 150, 170, 180, 190, 200), gamma=0.5
     ),
     model_kwargs={'auxiliary_heads': True},
+    only_here=('auxiliary_heads',),
 )

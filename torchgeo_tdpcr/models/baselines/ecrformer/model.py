@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""ECRformer: a U-shaped transformer that attends over channels and dilated windows.
+"""ECRformer: a U-shaped transformer that attends over channels and dilated neighbourhoods.
 
 ECRformer and ECRformer-Light, ISPRS Journal of Photogrammetry and Remote Sensing, 2026.
 """
@@ -34,7 +34,7 @@ class ECRformer(OpticalSARModel):
 
     The default arguments give 11,289,485 parameters, and 84,318 more with the auxiliary
     heads, as the authors' model has; 95.3 G multiply-adds at 256×256 in convolutions and
-    matrix products, and 0.6 G in the attention to neighbours. The authors' count is 102.
+    matrix products, and 0.6 G in the attention to neighbours.
 
     It takes any height and width: images are continued by their border pixels up to a
     multiple of :attr:`stride`, and to four times :attr:`stride` at least (32 by
@@ -45,7 +45,7 @@ class ECRformer(OpticalSARModel):
 
     Normalisation adds 1e-5 to variances, as the authors' does in single precision, in
     which they trained. In half precision theirs adds 1e-3, ours does not: the variances
-    are as small as 1e-5 at the start, so the output would be off by 45 %.
+    are as small as 1e-5 at the start.
 
     Its recipe is the authors': see :func:`.loss.losses`, and
     ``experiments/baselines/ecrformer.yaml`` for data and trainer. It has the

@@ -75,7 +75,7 @@ class EMRDM(OpticalSARModel):
 
     Args:
         in_channels: Number of optical bands C.
-        sar_channels: Number of SAR bands.
+        sar_channels: Number of SAR bands; 0 for a model that sees no radar.
         num_classes: Must be None: the model does not segment.
         dims: Width of each level, finest first, multiples of *head_dim*.
         depths: Number of blocks of each level, each way.
@@ -104,6 +104,8 @@ class EMRDM(OpticalSARModel):
         >>> model.training_loss(image, sar, torch.rand(1, 13, 25, 30)).shape
         torch.Size([])
     """
+
+    sar_optional = True
 
     def __init__(
         self,
