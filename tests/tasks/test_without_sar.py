@@ -75,5 +75,5 @@ def test_models_that_do_without(name: str) -> None:
 def test_models_that_do_not_say_so(name: str) -> None:
     if name.endswith('_for_tests'):
         pytest.skip('registered by another test')
-    with pytest.raises(ValueError, match='`sar_channels=0`: .* do without, by 0'):
+    with pytest.raises(ValueError, match=r'`sar_channels=0`: .* do without, by 0'):
         get_model(name, **arguments(name))
