@@ -127,10 +127,17 @@ class CheckpointMixin(Base):
             if not self._model_argument('sar_channels'):
                 given = given.without_sar()
         self.input_record = given
-        if given is None:
-            return
-        labels, names = self.hparams['labels'], list(given.class_names)
-        if labels and list(labels) != names and sorted(labels) == sorted(names):
+        # What a model needs for training alone, such as a teacher
+        if (prepare := getattr(self.model, 'prepare_fit', None)) is not None:
+            prepare(given)
+        labels = self.hparams['labels']
+        names = list(given.class_names) if given is not None else []
+        if (
+            names
+            and labels
+            and list(labels) != names
+            and sorted(labels) == sorted(names)
+        ):
             raise ValueError(
                 f'`labels={list(labels)}`, but the data have `class_names={names}`: the '
                 'same in another order. Give both in the order of the label values.'

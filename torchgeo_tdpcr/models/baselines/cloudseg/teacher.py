@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ....files import expanded, load_fault
+from ....input_record import InputRecord, require_same
 from ...registry import get_model
 
 #: Name that the teacher is registered under.
@@ -30,10 +31,32 @@ class Teacher:
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = path
         self._model: nn.Module | None = None
+        self._record: InputRecord | None = None
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Copy and pickle the path alone."""
         return type(self), (self.path,)
+
+    def prepare(self, record: InputRecord | None) -> None:
+        """Read the checkpoint now, and check that it is of the same input.
+
+        Args:
+            record: Input of the student, None where nothing is known of it.
+
+        Raises:
+            FileNotFoundError: If there is no such checkpoint.
+            ValueError: If it is none of a teacher, or was trained with other input.
+        """
+        self._load()
+        try:
+            require_same(self._record, record)
+        except ValueError as error:
+            raise ValueError(f'`teacher={str(self.path)!r}`: {error}') from error
+
+    def _load(self) -> nn.Module:
+        if self._model is None:
+            self._model, self._record = _read(self.path)
+        return self._model
 
     def __call__(self, image_clear: Tensor, image_sar: Tensor) -> Tensor:
         """Compute features, without gradients.
@@ -49,9 +72,7 @@ class Teacher:
             FileNotFoundError: If there is no such checkpoint.
             ValueError: If it is none of a teacher, or one for other bands.
         """
-        if self._model is None:
-            self._model = _read(self.path)
-        model = self._model.to(image_clear.device)
+        model = self._load().to(image_clear.device)
         for name, image in (('in_channels', image_clear), ('sar_channels', image_sar)):
             if getattr(model, name) != image.shape[1]:
                 raise ValueError(
@@ -64,8 +85,8 @@ class Teacher:
         return features
 
 
-def _read(path: str | PathLike[str]) -> nn.Module:
-    """Build the model of a checkpoint, frozen, in evaluation mode."""
+def _read(path: str | PathLike[str]) -> tuple[nn.Module, InputRecord | None]:
+    """Build the model of a checkpoint, frozen, in evaluation mode, and read its input."""
     said, file = f'`teacher={str(path)!r}`', expanded(path)
     advice = (
         f'Give the checkpoint of a fit of `{TEACHER}` with `training: lcs` and '
@@ -90,14 +111,18 @@ def _read(path: str | PathLike[str]) -> nn.Module:
     channels = ('in_channels', 'sar_channels', 'num_classes')
     own = {name: arguments[name] for name in channels if name in arguments}
     own |= arguments.get('model_kwargs') or {}
-    # Without memory for, or a draw of, weights that the checkpoint replaces; the library
-    # draws the first kernel all the same
-    with torch.device('meta'), torch.random.fork_rng(devices=[]):
-        model = get_model(TEACHER, **own)
     state = {
         key.removeprefix('model.'): value
-        for key, value in content['state_dict'].items()
+        for key, value in content.get('state_dict', {}).items()
         if key.startswith('model.')
     }
-    model.load_state_dict(state, assign=True)
-    return model.eval().requires_grad_(False)
+    try:
+        # Without memory for, or a draw of, weights that the checkpoint replaces; the
+        # library draws the first kernel all the same
+        with torch.device('meta'), torch.random.fork_rng(devices=[]):
+            model = get_model(TEACHER, **own)
+        model.load_state_dict(state, assign=True)
+        record = InputRecord.from_dict(arguments.get('input_record'))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f'{said} is of another version: {error}. {advice}') from error
+    return model.eval().requires_grad_(False), record
