@@ -17,7 +17,7 @@ import torch
 from segmentation_models_pytorch.base.initialization import initialize_head
 from torch import Tensor, nn
 from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import MultiStepLR
 
 from ...recipes import Recipe
 from ...registry import register_model
@@ -27,27 +27,11 @@ from .fusion import CloudSegFusion
 from .losses import cloudseg_losses, teacher_losses
 from .teacher import TEACHER, Teacher
 
-
-def halved(epoch: int) -> float:
-    """Share of the learning rate: all for 10 epochs, then half as much every 5.
-
-    Args:
-        epoch: Epochs that are done.
-
-    Returns:
-        From 0 to 1.
-
-    Example:
-        >>> [halved(epoch) for epoch in (0, 9, 10, 14, 15, 29)]
-        [1.0, 1.0, 0.5, 0.5, 0.25, 0.0625]
-    """
-    return 0.5 ** max(epoch // 5 - 1, 0)
-
-
+#: All of the learning rate for 10 epochs, then half as much every 5.
 RECIPE = Recipe(
     losses=cloudseg_losses,
     optimizer=partial(Adam, lr=1e-4),
-    scheduler=partial(LambdaLR, lr_lambda=halved),
+    scheduler=partial(MultiStepLR, milestones=range(10, 1000, 5), gamma=0.5),
 )
 TEACHER_RECIPE = replace(RECIPE, losses=teacher_losses)
 
