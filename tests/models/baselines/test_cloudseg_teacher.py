@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from model_checks import check_gradients
 from torch import nn
 from torchgeo.main import main
 
+from torchgeo_tdpcr.input_record import InputRecord
 from torchgeo_tdpcr.models import count_costs, get_recipe
 from torchgeo_tdpcr.models.baselines.cloudseg.losses import distillation
 from torchgeo_tdpcr.models.baselines.cloudseg.model import (
@@ -151,6 +153,34 @@ def test_wrong_teachers(checkpoint: Path, tmp_path: Path) -> None:
         RECIPE.losses(other, batch)
 
 
+def test_a_teacher_of_other_input_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    clips = ((0.0, 10000.0),) * 4
+    record = InputRecord(
+        ('B2', 'B3', 'B4', 'B8'), clips, ('VV', 'VH'), ((-25.0, 0.0),) * 2
+    )
+    content = torch.load(checkpoint, weights_only=True)
+    content['hyper_parameters']['input_record'] = record.to_dict()
+    path = tmp_path / 'teacher.ckpt'
+    torch.save(content, path)
+    model = student(path)
+    model.prepare_fit(record)
+    model.prepare_fit(None)
+    other = replace(record, sar_clips=((-25.0, 0.0), (-32.5, 0.0)))
+    with pytest.raises(ValueError, match=r'teacher\.ckpt.*SAR clip'):
+        model.prepare_fit(other)
+    del content['state_dict']
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r'teacher\.ckpt.*another version'):
+        student(path).prepare_fit(record)
+
+
+def test_a_teacher_is_for_the_losses_of_the_paper(checkpoint: Path) -> None:
+    arguments = {'encoder': 'mit_b0', 'teacher': str(checkpoint)}
+    with pytest.raises(ValueError, match=r'`model_kwargs\.teacher` is for the losses'):
+        TDPCRTask(model='cloudseg', model_kwargs=arguments, training='joint')
+
+
+@pytest.mark.filterwarnings("ignore:.*with `recipe='own'`:UserWarning")
 def test_teacher_then_student_through_the_command(
     synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import MultiStepLR
 
+from ....input_record import InputRecord
 from ...recipes import Recipe
 from ...registry import register_model
 from ..mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
@@ -32,6 +33,7 @@ RECIPE = Recipe(
     losses=cloudseg_losses,
     optimizer=partial(Adam, lr=1e-4),
     scheduler=partial(MultiStepLR, milestones=range(10, 1000, 5), gamma=0.5),
+    only_here=('teacher',),
 )
 TEACHER_RECIPE = replace(RECIPE, losses=teacher_losses)
 
@@ -70,7 +72,7 @@ class CloudSeg(PretrainedModel):
             path of a state dict of *encoder*, or None for random ones. They are read
             when the model is first called, unless a checkpoint was loaded before.
         teacher: Checkpoint of a ``cloudseg_teacher``, whose features the losses of the
-            model's own recipe compare with. It is read at the first of these losses.
+            model's own recipe compare with. It is read when a fit begins.
         as_teacher: Leave out what the teacher has not: the spatial gates, and the
             decoder and head that restore the image. It is fed the clear image.
 
@@ -134,6 +136,19 @@ class CloudSeg(PretrainedModel):
                 nn.Conv2d(64, in_channels, 3, padding=1),
             )
         self.to(memory_format=torch.channels_last)
+
+    def prepare_fit(self, record: InputRecord | None) -> None:
+        """Read the teacher, if there is one, and check that its input is the same.
+
+        Args:
+            record: What the model is to be trained with, None where nothing is known.
+
+        Raises:
+            FileNotFoundError: If its checkpoint is gone.
+            ValueError: If that is none of a teacher, or was trained with other input.
+        """
+        if self.teacher is not None:
+            self.teacher.prepare(record)
 
     def load_encoders(self, state: Mapping[str, Tensor]) -> None:
         """Start all three encoders from trained weights.

@@ -18,7 +18,7 @@ TEACHER = 'cloudseg_teacher'
 
 
 class Teacher:
-    """A teacher that is read from its checkpoint when its features are first wanted.
+    """A teacher that is read when a fit begins, or when its features are first wanted.
 
     It is no module: the parameters, the state dict and the checkpoints of a student are
     its own, and a student is used without the file. A copy, also in another process,
