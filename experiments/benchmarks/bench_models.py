@@ -78,11 +78,18 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def computed(device: str) -> list[str]:
+    """Dtypes that a device has instructions for; without AVX-512, bf16 is emulated."""
+    slow = torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2')
+    return [name for name in DTYPES if name == 'fp32' or device != 'cpu' or not slow]
+
+
 def settings(args: argparse.Namespace) -> dict[str, Any]:
     """What figures must have in common to stand in one table."""
     return {
         'machine': machine(torch.device(args.device)),
         'device': args.device,
+        'dtypes': computed(args.device),
         'side': 32 if args.quick else 256,
         'seconds': 0.1 if args.quick else 4.0,
         'memory_kept': keep_freed_memory(),
@@ -171,7 +178,7 @@ def run(
                 'parameters': costs.parameters,
                 'multiply_adds': costs.multiply_adds,
             }
-        for dtype in DTYPES:
+        for dtype in results['settings']['dtypes']:
             for batch in batches:
                 if find(results, model, dtype, batch):
                     continue
@@ -226,10 +233,13 @@ def markdown(results: Results) -> str:
     )
     tf32 = ', convolutions in fp32 may use TF32' if given['tf32'] else ''
     kept = ', which keeps freed memory' if given['memory_kept'] else ''
+    half = 'bf16 is autocast'
+    if 'bf16' not in given['dtypes']:
+        half = 'bf16 is left out, which this CPU can only emulate'
     text = (
         f'Measured on: {given["machine"]}. Chips of {side}×{side} pixels with {OPTICAL} + '
         f'{RADAR} bands, random, channels last; models in full size with untrained '
-        f'weights, in inference mode, eager; bf16 is autocast{tf32}. Each case has a '
+        f'weights, in inference mode, eager; {half}{tf32}. Each case has a '
         f'process of its own{kept}: after a pass at {small}×{small} pixels as many as '
         f'begin within {given["seconds"]:g} s, of which the median is given; *in italics* '
         f'where there was time for one only. × {BASE} is the speed to that of `{BASE}` in '
@@ -239,7 +249,7 @@ def markdown(results: Results) -> str:
     if side != 256:
         text = f'**A trial run on tiny chips: the figures mean nothing.**\n\n{text}'
     header = ['Model', 'Parameters (M)', 'Multiply-adds (G)']
-    for dtype in DTYPES:
+    for dtype in given['dtypes']:
         header += [f'{dtype}, chips/s', f'× {BASE}', 'MiB']
     for batch in sorted({case['batch'] for case in results['cases']}):
         rows = []
@@ -249,7 +259,7 @@ def markdown(results: Results) -> str:
                 f'{costs["parameters"] / 1e6:.3f}',
                 f'{costs["multiply_adds"] / 1e9:.1f}',
             ]
-            for dtype in DTYPES:
+            for dtype in given['dtypes']:
                 row += cells(results, model, dtype, batch)
             rows.append(row)
         title = 'One chip at a time' if batch == 1 else f'Batches of {batch} chips'

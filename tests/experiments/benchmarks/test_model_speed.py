@@ -31,6 +31,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return {'seconds': 2.0, 'passes': 3, 'level': 2**20, 'peak': 2**22}
 
     monkeypatch.setattr(bench, 'measure_apart', measure)
+    # Whatever the machine has
+    monkeypatch.setattr(bench, 'computed', lambda device: ['fp32', 'bf16'])
     return seen
 
 
@@ -51,7 +53,8 @@ def test_measures_in_children(tmp_path: Path) -> None:
     bench.main(command(out))
     results = json.loads(out.with_suffix('.json').read_text())
     cases = {(c['model'], c['dtype'], c['batch']): c for c in results['cases']}
-    assert len(cases) == len(results['cases']) == 8
+    count = 4 * len(bench.computed('cpu'))
+    assert len(cases) == len(results['cases']) == count
     for (_, _, batch), found in cases.items():
         assert found['passes'] >= 1
         assert found['chips_per_s'] == pytest.approx(batch / found['seconds'])
@@ -137,7 +140,8 @@ def test_failing_case_is_told(tmp_path: Path) -> None:
     bench.run(results, ['tdpcr_small'], (FAR_TOO_MANY,), out)
     kept = json.loads(out.with_suffix('.json').read_text())
     assert all('allocate memory' in found['cause'] for found in kept['cases'])
-    assert out.read_text().count("can't allocate memory") == 2
+    told = out.read_text().count("can't allocate memory")
+    assert told == len(bench.computed('cpu'))
 
 
 def arguments() -> Any:
@@ -176,6 +180,21 @@ def test_passes_that_take_too_long(counted: list[Any]) -> None:
     assert len(counted) == 2
 
 
+@pytest.mark.parametrize(
+    ('device', 'capability', 'dtypes'),
+    [
+        ('cpu', 'AVX2', ['fp32']),
+        ('cpu', 'AVX512', ['fp32', 'bf16']),
+        ('cuda', 'AVX2', ['fp32', 'bf16']),
+    ],
+)
+def test_dtypes_that_a_device_computes_in(
+    monkeypatch: pytest.MonkeyPatch, device: str, capability: str, dtypes: list[str]
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    assert bench.computed(device) == dtypes
+
+
 def test_table() -> None:
     common = {'dtype': 'fp32', 'batch': 1, 'passes': 3, 'level': 2**20}
     cases = [
@@ -185,12 +204,16 @@ def test_table() -> None:
     ]
     costs = {'parameters': 2_500_000, 'multiply_adds': 1.5e9}
     given = {'machine': 'M', 'device': 'cpu', 'side': 256, 'seconds': 4.0}
-    given |= {'memory_kept': False, 'tf32': False}
+    given |= {'memory_kept': False, 'tf32': False, 'dtypes': ['fp32', 'bf16']}
     results = {'settings': given, 'costs': {'a': costs, 'tdpcr': costs}, 'cases': cases}
     text = bench.markdown(results)
     assert '| `a` | 2.500 | 1.5 | *0.25* | 0.05 | 5 | no a/b | – | – |\n' in text
     assert '| `tdpcr` | 2.500 | 1.5 | 5 | 1 | 3 | – | – | – |\n' in text
     assert 'growth of resident memory' in text
+    assert 'bf16 is autocast' in text
+    without = bench.markdown({**results, 'settings': {**given, 'dtypes': ['fp32']}})
+    assert '| `tdpcr` | 2.500 | 1.5 | 5 | 1 | 3 |\n' in without
+    assert 'bf16 is left out' in without
     # On a GPU all that was held, model and input included
     given |= {'device': 'cuda', 'tf32': True}
     text = bench.markdown(results)
