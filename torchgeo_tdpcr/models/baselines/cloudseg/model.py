@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import MultiStepLR
 
-from ...recipes import Recipe
+from ...recipes import Recipe, land_cover_losses
 from ...registry import register_model
 from ..mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
 from ..pretrained import PretrainedModel
 from .fusion import CloudSegFusion
-from .losses import cloudseg_losses, teacher_losses
+from .losses import cloudseg_losses
 from .teacher import TEACHER, Teacher
 
 #: All of the learning rate for 10 epochs, then half as much every 5.
@@ -33,7 +33,7 @@ RECIPE = Recipe(
     optimizer=partial(Adam, lr=1e-4),
     scheduler=partial(MultiStepLR, milestones=range(10, 1000, 5), gamma=0.5),
 )
-TEACHER_RECIPE = replace(RECIPE, losses=teacher_losses)
+TEACHER_RECIPE = replace(RECIPE, losses=land_cover_losses)
 
 
 @register_model('cloudseg', recipe=RECIPE)
