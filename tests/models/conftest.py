@@ -4,4 +4,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite('model_checks', 'baseline_tests')
+pytest.register_assert_rewrite('model_checks', 'baseline_tests', 'diffusion_tests')

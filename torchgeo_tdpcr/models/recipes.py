@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal, cast
 
 import torch
@@ -79,6 +80,55 @@ def l1_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     """
     prediction = model(batch['image'], batch['image_sar'])['reconstruction']
     return {'loss': F.l1_loss(prediction.float(), batch['image_clear'].float())}
+
+
+def land_cover_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+    """Cross-entropy over the labelled pixels.
+
+    Args:
+        model: A model that returns ``logits``.
+        batch: ``image``, ``image_sar`` and ``mask`` (255 where there is no label).
+
+    Returns:
+        ``loss`` and ``loss_seg``, the same scalar.
+
+    Raises:
+        KeyError: If the batch has no ``mask``.
+    """
+    entry(batch, 'mask', type(model).__name__)
+    seg = cross_entropy(model(batch['image'], batch['image_sar']), batch)
+    return {'loss': seg, 'loss_seg': seg}
+
+
+def joint_losses(
+    model: nn.Module,
+    batch: dict[str, Any],
+    restoration: Callable[[nn.Module, Mapping[str, Tensor], Any], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """Cross-entropy plus the losses of a restored image, each with weight 1.
+
+    Args:
+        model: A model that returns ``logits``.
+        batch: ``image`` and ``image_sar``; ``image_clear`` and ``mask`` (255 where there
+            is no label) where they are to be learned. Without the latter the
+            cross-entropy is 0.
+        restoration: Takes the model, its outputs and a batch with ``image_clear``;
+            returns losses by name.
+
+    Returns:
+        ``loss_seg``, where there is ``image_clear`` those of *restoration*, and their sum
+        ``loss``.
+
+    Raises:
+        KeyError: If ``image_clear`` and ``mask`` are missing.
+    """
+    if 'mask' not in batch:
+        entry(batch, 'image_clear', type(model).__name__)
+    outputs = model(batch['image'], batch['image_sar'])
+    losses = {'loss_seg': cross_entropy(outputs, batch)}
+    if 'image_clear' in batch:
+        losses |= restoration(model, outputs, batch)
+    return {'loss': reduce(torch.add, losses.values()), **losses}
 
 
 def denoising_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:

@@ -23,7 +23,6 @@ from torchgeo_tdpcr.models.baselines.hpncr.blocks import (
 from torchgeo_tdpcr.models.baselines.hpncr.fusion import (
     ResidualBlock,
     SelectiveFusion,
-    SqueezeExcitation,
 )
 
 
@@ -146,17 +145,6 @@ def test_selective_fusion_is_a_softmax_over_the_two() -> None:
     weights = (hidden @ second.T).view(3, 2, 8, 1, 1).softmax(1)
     expected = weights[:, 0] * x + weights[:, 1] * skip
     torch.testing.assert_close(fuse(x, skip), expected)
-
-
-def test_squeeze_excitation_scales_channels() -> None:
-    torch.manual_seed(0)
-    excitation = SqueezeExcitation(8, 3)
-    first, second = (parameter for parameter in excitation.parameters())
-    assert first.shape == (2, 8)
-    x = torch.rand(2, 8, 5, 7)
-    scale = ((x.mean((2, 3)) @ first.T).relu() @ second.T).sigmoid()
-    expected = torch.einsum('bchw,bc->bchw', x, scale)
-    torch.testing.assert_close(excitation(x), expected)
 
 
 def test_residual_block_in_numpy() -> None:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 from ..nafblock import NAFBlock, naf_stage
-from ..recipes import Recipe, cross_entropy, entry
+from ..recipes import Recipe, joint_losses
 from ..registry import register_model
 from .mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
 from .pretrained import PretrainedModel
@@ -189,20 +189,17 @@ def segcr_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     Raises:
         KeyError: If ``image_clear`` and ``mask`` are missing.
     """
-    if 'mask' not in batch:
-        entry(batch, 'image_clear', 'SegCR')
-    outputs = model(batch['image'], batch['image_sar'])
-    seg = cross_entropy(outputs, batch)
-    if 'image_clear' not in batch:
-        return {'loss': seg, 'loss_seg': seg}
+    return joint_losses(model, batch, _restoration)
+
+
+def _restoration(
+    model: nn.Module, outputs: Mapping[str, Tensor], batch: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Mean absolute errors of reconstruction and translation."""
     clear = batch['image_clear'].float()
-    rec = F.l1_loss(outputs['reconstruction'].float(), clear)
-    translation = F.l1_loss(outputs['translation'].float(), clear)
     return {
-        'loss': seg + rec + translation,
-        'loss_seg': seg,
-        'loss_rec': rec,
-        'loss_translation': translation,
+        'loss_rec': F.l1_loss(outputs['reconstruction'].float(), clear),
+        'loss_translation': F.l1_loss(outputs['translation'].float(), clear),
     }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..recipes import Recipe, cross_entropy, entry
+from ..recipes import Recipe, land_cover_losses
 from ..registry import register_model
 from .mix_transformer import (
     FIRST_KERNEL,
@@ -27,25 +27,6 @@ from .mix_transformer import (
     repeat_kernel,
 )
 from .pretrained import PretrainedModel
-
-
-def segformer_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Cross-entropy over the labelled pixels.
-
-    Args:
-        model: :class:`SegFormer`.
-        batch: ``image``, ``image_sar`` and ``mask`` (255 where there is no label).
-
-    Returns:
-        ``loss`` and ``loss_seg``, the same scalar.
-
-    Raises:
-        KeyError: If the batch has no ``mask``.
-    """
-    entry(batch, 'mask', 'SegFormer')
-    outputs = model(batch['image'], batch['image_sar'])
-    loss = cross_entropy(outputs, batch)
-    return {'loss': loss, 'loss_seg': loss}
 
 
 def segformer_groups(
@@ -96,7 +77,7 @@ def rise_and_fall(step: int, warmup: int = 1500, end: int = 160_000) -> float:
 RATE = 6e-5
 
 RECIPE = Recipe(
-    losses=segformer_losses,
+    losses=land_cover_losses,
     optimizer=partial(AdamW, lr=RATE, weight_decay=0.01),
     scheduler=partial(LambdaLR, lr_lambda=rise_and_fall),
     interval='step',

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..excitation import SqueezeExcitation
+
 
 class MultiScale(nn.Module):
     """Mix a map with the maxima of its 2×2 and 4×4 neighbourhoods.
@@ -98,15 +100,9 @@ class CloudSegFusion(nn.Module):
     ) -> None:
         super().__init__()
         streams = 3 if cross else 2
-        joint = streams * channels
         self.scales = nn.ModuleList(MultiScale(channels) for _ in range(streams))
         self.gate = SpatialGate() if gated else None
-        self.excite = nn.Sequential(
-            nn.Linear(joint, joint // 16, bias=False),
-            nn.ReLU(),
-            nn.Linear(joint // 16, joint, bias=False),
-            nn.Sigmoid(),
-        )
+        self.excite = SqueezeExcitation(streams * channels, reduction=16)
         self.to_optical, self.to_sar = (
             nn.Conv2d(channels, channels, 3, padding=1) if wanted else None
             for wanted in (updates_optical, updates_sar)
@@ -131,9 +127,8 @@ class CloudSegFusion(nn.Module):
         seen, radar = parts[:2]
         if self.gate is not None:
             parts[0] = self.gate(seen - radar) * seen
-        joint = torch.cat(parts, 1)
-        weights = self.excite(joint.mean((2, 3)))[:, :, None, None]
-        fused = torch.stack((joint * weights).chunk(len(parts), 1)).sum(0)
+        weighted = self.excite(torch.cat(parts, 1))
+        fused = torch.stack(weighted.chunk(len(parts), 1)).sum(0)
         return (
             _with_share(self.to_optical, optical, fused - seen),
             _with_share(self.to_sar, sar, fused - radar),

@@ -1,12 +1,13 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""The losses of CloudSeg and of its teacher."""
+"""The losses of CloudSeg."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
-from ...recipes import cross_entropy, entry
+from ...recipes import entry, joint_losses
 
 
 def charbonnier(
@@ -91,38 +92,19 @@ def cloudseg_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor
         FileNotFoundError: If the checkpoint of the teacher is gone.
         ValueError: If it is none of a teacher.
     """
-    if 'mask' not in batch:
-        entry(batch, 'image_clear', 'CloudSeg')
-    outputs = model(batch['image'], batch['image_sar'])
-    seg = cross_entropy(outputs, batch)
-    if 'image_clear' not in batch:
-        return {'loss': seg, 'loss_seg': seg}
+    return joint_losses(model, batch, _restoration)
+
+
+def _restoration(
+    model: nn.Module, outputs: Mapping[str, Tensor], batch: dict[str, Any]
+) -> dict[str, Tensor]:
+    """Weighted Charbonnier loss and, with a teacher, distillation."""
     clear = batch['image_clear']
     rec = charbonnier(outputs['reconstruction'], clear, batch.get('mask_cloud'))
-    losses = {'loss': seg + rec, 'loss_seg': seg, 'loss_rec': rec}
     teacher = getattr(model, 'teacher', None)
-    if teacher is not None:
-        mask_cloud = entry(batch, 'mask_cloud', 'The distillation of CloudSeg')
-        wanted = teacher(clear, batch['image_sar'])
-        losses['loss_distill'] = distillation(outputs['features'], wanted, mask_cloud)
-        losses['loss'] = losses['loss'] + losses['loss_distill']
-    return losses
-
-
-def teacher_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Cross-entropy over the labelled pixels.
-
-    Args:
-        model: A teacher of CloudSeg.
-        batch: ``image``, which is to be clear, ``image_sar`` and ``mask`` (255 where
-            there is no label).
-
-    Returns:
-        ``loss`` and ``loss_seg``, the same scalar.
-
-    Raises:
-        KeyError: If the batch has no ``mask``.
-    """
-    entry(batch, 'mask', 'The teacher of CloudSeg')
-    seg = cross_entropy(model(batch['image'], batch['image_sar']), batch)
-    return {'loss': seg, 'loss_seg': seg}
+    if teacher is None:
+        return {'loss_rec': rec}
+    mask_cloud = entry(batch, 'mask_cloud', 'The distillation of CloudSeg')
+    wanted = teacher(clear, batch['image_sar'])
+    distill = distillation(outputs['features'], wanted, mask_cloud)
+    return {'loss_rec': rec, 'loss_distill': distill}

@@ -20,12 +20,12 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import MultiStepLR
 
 from ....input_record import InputRecord
-from ...recipes import Recipe
+from ...recipes import Recipe, land_cover_losses
 from ...registry import register_model
 from ..mix_transformer import STRIDE, MixTransformer, UNetDecoder, check_arguments
 from ..pretrained import PretrainedModel
 from .fusion import CloudSegFusion
-from .losses import cloudseg_losses, teacher_losses
+from .losses import cloudseg_losses
 from .teacher import TEACHER, Teacher
 
 #: All of the learning rate for 10 epochs, then half as much every 5.
@@ -35,7 +35,7 @@ RECIPE = Recipe(
     scheduler=partial(MultiStepLR, milestones=range(10, 1000, 5), gamma=0.5),
     only_here=('teacher',),
 )
-TEACHER_RECIPE = replace(RECIPE, losses=teacher_losses)
+TEACHER_RECIPE = replace(RECIPE, losses=land_cover_losses)
 
 
 @register_model('cloudseg', recipe=RECIPE)

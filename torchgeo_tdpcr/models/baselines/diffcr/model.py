@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
-from ...inputs import OpticalSARModel, padded, refuse_classes
+from ...inputs import refuse_classes
 from ...recipes import Recipe, denoising_losses
 from ...registry import register_model
-from ..noise import seeded_noise
+from ..sampling import SamplingModel
 from .network import ConditionalUNet
 from .process import SigmoidDiffusion, thresholded
 
@@ -27,7 +27,7 @@ RECIPE = Recipe(losses=denoising_losses, optimizer=partial(Adam, lr=5e-5))
 
 
 @register_model('diffcr', recipe=RECIPE)
-class DiffCR(OpticalSARModel):
+class DiffCR(SamplingModel):
     """Sample the clear image from noise, given the cloudy and the SAR image.
 
     A diffusion process leads from the clear image to noise (:class:`.SigmoidDiffusion`).
@@ -116,11 +116,8 @@ class DiffCR(OpticalSARModel):
         seed: int = 0,
         told: str = 'index',
     ) -> None:
-        super().__init__(in_channels, sar_channels)
+        super().__init__(in_channels, sar_channels, steps, seed)
         refuse_classes(num_classes, 'DiffCR')
-        if steps < 1:
-            raise ValueError(f'`steps={steps}` must be at least 1.')
-        self.seed = seed
         self.diffusion = SigmoidDiffusion(told=told)
         self.plan = self.diffusion.plan(steps)
         self.network = ConditionalUNet(
@@ -135,23 +132,6 @@ class DiffCR(OpticalSARModel):
         self.stride = self.network.stride
         self.to(memory_format=torch.channels_last)
 
-    def forward(
-        self, image: Tensor, image_sar: Tensor, seed: int | None = None
-    ) -> dict[str, Tensor]:
-        """Sample the scene beneath the clouds, as any :class:`.OpticalSARModel` does.
-
-        Args:
-            image: Cloudy optical image.
-            image_sar: SAR image.
-            seed: Seed of the noise, the model's own by default.
-
-        Returns:
-            ``reconstruction`` (B×C×H×W, between 0 and 1).
-        """
-        height, width = image.shape[-2:]
-        outputs = self.compute(*self.prepared(image, image_sar), seed)
-        return {key: value[..., :height, :width] for key, value in outputs.items()}
-
     def compute(
         self, image: Tensor, image_sar: Tensor, seed: int | None = None
     ) -> dict[str, Tensor]:
@@ -161,8 +141,7 @@ class DiffCR(OpticalSARModel):
             ``reconstruction`` (B×C×H×W, between 0 and 1).
         """
         features = self.network.encode(_condition(image, image_sar))
-        seed = self.seed if seed is None else seed
-        noise = seeded_noise(image.shape[1:], seed, device=image.device)
+        noise = self.noise(image, seed)
         x = noise.to(memory_format=torch.channels_last).expand_as(image)
         before = None
         for told, move in zip(self.plan.told, self.plan.moves, strict=False):
@@ -215,12 +194,7 @@ class DiffCR(OpticalSARModel):
                 *image*.
         """
         condition = _condition(*self.prepared(image, image_sar))
-        if image_clear.shape != image.shape:
-            raise ValueError(
-                f'`image_clear` has shape {tuple(image_clear.shape)}, but `image` '
-                f'{tuple(image.shape)}. Give both the same bands and pixels.'
-            )
-        clear = 2 * padded(image_clear, self.stride) - 1
+        clear = self.target(image_clear, image)
         level = self.diffusion.draw_levels(len(clear), generator, clear.device)
         noise = torch.randn(clear.shape, generator=generator, device=clear.device)
         x = self.diffusion.perturb(clear, level, noise)

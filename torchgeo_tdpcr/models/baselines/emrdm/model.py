@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from ...inputs import OpticalSARModel, padded, refuse_classes
+from ...inputs import refuse_classes
 from ...recipes import Recipe, denoising_losses
 from ...registry import register_model
-from ..noise import seeded_noise
+from ..sampling import SamplingModel
 from .denoiser import HourglassDenoiser
 from .process import MeanReverting
 
@@ -30,7 +30,7 @@ RECIPE = Recipe(
 
 
 @register_model('emrdm', recipe=RECIPE)
-class EMRDM(OpticalSARModel):
+class EMRDM(SamplingModel):
     """Sample the clear image, starting from noise around the cloudy one.
 
     A diffusion process leads from the clear image to the cloudy one plus noise
@@ -126,12 +126,8 @@ class EMRDM(OpticalSARModel):
         seed: int = 0,
         process: MeanReverting | None = None,
     ) -> None:
-        super().__init__(in_channels, sar_channels)
+        super().__init__(in_channels, sar_channels, steps, seed)
         refuse_classes(num_classes, 'EMRDM')
-        if steps < 1:
-            raise ValueError(f'`steps={steps}` must be at least 1.')
-        self.steps = steps
-        self.seed = seed
         self.process = MeanReverting() if process is None else process
         self.denoiser = HourglassDenoiser(
             2 * in_channels + sar_channels,
@@ -150,23 +146,6 @@ class EMRDM(OpticalSARModel):
         self.stride = self.denoiser.stride
         self.to(memory_format=torch.channels_last)
 
-    def forward(
-        self, image: Tensor, image_sar: Tensor, seed: int | None = None
-    ) -> dict[str, Tensor]:
-        """Sample the scene beneath the clouds, as any :class:`.OpticalSARModel` does.
-
-        Args:
-            image: Cloudy optical image.
-            image_sar: SAR image.
-            seed: Seed of the noise, the model's own by default.
-
-        Returns:
-            ``reconstruction`` (B×C×H×W, not clipped).
-        """
-        height, width = image.shape[-2:]
-        outputs = self.compute(*self.prepared(image, image_sar), seed)
-        return {key: value[..., :height, :width] for key, value in outputs.items()}
-
     def compute(
         self, image: Tensor, image_sar: Tensor, seed: int | None = None
     ) -> dict[str, Tensor]:
@@ -176,16 +155,12 @@ class EMRDM(OpticalSARModel):
             ``reconstruction`` (B×C×H×W, not clipped).
         """
         cloudy, sar = _in_model_units(image, image_sar)
-        seed = self.seed if seed is None else seed
         process, count = self.process, self.steps
-
-        def noise(step: int) -> Tensor:
-            return seeded_noise(cloudy.shape[1:], seed, step, image.device)
-
         sigmas = process.steps(count, image.device)[:, None, None, None, None]
-        y = process.start(cloudy, sigmas[0], noise(0))
+        y = process.start(cloudy, sigmas[0], self.noise(image, seed))
         for i in range(count):
-            y, sigma = process.churned(y, cloudy, sigmas[i], noise(i + 1), count)
+            fresh = self.noise(image, seed, i + 1)
+            y, sigma = process.churned(y, cloudy, sigmas[i], fresh, count)
             clear = self.denoise(y, cloudy, sar, sigma)
             y = process.euler_step(y, clear, sigma, sigmas[i + 1])
         return {'reconstruction': (y + 1) / 2}
@@ -233,12 +208,7 @@ class EMRDM(OpticalSARModel):
                 *image*.
         """
         cloudy, sar = _in_model_units(*self.prepared(image, image_sar))
-        if image_clear.shape != image.shape:
-            raise ValueError(
-                f'`image_clear` has shape {tuple(image_clear.shape)}, but `image` '
-                f'{tuple(image.shape)}. Give both the same bands and pixels.'
-            )
-        clear = 2 * padded(image_clear, self.stride) - 1
+        clear = self.target(image_clear, image)
         device = image.device
         level = torch.randn(len(clear), 1, 1, 1, generator=generator, device=device)
         noise = torch.randn(clear.shape, generator=generator, device=device)

@@ -1,9 +1,8 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What surrounds the optical stages of HPN-CR: SAR blocks, selective fusion, excitation.
+"""What surrounds the optical stages of HPN-CR: SAR blocks, selective fusion.
 
-Selective-kernel fusion is after X. Li et al., CVPR 2019; squeeze and excitation after
-J. Hu et al., CVPR 2018.
+Selective-kernel fusion is after X. Li et al., CVPR 2019.
 """
 
 import torch
@@ -86,38 +85,3 @@ class SelectiveFusion(nn.Module):
         logits_x, logits_skip = self.weigh(pooled).chunk(2, dim=1)
         # A softmax over two is a sigmoid of their difference.
         return x + torch.sigmoid(logits_skip - logits_x) * (skip - x)
-
-
-class SqueezeExcitation(nn.Module):
-    """Scale every channel by a number between 0 and 1 made from all channel means.
-
-    Args:
-        channels: Number of channels C.
-        reduction: Bottleneck ratio, rounded down, to one channel at least.
-
-    Example:
-        >>> SqueezeExcitation(8, 2)(torch.rand(1, 8, 5, 7)).shape
-        torch.Size([1, 8, 5, 7])
-    """
-
-    def __init__(self, channels: int, reduction: int) -> None:
-        super().__init__()
-        narrow = max(channels // reduction, 1)
-        self.excite = nn.Sequential(
-            nn.Linear(channels, narrow, bias=False),
-            nn.ReLU(),
-            nn.Linear(narrow, channels, bias=False),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reweight the channels of a feature map.
-
-        Args:
-            x: Feature map, B×C×H×W.
-
-        Returns:
-            Reweighted feature map of the same shape.
-        """
-        scale: Tensor = self.excite(x.mean((2, 3)))
-        return x * scale[..., None, None]

@@ -2,7 +2,7 @@
 
 import torch
 
-from torchgeo_tdpcr.models.baselines.noise import seeded_noise
+from torchgeo_tdpcr.models.baselines.sampling import seeded_noise
 
 
 def test_seeded_noise_is_standard_normal() -> None:
