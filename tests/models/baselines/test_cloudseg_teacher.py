@@ -153,6 +153,13 @@ def test_wrong_teachers(checkpoint: Path, tmp_path: Path) -> None:
         RECIPE.losses(other, batch)
 
 
+def test_distillation_needs_the_clear_image(checkpoint: Path) -> None:
+    batch = make_batch()
+    del batch['image_clear']
+    with pytest.raises(KeyError, match='distillation of CloudSeg needs `image_clear`'):
+        RECIPE.losses(student(checkpoint), batch)
+
+
 def test_a_teacher_of_other_input_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     clips = ((0.0, 10000.0),) * 4
     record = InputRecord(

@@ -87,11 +87,13 @@ def cloudseg_losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor
         ``loss_rec`` and, with a teacher, ``loss_distill``.
 
     Raises:
-        KeyError: If ``image_clear`` and ``mask`` are missing, or ``mask_cloud`` with a
-            teacher.
+        KeyError: If ``image_clear`` and ``mask`` are missing, or, with a teacher,
+            ``image_clear`` or ``mask_cloud``.
         FileNotFoundError: If the checkpoint of the teacher is gone.
         ValueError: If it is none of a teacher.
     """
+    if getattr(model, 'teacher', None) is not None:
+        entry(batch, 'image_clear', 'The distillation of CloudSeg')
     return joint_losses(model, batch, _restoration)
 
 
