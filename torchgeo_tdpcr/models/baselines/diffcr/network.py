@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ...inputs import check_multiple
 from ...nafblock import NAFBlock, SimplifiedChannelAttention
 
 
@@ -140,12 +141,10 @@ class ConditionalUNet(nn.Module):
         level_channels: int = 256,
     ) -> None:
         super().__init__()
-        if width % 4 or width < 4:
-            raise ValueError(f'`width={width}` must be a multiple of 4.')
-        if waves % 2 or waves < 2:
-            raise ValueError(f'`waves={waves}` must be even.')
+        check_multiple('width', width, 4)
+        check_multiple('waves', waves, 2)
         if not depths:
-            raise ValueError(f'`depths={depths}` must have one number a level.')
+            raise ValueError('`depths=()` must have at least one entry, one a level.')
         widths = [width * 2**i for i in range(len(depths) + 1)]
         steps = list(pairwise(widths))
         self.stride: int = 2 ** len(depths)
