@@ -2,55 +2,16 @@
 
 """ECRformer a second time, slow and plain: NumPy, one image, weights by name."""
 
-from collections.abc import Mapping
-from math import erf
-
 import numpy as np
-
-Array = np.ndarray
-Weights = Mapping[str, Array]
-
-
-def below(weights: Weights, name: str) -> dict[str, Array]:
-    """The weights of a module."""
-    start = f'{name}.'
-    return {k[len(start) :]: v for k, v in weights.items() if k.startswith(start)}
+from numpy_layers import Array, Weights, conv, gelu, part, sigmoid, softmax
 
 
 def mirrored(x: Array, by: int) -> Array:
     return np.pad(x, ((0, 0), (by, by), (by, by)), mode='reflect')
 
 
-def convolved(x: Array, weights: Weights, name: str, zeros: bool = False) -> Array:
-    """A convolution, of all channels or of each alone, as its kernel's shape says."""
-    kernel = weights[f'{name}.weight']
-    size = kernel.shape[-1]
-    by, (height, width) = size // 2, x.shape[1:]
-    x = np.pad(x, ((0, 0), (by, by), (by, by))) if zeros else mirrored(x, by)
-    out: Array = np.zeros((len(kernel), height, width))
-    for i in range(size):
-        for j in range(size):
-            part, tap = x[:, i : i + height, j : j + width], kernel[:, :, i, j]
-            if kernel.shape[1] == 1 and len(kernel) > 1:
-                out += tap[:, :, None] * part
-            else:
-                out += np.einsum('oc,chw->ohw', tap, part)
-    if f'{name}.bias' in weights:
-        out += weights[f'{name}.bias'][:, None, None]
-    return out
-
-
-def softmax(x: Array, axis: int) -> Array:
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return e / e.sum(axis, keepdims=True)
-
-
-def gelu(x: Array) -> Array:
-    return x * (1 + np.vectorize(erf)(x / 2**0.5)) / 2
-
-
-def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
+def convolved(x: Array, weights: Weights, name: str) -> Array:
+    return conv(x, weights, name, 'reflect')
 
 
 def normed(x: Array, weights: Weights) -> Array:
@@ -74,7 +35,7 @@ def over_channels(x: Array, weights: Weights) -> Array:
 
 def over_neighbours(x: Array, weights: Weights, cell: int) -> Array:
     channels, height, width = x.shape
-    x = x + convolved(x, weights, 'position', zeros=True)
+    x = x + conv(x, weights, 'position')
     q, k, v = np.split(convolved(x, weights, 'qkv'), 3)
     groups = 2 if channels == 2 * cell else 4
     out = np.zeros_like(q)
@@ -116,8 +77,8 @@ def gated(x: Array, weights: Weights, first: int) -> Array:
 def block(x: Array, weights: Weights, cell: int | None) -> Array:
     """A block of a level, or without the size of a head the one of the bottleneck."""
     for i in range(3 if cell else 2):
-        own = below(weights, str(i))
-        y, layer = normed(x, below(own, 'norm')), below(own, 'layer')
+        own = part(weights, str(i))
+        y, layer = normed(x, part(own, 'norm')), part(own, 'layer')
         if i == 0:
             y = over_channels(y, layer)
         elif i == 1 and cell:
@@ -160,27 +121,27 @@ def network(
 
     def blocks(x: Array, name: str, depth: int, cell: int | None) -> Array:
         for i in range(depth):
-            x = block(x, below(weights, f'{name}.{i}'), cell)
+            x = block(x, part(weights, f'{name}.{i}'), cell)
         return x
 
     x = np.concatenate(stems)
     skips = []
     for i, depth in enumerate(depths):
         x = blocks(x, f'encoders.{i}', depth, cell)
-        x = gated(x, below(weights, f'encoders.{i}'), depth)
+        x = gated(x, part(weights, f'encoders.{i}'), depth)
         skips.append(x)
         x = unshuffled(convolved(x, weights, f'downs.{i}.0'))
-        x = gated(x, below(weights, f'downs.{i}'), 2)
+        x = gated(x, part(weights, f'downs.{i}'), 2)
     x = blocks(x, 'bottleneck', plain, None)
     decoded = []
     for i, depth in enumerate(depths[::-1]):
         x = shuffled(convolved(x, weights, f'ups.{i}.0'))
-        x = gated(x, below(weights, f'ups.{i}'), 2)
+        x = gated(x, part(weights, f'ups.{i}'), 2)
         x = np.concatenate([x, skips[-1 - i]])
         if i < len(depths) - 1:
             x = convolved(x, weights, f'merges.{i}')
         x = blocks(x, f'decoders.{i}', depth, cell)
-        x = gated(x, below(weights, f'decoders.{i}'), depth)
+        x = gated(x, part(weights, f'decoders.{i}'), depth)
         decoded.append(convolved(x, weights, f'decoder_heads.{i}'))
     x = blocks(x, 'refinement', plain, None)
     encoded = [convolved(y, weights, f'encoder_heads.{i}') for i, y in enumerate(skips)]

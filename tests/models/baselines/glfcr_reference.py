@@ -1,67 +1,22 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""GLF-CR in NumPy, from its description: pixel by pixel, in double precision.
-
-Weights are looked up by the names of the model's parameters.
-"""
-
-import math
-from collections.abc import Mapping
+"""GLF-CR in NumPy, from its description: pixel by pixel, in double precision."""
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy_layers import (
+    Array,
+    Weights,
+    conv,
+    gelu,
+    leaky,
+    linear,
+    part,
+    sigmoid,
+    softmax,
+)
 
-Array = NDArray[np.float64]
-Weights = Mapping[str, Array]
-
-_erf = np.vectorize(math.erf, otypes=[float])
-
-
-def weights_of(module: torch.nn.Module) -> dict[str, Array]:
-    """All parameters in double precision."""
-    return {k: v.detach().double().numpy() for k, v in module.named_parameters()}
-
-
-def part(weights: Weights, prefix: str) -> dict[str, Array]:
-    """Those of one module."""
-    prefix += '.'
-    return {
-        k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)
-    }
-
-
-def leaky(x: Array) -> Array:
-    return np.where(x > 0, x, 0.1 * x)
-
-
-def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
-
-
-def softmax(x: Array) -> Array:
-    e = np.exp(x - x.max())
-    return e / e.sum()
-
-
-def conv(x: Array, weights: Weights, name: str) -> Array:
-    """Of C×H×W, with zeros beyond the border."""
-    kernel, bias = weights[f'{name}.weight'], weights[f'{name}.bias']
-    size = kernel.shape[-1]
-    _, height, width = x.shape
-    x = np.pad(x, ((0, 0), (size // 2,) * 2, (size // 2,) * 2))
-    out = np.zeros((len(kernel), height, width)) + bias[:, None, None]
-    for i in range(size):
-        for j in range(size):
-            out += np.tensordot(
-                kernel[:, :, i, j], x[:, i : i + height, j : j + width], 1
-            )
-    return out
-
-
-def linear(x: Array, weights: Weights, name: str) -> Array:
-    """Of the last axis."""
-    return x @ weights[f'{name}.weight'].T + weights[f'{name}.bias']
+#: Of the leaky ReLUs.
+SLOPE = 0.1
 
 
 def dynamic_filter(x: Array, filters: Array, size: int) -> Array:
@@ -130,7 +85,7 @@ def mlp(x: Array, weights: Weights) -> Array:
     x = x - x.mean(-1, keepdims=True)
     x = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5)
     x = linear(x * weights['0.weight'] + weights['0.bias'], weights, '1')
-    return linear(x * (1 + _erf(x / np.sqrt(2))) / 2, weights, '3')
+    return linear(gelu(x), weights, '3')
 
 
 def layer(
@@ -169,11 +124,12 @@ def dense(
 def fusion(streams: list[Array], weights: Weights, size: int) -> list[Array]:
     """Local fusion."""
     optical, sar = streams
-    z = leaky(conv(np.concatenate(streams), weights, 'guide.0'))
+    z = leaky(conv(np.concatenate(streams), weights, 'guide.0'), SLOPE)
     for i in (2, 3):
-        inner = leaky(conv(z, weights, f'guide.{i}.body.0'))
+        inner = leaky(conv(z, weights, f'guide.{i}.body.0'), SLOPE)
         z = z + conv(inner, weights, f'guide.{i}.body.2')
-    filtered = dynamic_filter(sar, leaky(conv(z, weights, 'filter.predict')), size)
+    filters = leaky(conv(z, weights, 'filter.predict'), SLOPE)
+    filtered = dynamic_filter(sar, filters, size)
     change = filtered - optical
     optical = optical + change * sigmoid(conv(change, weights, 'to_optical'))
     if 'to_sar.weight' in weights:

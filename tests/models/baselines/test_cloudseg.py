@@ -9,6 +9,7 @@ import segmentation_models_pytorch as smp
 import torch
 from baseline_tests import BaselineTests
 from model_checks import check_gradients, cross_entropy, fit, keep_one_block, on_meta
+from numpy_layers import conv, sigmoid, weights_of
 from torch import Tensor, nn
 
 from torchgeo_tdpcr.models.baselines.cloudseg.fusion import CloudSegFusion
@@ -148,18 +149,7 @@ class Reference:
     """A fusion in loops over NumPy arrays, of one image."""
 
     def __init__(self, fuse: CloudSegFusion) -> None:
-        self.state = {k: v.double().numpy() for k, v in fuse.state_dict().items()}
-
-    def conv(self, name: str, x: np.ndarray) -> np.ndarray:
-        weight = self.state[f'{name}.weight']
-        bias = self.state.get(f'{name}.bias', np.zeros(len(weight)))
-        reach = weight.shape[-1] // 2
-        wide = np.pad(x, ((0, 0), (reach, reach), (reach, reach)))
-        out = np.empty((len(weight), *x.shape[1:]))
-        for i, j in np.ndindex(*x.shape[1:]):
-            window = wide[:, i : i + 2 * reach + 1, j : j + 2 * reach + 1]
-            out[:, i, j] = (weight * window).sum((1, 2, 3)) + bias
-        return out
+        self.state = weights_of(fuse)
 
     def multi_scale(self, number: int, x: np.ndarray) -> np.ndarray:
         scales = [x]
@@ -176,10 +166,12 @@ class Reference:
                 [j * columns // width for j in range(width)],
             )
             scales.append(pooled[index])
-        return np.maximum(self.conv(f'scales.{number}.mix', np.concatenate(scales)), 0)
+        return np.maximum(
+            conv(np.concatenate(scales), self.state, f'scales.{number}.mix'), 0
+        )
 
     def gate(self, x: np.ndarray) -> np.ndarray:
-        z = self.conv('gate.gate.0', np.stack([x.max(0), x.mean(0)]))
+        z = conv(np.stack([x.max(0), x.mean(0)]), self.state, 'gate.gate.0')
         norm = {
             key: self.state[f'gate.gate.1.{key}'][0]
             for key in ('weight', 'bias', 'running_mean', 'running_var')
@@ -199,14 +191,10 @@ class Reference:
             weights[i * c : (i + 1) * c, None, None] * p for i, p in enumerate(parts)
         )
         return [
-            streams[0] + (n - a) * sigmoid(self.conv('to_optical', n - a)),
-            streams[1] + (n - b) * sigmoid(self.conv('to_sar', n - b)),
+            streams[0] + (n - a) * sigmoid(conv(n - a, self.state, 'to_optical')),
+            streams[1] + (n - b) * sigmoid(conv(n - b, self.state, 'to_sar')),
             n,
         ]
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 @pytest.mark.parametrize('cross', [False, True])

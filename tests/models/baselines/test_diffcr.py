@@ -24,8 +24,8 @@ class TestDiffCR(DiffusionTests):
     arguments = {
         'width': 8,
         'depths': (1, 1),
-        'waves': 8,
-        'level_channels': 16,
+        'time_channels': 8,
+        'embed_channels': 16,
         'steps': 3,
     }
     optimizer = (
@@ -35,9 +35,9 @@ class TestDiffCR(DiffusionTests):
     wrong_arguments = (
         ({'num_classes': 7}, 'does not segment'),
         ({'steps': 0}, '`steps=0`'),
-        ({'told': 'time'}, "`told='time'`"),
+        ({'time_input': 'time'}, "`time_input='time'`"),
         ({'width': 6}, '`width=6`'),
-        ({'waves': 7}, '`waves=7`'),
+        ({'time_channels': 7}, '`time_channels=7`'),
         ({'depths': ()}, r'`depths=\(\)`'),
     )
     traced_size = (24, 24)
@@ -59,7 +59,7 @@ tiny = TestDiffCR.build
 
 def test_parameters_and_calls() -> None:
     with torch.device('meta'):
-        assert len(DiffCR().plan.told) == 21
+        assert len(DiffCR().plan.time_inputs) == 21
     model, parameters, counter = on_meta(lambda: get_model('diffcr', steps=1))
     assert isinstance(model, DiffCR)
     assert parameters == 20_857_997
@@ -137,10 +137,10 @@ def test_sampler_is_dpm_solver_in_numpy(
 
 
 def test_sampler_may_tell_the_level_that_training_told() -> None:
-    model = tiny(steps=20, told='level')
+    model = tiny(steps=20, time_input='level')
     ends, logs = grid()
     gamma = np.exp(2 * np.interp(np.linspace(1, 1 / len(ends), 21), ends, logs))
-    np.testing.assert_allclose(model.plan.told, gamma, rtol=1e-6)
+    np.testing.assert_allclose(model.plan.time_inputs, gamma, rtol=1e-6)
     assert model.plan.moves == tiny(steps=20).plan.moves
 
 

@@ -107,12 +107,12 @@ def block_again(block: FusionBlock, x: Tensor, level: Tensor | None) -> Tensor:
     return x + block.channel_scale * mixed(y[:, :c] * y[:, c:], merge)
 
 
-@pytest.mark.parametrize('level_channels', [None, 5])
-def test_block_is_as_described(level_channels: int | None) -> None:
-    block = randomised(FusionBlock(8, level_channels))
+@pytest.mark.parametrize('embed_channels', [None, 5])
+def test_block_is_as_described(embed_channels: int | None) -> None:
+    block = randomised(FusionBlock(8, embed_channels))
     assert isinstance(block, FusionBlock)
     x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
-    level = None if level_channels is None else torch.randn(2, 5, dtype=torch.float64)
+    level = None if embed_channels is None else torch.randn(2, 5, dtype=torch.float64)
     torch.testing.assert_close(block(x, level), block_again(block, x, level))
 
 
@@ -128,7 +128,7 @@ def test_level_is_embedded_by_cosines_and_sines() -> None:
 
 def test_network_is_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three dates, whose features are summed; two levels of one block each."""
-    network = randomised(ConditionalUNet(3, 4, 8, depths=(1, 1), level_channels=10))
+    network = randomised(ConditionalUNet(3, 4, 8, depths=(1, 1), embed_channels=10))
     assert isinstance(network, ConditionalUNet)
     x = torch.randn(2, 3, 8, 12, dtype=torch.float64)
     dates = torch.randn(2, 3, 4, 8, 12, dtype=torch.float64)
@@ -201,7 +201,7 @@ def test_thresholding_in_numpy(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    'arguments', [{'training_times': 2}, {'sampling_times': 0}, {'told': 'gamma'}]
+    'arguments', [{'training_times': 2}, {'sampling_times': 0}, {'time_input': 'gamma'}]
 )
 def test_wrong_diffusion(arguments: dict) -> None:
     (name,) = arguments

@@ -8,6 +8,7 @@ import pytest
 import torch
 from baseline_tests import BaselineTests
 from model_checks import check_sar_of_each_chip, fit, on_meta, pair
+from numpy_layers import weights_of
 from torch import Tensor, nn
 
 from torchgeo_tdpcr.models.baselines.ecrformer.attention import (
@@ -62,10 +63,6 @@ def randomised(module: nn.Module) -> nn.Module:
         noise = torch.randn(parameter.shape, generator=generator, dtype=torch.double)
         parameter.data = noise / fan_in**0.5
     return module
-
-
-def arrays(module: nn.Module) -> dict[str, np.ndarray]:
-    return {name: p.detach().numpy() for name, p in module.named_parameters()}
 
 
 def noise(*shape: int) -> Tensor:
@@ -149,7 +146,7 @@ def test_network_is_the_published_one() -> None:
     bottom, right = max(32, -height % 8 + height), max(32, -width % 8 + width)
     margins = ((0, 0), (0, bottom - height), (0, right - width))
     inputs = (np.pad(x[0].numpy(), margins, mode='edge') for x in (image, sar))
-    expected = reference.network(*inputs, arrays(model), depths=(2, 1, 1), plain=1)
+    expected = reference.network(*inputs, weights_of(model), depths=(2, 1, 1), plain=1)
     assert_same(outputs.reconstruction, expected[0][:, :height, :width])
     for found, levels in zip(outputs[1:], expected[1:], strict=True):
         for i, (image_, level) in enumerate(zip(found, levels, strict=True)):
@@ -163,7 +160,7 @@ def test_network_is_the_published_one() -> None:
 def test_transposed_attention_correlates_channels(heads: int) -> None:
     attend = randomised(TransposedAttention(8, heads))
     x = noise(1, 8, 5, 7)
-    assert_same(attend(x), reference.over_channels(x[0].numpy(), arrays(attend)))
+    assert_same(attend(x), reference.over_channels(x[0].numpy(), weights_of(attend)))
 
 
 def test_transposed_attention_does_not_overflow_in_half_precision() -> None:
@@ -184,7 +181,7 @@ def test_transposed_attention_does_not_overflow_in_half_precision() -> None:
 def test_dilated_attention_sees_eight_neighbours(channels: int, dilations: int) -> None:
     attend = randomised(DilatedAttention(channels, 3, dilations))
     x = noise(1, channels, 5, 7)
-    expected = reference.over_neighbours(x[0].numpy(), arrays(attend), cell=3)
+    expected = reference.over_neighbours(x[0].numpy(), weights_of(attend), cell=3)
     for memory_format in (torch.contiguous_format, torch.channels_last):
         assert_same(attend(x.contiguous(memory_format=memory_format)), expected)
 
@@ -204,19 +201,19 @@ def test_gates_scale_channels_then_pixels() -> None:
     both = randomised(gates(32))
     assert [type(gate) for gate in both] == [ChannelGate, SpatialGate]
     x = noise(1, 32, 5, 7)
-    assert_same(both(x), reference.gated(x[0].numpy(), arrays(both), 0))
+    assert_same(both(x), reference.gated(x[0].numpy(), weights_of(both), 0))
 
 
 def test_feed_forward_gates_by_the_first_half() -> None:
     layer = randomised(GatedFeedForward(4))
     x = noise(1, 4, 5, 7)
-    assert_same(layer(x), reference.fed_forward(x[0].numpy(), arrays(layer)))
+    assert_same(layer(x), reference.fed_forward(x[0].numpy(), weights_of(layer)))
 
 
 def test_block_has_both_attentions_in_sequence() -> None:
     block = randomised(mixed_block(12, 3))
     x = noise(1, 12, 6, 7)
-    assert_same(block(x), reference.block(x[0].numpy(), arrays(block), cell=3))
+    assert_same(block(x), reference.block(x[0].numpy(), weights_of(block), cell=3))
 
 
 def test_initial_weights() -> None:

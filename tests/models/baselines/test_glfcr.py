@@ -18,6 +18,7 @@ from model_checks import (
     on_meta,
     pair,
 )
+from numpy_layers import weights_of
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -158,7 +159,7 @@ def test_whole_network() -> None:
     wanted = reference.network(
         image[0].double().numpy(),
         sar[0].double().numpy(),
-        reference.weights_of(model),
+        weights_of(model),
         *(2, 2, 2, 4, 5),
     )
     assert_like(model(image, sar)['reconstruction'][0], wanted)
@@ -171,7 +172,7 @@ def test_attention_pixel_by_pixel(height: int, width: int, shift: int) -> None:
     images = torch.randn(2, 2, height, width, 6)
     mask = shift_mask(torch.empty(1, 1, height, width), 4, 2) if shift else None
     found = attend(*images, mask)
-    weights = reference.weights_of(attend)
+    weights = weights_of(attend)
     for i in range(2):
         optical, sar = images[:, i].double().numpy()
         wanted = reference.attention(optical, sar, weights, 2, 4, shift)
@@ -208,7 +209,7 @@ def test_dense_layer(shift: int) -> None:
     optical, sar = torch.randn(2, 1, 3, 4, 6)
     mask = shift_mask(optical, 2, 1) if shift else None
     streams = [x[0].double().numpy() for x in (optical, sar)]
-    wanted = reference.layer(streams, reference.weights_of(layer), 2, 2, shift)
+    wanted = reference.layer(streams, weights_of(layer), 2, 2, shift)
     for x, y in zip(layer(optical, sar, mask), wanted, strict=True):
         assert_like(x[0], y)
 
@@ -265,7 +266,7 @@ def test_local_fusion(last: bool) -> None:
     fuse = randomised(LocalFusion(3, kernel_size=3, last=last), 0.3)
     optical, sar = torch.randn(2, 1, 3, 5, 6)
     streams = [x[0].double().numpy() for x in (optical, sar)]
-    wanted = reference.fusion(streams, reference.weights_of(fuse), 3)
+    wanted = reference.fusion(streams, weights_of(fuse), 3)
     found = fuse(optical, sar)
     for x, y in zip(found, wanted, strict=True):
         assert_like(x[0], y)

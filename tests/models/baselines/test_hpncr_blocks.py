@@ -1,10 +1,11 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-import hpncr_numpy as reference
+import hpncr_reference as reference
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy_layers import conv, part, weights_of
 from torch import nn
 
 from torchgeo_tdpcr.models.baselines.hpncr.attention import (
@@ -46,7 +47,7 @@ def test_window_attention_pixel_by_pixel(height: int, width: int, shift: int) ->
     with torch.no_grad():
         both = torch.cat([query, key], 1)
         out = window_attention(both, value, biases(), 4, shift)
-    weights = reference.weights_of(biases)
+    weights = weights_of(biases)
     for found, *image in zip(
         out, query.numpy(), key.numpy(), value.numpy(), strict=True
     ):
@@ -75,7 +76,7 @@ def test_block_in_numpy(heads: int, shift: int) -> None:
     x = torch.randn(2, 6, 7, 9, dtype=torch.double)
     with torch.no_grad():
         out = block(x)
-    weights = reference.weights_of(block)
+    weights = weights_of(block)
     for found, image in zip(out, x, strict=True):
         expected = reference.block(image.numpy(), weights, 4, shift)
         # the norm is in float32
@@ -89,10 +90,10 @@ def test_parts_of_the_block_in_numpy() -> None:
     with torch.no_grad():
         gates, normed = gate(x), norm(x)
     for i, image in enumerate(x.numpy()):
-        expected = reference.gate(image, reference.weights_of(gate))
+        expected = reference.gate(image, weights_of(gate))
         np.testing.assert_allclose(gates[i].numpy(), expected, atol=1e-10)
         for found, wanted in zip(
-            normed, reference.norm(image, reference.weights_of(norm)), strict=True
+            normed, reference.norm(image, weights_of(norm)), strict=True
         ):
             np.testing.assert_allclose(found[i].numpy(), wanted, atol=1e-5)
 
@@ -117,7 +118,7 @@ def test_initial_weights() -> None:
         5: (2 / (25 + 64 * 25)) ** 0.5,
     }
     mixing = block.spatial
-    for conv, expected in (
+    for layer, expected in (
         (mixing.relate, xavier[64, 128]),
         (mixing.value.expand, xavier[64, 128]),
         (mixing.value.convolve, 0.25 * xavier[7]),
@@ -127,8 +128,8 @@ def test_initial_weights() -> None:
         (block.channel[0], 0.25 * xavier[64, 128]),
         (block.channel[2], 0.25 * xavier[64, 128]),
     ):
-        assert conv.weight.std().item() == pytest.approx(expected, rel=0.06)
-        assert not conv.bias.any()
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.06)
+        assert not layer.bias.any()
     # the gate is as PyTorch has it
     assert all(conv.bias.any() for conv in block.gate.scales)
 
@@ -150,12 +151,12 @@ def test_selective_fusion_is_a_softmax_over_the_two() -> None:
 def test_residual_block_in_numpy() -> None:
     torch.manual_seed(0)
     block = jumbled(ResidualBlock(3, 4)).double()
-    weights = reference.weights_of(block)
+    weights = weights_of(block)
     x = torch.randn(1, 3, 6, 8, dtype=torch.double)
 
-    def layer(x: np.ndarray, conv: str, norm: str) -> np.ndarray:
-        w = reference.under(weights, norm)
-        x = reference.conv(x, reference.under(weights, conv))
+    def layer(x: np.ndarray, name: str, norm: str) -> np.ndarray:
+        w = part(weights, norm)
+        x = conv(x, weights, name)
         x -= w['running_mean'][:, None, None]
         x /= np.sqrt(w['running_var'] + 1e-5)[:, None, None]
         return x * w['weight'][:, None, None] + w['bias'][:, None, None]

@@ -19,7 +19,7 @@ from model_checks import (
 from torchgeo_tdpcr.models.baselines.segformer import (
     RECIPE,
     SegFormer,
-    rise_and_fall,
+    warmup_poly,
 )
 
 
@@ -111,7 +111,7 @@ def test_schedule_of_its_recipe() -> None:
         (160_000, 0),
         (170_000, 0),
     ):
-        assert rise_and_fall(step) == pytest.approx(expected)
+        assert warmup_poly(step) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('inputs', ['image_sar', 'both'])

@@ -55,7 +55,7 @@ def segformer_groups(
     ]
 
 
-def rise_and_fall(step: int, warmup: int = 1500, end: int = 160_000) -> float:
+def warmup_poly(step: int, warmup: int = 1500, end: int = 160_000) -> float:
     """Share of the learning rate: a linear rise on top of a linear fall to 0.
 
     Args:
@@ -67,7 +67,7 @@ def rise_and_fall(step: int, warmup: int = 1500, end: int = 160_000) -> float:
         From 0 to 1.
 
     Example:
-        >>> [round(rise_and_fall(step), 4) for step in (0, 750, 1500, 80_000, 160_000)]
+        >>> [round(warmup_poly(step), 4) for step in (0, 750, 1500, 80_000, 160_000)]
         [0.0, 0.4977, 0.9906, 0.5, 0.0]
     """
     # The rise starts at a millionth, as published: at 0 the first step would be none
@@ -79,7 +79,7 @@ RATE = 6e-5
 RECIPE = Recipe(
     losses=land_cover_losses,
     optimizer=partial(AdamW, lr=RATE, weight_decay=0.01),
-    scheduler=partial(LambdaLR, lr_lambda=rise_and_fall),
+    scheduler=partial(LambdaLR, lr_lambda=warmup_poly),
     interval='step',
     groups=segformer_groups,
 )

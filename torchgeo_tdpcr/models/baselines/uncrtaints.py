@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.optim import Adam
 
 from ...metrics.functional._checks import check_images, to_full_precision
-from ..inputs import OpticalSARModel, refuse_classes
+from ..inputs import OpticalSARModel, check_multiple, refuse_classes
 from ..recipes import Recipe
 from ..registry import register_model
 
@@ -251,11 +251,7 @@ class UnCRtainTS(OpticalSARModel):
     ) -> None:
         super().__init__(in_channels, sar_channels)
         refuse_classes(num_classes, 'UnCRtainTS')
-        if groups < 1 or channels % groups:
-            raise ValueError(
-                f'`groups={groups}` does not divide `channels={channels}`. Choose '
-                'another number of either.'
-            )
+        check_multiple('channels', channels, groups, 'groups')
         self.body = nn.Sequential(
             nn.Conv2d(sar_channels + in_channels, channels, 1),
             nn.GroupNorm(groups, channels),

@@ -55,8 +55,8 @@ class DiffCR(SamplingModel):
     mean squared error of the clear image; the solver, its 20 moves, the thresholding and
     the final estimate; Adam at 5e-5 without weight decay. What the network is told of the
     noise differs between their training, γ, and their sampler, a time from 999 to 0; so it
-    does here (*told*). The last call is told 0, the γ of pure noise, so its estimate is
-    likely to rest on the condition more than on what was sampled.
+    does here (*time_input*). The last call is told 0, the γ of pure noise, so its estimate
+    is likely to rest on the condition more than on what was sampled.
 
     Choices, where the descriptions leave things open or do not fit:
 
@@ -80,16 +80,16 @@ class DiffCR(SamplingModel):
             multiple of 4.
         depths: Number of blocks of each level: of either encoder, and of the decoder.
         middle: Number of blocks at the coarsest resolution.
-        waves: Number of cosines and sines of the noise level, even.
-        level_channels: Number of features of the noise level.
+        time_channels: Number of cosines and sines of the noise level, even.
+        embed_channels: Number of features of the noise level.
         steps: Number of moves of the sampler.
         seed: Seed of the sampler's noise.
-        told: What the sampler tells the network: 'index', the time, as published, or
+        time_input: What the sampler tells the network: 'index', the time, as published, or
             'level', γ, as in training.
 
     Raises:
-        ValueError: If *num_classes* is set, *steps* is less than 1, *told* is neither, or
-            *width* or *waves* is no such multiple.
+        ValueError: If *num_classes* is set, *steps* is less than 1, *time_input* is
+            neither, or *width* or *time_channels* is no such multiple.
 
     Example:
         >>> model = DiffCR(width=8, depths=(1, 1), steps=2)
@@ -110,15 +110,15 @@ class DiffCR(SamplingModel):
         width: int = 64,
         depths: Sequence[int] = (1, 1, 1, 1),
         middle: int = 1,
-        waves: int = 64,
-        level_channels: int = 256,
+        time_channels: int = 64,
+        embed_channels: int = 256,
         steps: int = 20,
         seed: int = 0,
-        told: str = 'index',
+        time_input: str = 'index',
     ) -> None:
         super().__init__(in_channels, sar_channels, steps, seed)
         refuse_classes(num_classes, 'DiffCR')
-        self.diffusion = SigmoidDiffusion(told=told)
+        self.diffusion = SigmoidDiffusion(time_input=time_input)
         self.plan = self.diffusion.plan(steps)
         self.network = ConditionalUNet(
             in_channels,
@@ -126,8 +126,8 @@ class DiffCR(SamplingModel):
             width,
             depths,
             middle,
-            waves,
-            level_channels,
+            time_channels,
+            embed_channels,
         )
         self.stride = self.network.stride
         self.to(memory_format=torch.channels_last)
@@ -144,28 +144,32 @@ class DiffCR(SamplingModel):
         noise = self.noise(image, seed)
         x = noise.to(memory_format=torch.channels_last).expand_as(image)
         before = None
-        for told, move in zip(self.plan.told, self.plan.moves, strict=False):
-            clear = self.denoise(x, features, told)
+        for time_input, move in zip(
+            self.plan.time_inputs, self.plan.moves, strict=False
+        ):
+            clear = self.denoise(x, features, time_input)
             ahead = clear
             if before is not None:
                 ahead = clear + move.slope * (clear - before)
             x = move.shrink * x + move.pull * ahead
             before = clear
-        clear = self.denoise(x, features, self.plan.told[-1])
+        clear = self.denoise(x, features, self.plan.time_inputs[-1])
         return {'reconstruction': (clear + 1) / 2}
 
-    def denoise(self, x: Tensor, features: Sequence[Tensor], told: float) -> Tensor:
+    def denoise(
+        self, x: Tensor, features: Sequence[Tensor], time_input: float
+    ) -> Tensor:
         """Estimate the clear image, as the sampler does.
 
         Args:
             x: Noisy image, B×C×H×W.
             features: Features of the condition, by the network.
-            told: What the network is told of the noise.
+            time_input: What the network is told of the noise.
 
         Returns:
             Clear image in [-1, 1], B×C×H×W, float32 for float32 inputs.
         """
-        level = torch.full((1,), told, dtype=torch.float32, device=x.device)
+        level = torch.full((1,), time_input, dtype=torch.float32, device=x.device)
         estimate: Tensor = self.network(x, features, level)
         return thresholded(estimate.to(x.dtype))
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from ...inputs import check_multiple
 from ...nafblock import NAFBlock, SimplifiedChannelAttention
 
 
@@ -45,15 +46,15 @@ class FusionBlock(NAFBlock):
 
     Args:
         channels: Number of channels C, even.
-        level_channels: Number of features of the noise level, None for a block of the
+        embed_channels: Number of features of the noise level, None for a block of the
             condition, which is told nothing.
     """
 
-    def __init__(self, channels: int, level_channels: int | None = None) -> None:
+    def __init__(self, channels: int, embed_channels: int | None = None) -> None:
         super().__init__(channels, attention=SplitChannelAttention)
         self.shift = None
-        if level_channels is not None:
-            self.shift = nn.Sequential(nn.SiLU(), nn.Linear(level_channels, channels))
+        if embed_channels is not None:
+            self.shift = nn.Sequential(nn.SiLU(), nn.Linear(embed_channels, channels))
 
     def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
         """Refine a feature map.
@@ -75,15 +76,16 @@ class LevelEmbedding(nn.Module):
     """Features of a noise level: cosines, sines, and two linear layers.
 
     Args:
-        waves: Number of cosines and sines, even. Their periods are 2π to nearly 20000π.
+        time_channels: Number of cosines and sines, even. Their periods are 2π to nearly
+            20000π.
         channels: Number of features.
     """
 
-    def __init__(self, waves: int, channels: int) -> None:
+    def __init__(self, time_channels: int, channels: int) -> None:
         super().__init__()
-        self.waves = waves
+        self.time_channels = time_channels
         self.layers = nn.Sequential(
-            nn.Linear(waves, channels), nn.SiLU(), nn.Linear(channels, channels)
+            nn.Linear(time_channels, channels), nn.SiLU(), nn.Linear(channels, channels)
         )
 
     def forward(self, level: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class LevelEmbedding(nn.Module):
         Returns:
             Features, B×channels.
         """
-        half = self.waves // 2
+        half = self.time_channels // 2
         places = torch.arange(half, dtype=torch.float32, device=level.device) / half
         angles = level[:, None].float() * (-math.log(10000) * places).exp()
         features: Tensor = self.layers(torch.cat([angles.cos(), angles.sin()], 1))
@@ -122,11 +124,11 @@ class ConditionalUNet(nn.Module):
             multiple of 4.
         depths: Number of blocks of each level: of either encoder, and of the decoder.
         middle: Number of blocks at the coarsest resolution, below the levels.
-        waves: Number of cosines and sines of the noise level, even.
-        level_channels: Number of features of the noise level.
+        time_channels: Number of cosines and sines of the noise level, even.
+        embed_channels: Number of features of the noise level.
 
     Raises:
-        ValueError: If *width* or *waves* is no such multiple, or there is no level.
+        ValueError: If *width* or *time_channels* is no such multiple, or there is no level.
     """
 
     def __init__(
@@ -136,25 +138,23 @@ class ConditionalUNet(nn.Module):
         width: int = 64,
         depths: Sequence[int] = (1, 1, 1, 1),
         middle: int = 1,
-        waves: int = 64,
-        level_channels: int = 256,
+        time_channels: int = 64,
+        embed_channels: int = 256,
     ) -> None:
         super().__init__()
-        if width % 4 or width < 4:
-            raise ValueError(f'`width={width}` must be a multiple of 4.')
-        if waves % 2 or waves < 2:
-            raise ValueError(f'`waves={waves}` must be even.')
+        check_multiple('width', width, 4)
+        check_multiple('time_channels', time_channels, 2)
         if not depths:
-            raise ValueError(f'`depths={depths}` must have one number a level.')
+            raise ValueError('`depths=()` must have at least one entry, one a level.')
         widths = [width * 2**i for i in range(len(depths) + 1)]
         steps = list(pairwise(widths))
         self.stride: int = 2 ** len(depths)
 
         def stage(channels: int, depth: int) -> nn.ModuleList:
-            blocks = (FusionBlock(channels, level_channels) for _ in range(depth))
+            blocks = (FusionBlock(channels, embed_channels) for _ in range(depth))
             return nn.ModuleList(blocks)
 
-        self.embedding = LevelEmbedding(waves, level_channels)
+        self.embedding = LevelEmbedding(time_channels, embed_channels)
         self.intro = nn.Conv2d(in_channels, width, 3, padding=1)
         self.condition_intro = nn.Conv2d(condition_channels, width, 3, padding=1)
         self.encoders = nn.ModuleList(map(stage, widths[:-1], depths))

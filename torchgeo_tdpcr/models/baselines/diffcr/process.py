@@ -32,11 +32,12 @@ class Plan(NamedTuple):
     """What a sampler does.
 
     Attributes:
-        told: What the network is told of the noise at each call, one more than moves.
+        time_inputs: What the network is told of the noise at each call, one more than
+            moves.
         moves: What follows each call but the last, whose estimate is the result.
     """
 
-    told: tuple[float, ...]
+    time_inputs: tuple[float, ...]
     moves: tuple[Move, ...]
 
 
@@ -54,17 +55,17 @@ class SigmoidDiffusion:
     Args:
         training_times: Number of times of which training draws.
         sampling_times: Number of times of the sampler's grid.
-        told: What the sampler tells the network, which learned to be told γ. 'index', as
-            published: 1000·i/n for the i-th of n times from the clear end, 0 to 999.
-            'level': γ.
+        time_input: What the sampler tells the network, which learned to be told γ.
+            'index', as published: 1000·i/n for the i-th of n times from the clear end, 0 to
+            999. 'level': γ.
 
     Raises:
-        ValueError: If a number of times is below 3, or *told* is something else.
+        ValueError: If a number of times is below 3, or *time_input* is something else.
 
     Example:
         >>> diffusion = SigmoidDiffusion()
         >>> plan = diffusion.plan(steps=20)
-        >>> len(plan.moves), round(plan.told[0]), plan.told[-1]
+        >>> len(plan.moves), round(plan.time_inputs[0]), plan.time_inputs[-1]
         (20, 999, 0.0)
         >>> [round(g, 3) for g in diffusion.levels(4).tolist()]
         [0.851, 0.5, 0.149, 0.0]
@@ -72,14 +73,16 @@ class SigmoidDiffusion:
 
     training_times: int = 2000
     sampling_times: int = 1000
-    told: str = 'index'
+    time_input: str = 'index'
 
     def __post_init__(self) -> None:
         for name in ('training_times', 'sampling_times'):
             if getattr(self, name) < 3:
                 raise ValueError(f'`{name}={getattr(self, name)}` must be at least 3.')
-        if self.told not in ('index', 'level'):
-            raise ValueError(f"`told={self.told!r}` must be 'index' or 'level'.")
+        if self.time_input not in ('index', 'level'):
+            raise ValueError(
+                f"`time_input={self.time_input!r}` must be 'index' or 'level'."
+            )
 
     def levels(self, count: int) -> Tensor:
         """Share γ of the clear image's energy at each of a number of times.
@@ -158,11 +161,11 @@ class SigmoidDiffusion:
                 slope = gain / (ratios[k] - ratios[k - 1]) / 2
             shrink = math.exp(_log_spread(there) - _log_spread(here))
             moves.append(Move(shrink, -math.exp(there) * math.expm1(-gain), slope))
-        if self.told == 'index':
-            told = [1000 * place / count for place in places]
+        if self.time_input == 'index':
+            inputs = [1000 * place / count for place in places]
         else:
-            told = [math.exp(2 * keep) for keep in keeps]
-        return Plan(tuple(told), tuple(moves))
+            inputs = [math.exp(2 * keep) for keep in keeps]
+        return Plan(tuple(inputs), tuple(moves))
 
 
 def thresholded(clear: Tensor, share: float = 0.995) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ...inputs import check_multiple
 from .attention import check_kernel
 from .blocks import Block, FeedForward, Norm
 
@@ -173,13 +174,10 @@ class HourglassDenoiser(nn.Module):
         check_kernel(kernel_size)
         if not 0 <= dropout < 1:
             raise ValueError(f'`dropout={dropout}` must be at least 0 and below 1.')
-        if mapping_dim % 2:
-            raise ValueError(f'`mapping_dim={mapping_dim}` must be even.')
-        if head_dim % 8 or any(dim % head_dim for dim in dims):
-            raise ValueError(
-                f'`dims={list(dims)}` must be multiples of `head_dim={head_dim}`, and '
-                'that a multiple of 8.'
-            )
+        check_multiple('mapping_dim', mapping_dim, 2)
+        check_multiple('head_dim', head_dim, 8)
+        for dim in dims:
+            check_multiple('dims', dim, head_dim, 'head_dim')
         #: Height and width of the input must be multiples of this.
         self.stride = 2 ** (len(dims) - 1)
         self.mapping = NoiseMapping(mapping_dim, mapping_hidden, mapping_depth, dropout)

@@ -8,10 +8,9 @@ Removal*, IEEE Transactions on Geoscience and Remote Sensing, 2025.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from ....losses.reconstruction import check_weight
 from ....metrics.functional._checks import (
     check_data_range,
     check_images,
@@ -136,94 +135,42 @@ def band_angle(prediction: Tensor, target: Tensor) -> Tensor:
         return torch.rad2deg(cosine.clamp(-limit, limit).acos()).mean()
 
 
-class HPNCRLoss(nn.Module):
-    r"""The weighted sum that HPN-CR is trained with.
+def loss_terms(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    r"""The terms that HPN-CR is trained with, and their weighted sum.
 
     .. math::
 
         L = 0.2 \operatorname{SmoothL1} + 0.8 \, (1 - \operatorname{MS-SSIM})
             + 0.005 \operatorname{SAM}
 
-    MS-SSIM is the mean of :func:`multiscale_ssim` over bands and images, SAM
-    :func:`band_angle`.
+    The parabola of smooth L1 ends at an error of 1. MS-SSIM is the mean of
+    :func:`multiscale_ssim` over bands and images, SAM :func:`band_angle` in degrees.
 
     Args:
-        lambda_l1: Weight of smooth L1, whose parabola ends at an error of 1.
-        lambda_ssim: Weight of the multi-scale SSIM term.
-        lambda_sam: Weight of the angle between bands in degrees.
+        prediction: B×C×H×W in [0, 1], floating point, H and W at least 11.
+        target: The same shape.
+
+    Returns:
+        Scalars: ``loss_l1``, ``loss_ssim`` and ``loss_sam`` without their weights, and
+        ``loss``.
 
     Raises:
-        ValueError: If a weight is negative or not finite.
+        TypeError: If one of them is not floating point.
+        ValueError: If shapes or sizes do not fit.
 
     Example:
-        >>> loss = HPNCRLoss()
         >>> image = torch.rand(1, 13, 32, 32)
-        >>> bool(loss(image, image) < 0.001)
+        >>> bool(loss_terms(image, image)['loss'] < 0.001)
         True
     """
-
-    def __init__(
-        self,
-        lambda_l1: float = 0.2,
-        lambda_ssim: float = 0.8,
-        lambda_sam: float = 0.005,
-    ) -> None:
-        super().__init__()
-        self.lambda_l1 = check_weight('lambda_l1', lambda_l1)
-        self.lambda_ssim = check_weight('lambda_ssim', lambda_ssim)
-        self.lambda_sam = check_weight('lambda_sam', lambda_sam)
-
-    def terms(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Compute the terms and their sum.
-
-        Args:
-            prediction: B×C×H×W in [0, 1], floating point, H and W at least 11.
-            target: The same shape.
-
-        Returns:
-            Scalars: ``loss_l1``, ``loss_ssim`` and ``loss_sam`` without their weights,
-            and ``loss``.
-
-        Raises:
-            TypeError: If one of them is not floating point.
-            ValueError: If shapes or sizes do not fit.
-        """
-        check_images(prediction, target)
-        prediction, target = to_full_precision(prediction, target)
-        error = F.smooth_l1_loss(prediction, target)
-        dissimilarity = 1 - multiscale_ssim(prediction, target).mean()
-        angle = band_angle(prediction, target)
-        loss = (
-            self.lambda_l1 * error
-            + self.lambda_ssim * dissimilarity
-            + self.lambda_sam * angle
-        )
-        return {
-            'loss': loss,
-            'loss_l1': error,
-            'loss_ssim': dissimilarity,
-            'loss_sam': angle,
-        }
-
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Compute the weighted sum.
-
-        Args:
-            prediction: B×C×H×W in [0, 1].
-            target: The same shape.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            TypeError: If one of them is not floating point.
-            ValueError: If shapes or sizes do not fit.
-        """
-        return self.terms(prediction, target)['loss']
-
-    def extra_repr(self) -> str:
-        """Arguments, for printing."""
-        return (
-            f'lambda_l1={self.lambda_l1}, lambda_ssim={self.lambda_ssim}, '
-            f'lambda_sam={self.lambda_sam}'
-        )
+    check_images(prediction, target)
+    prediction, target = to_full_precision(prediction, target)
+    error = F.smooth_l1_loss(prediction, target)
+    dissimilarity = 1 - multiscale_ssim(prediction, target).mean()
+    angle = band_angle(prediction, target)
+    return {
+        'loss': 0.2 * error + 0.8 * dissimilarity + 0.005 * angle,
+        'loss_l1': error,
+        'loss_ssim': dissimilarity,
+        'loss_sam': angle,
+    }

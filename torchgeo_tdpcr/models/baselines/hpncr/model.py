@@ -24,7 +24,7 @@ from ..excitation import SqueezeExcitation
 from .attention import smallest_map
 from .blocks import decloud_stage, init_stages
 from .fusion import ResidualBlock, SelectiveFusion
-from .loss import HPNCRLoss
+from .loss import loss_terms
 
 #: Width of the last layers, at full resolution.
 FULL_WIDTH = 32
@@ -37,7 +37,7 @@ SMALLEST = 3
 
 
 def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """The terms of :class:`.HPNCRLoss` and their sum.
+    """The terms of the loss and their weighted sum, by :func:`.loss_terms`.
 
     Args:
         model: The model.
@@ -47,7 +47,7 @@ def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         ``loss``, ``loss_l1``, ``loss_ssim`` and ``loss_sam``.
     """
     prediction = model(batch['image'], batch['image_sar'])['reconstruction']
-    return HPNCRLoss().terms(prediction, batch['image_clear'])
+    return loss_terms(prediction, batch['image_clear'])
 
 
 #: How HPN-CR is trained.
