@@ -97,8 +97,14 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match='`num_classes=7`: DSen2-CR does not segment'):
         refuse_classes(7, 'DSen2-CR')
     with pytest.raises(
-        ValueError, match='`channels=10` must be a multiple of `heads=4`'
+        ValueError, match='`channels=10` must be a positive multiple of `heads=4`'
     ):
         check_multiple('channels', 10, 4, 'heads')
-    with pytest.raises(ValueError, match=r'`channels=10` must be a multiple of 4\.'):
+    with pytest.raises(
+        ValueError, match=r'`channels=10` must be a positive multiple of 4\.'
+    ):
         check_multiple('channels', 10, 4)
+    with pytest.raises(ValueError, match='`channels=0` must be a positive multiple'):
+        check_multiple('channels', 0, 4)
+    with pytest.raises(ValueError, match='`heads=0` must be at least 1'):
+        check_multiple('channels', 8, 0, 'heads')

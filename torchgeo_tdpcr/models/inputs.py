@@ -73,14 +73,16 @@ def check_multiple(name: str, value: int, divisor: int, of: str = '') -> None:
         of: Name of the argument that the number is, if it is one.
 
     Raises:
-        ValueError: If the division leaves a remainder.
+        ValueError: If the division leaves a remainder, or one of them is not positive.
 
     Example:
         >>> check_multiple('channels', 96, 4, 'heads')
     """
-    if value % divisor:
+    if of and divisor < 1:
+        raise ValueError(f'`{of}={divisor}` must be at least 1.')
+    if value < 1 or value % divisor:
         number = f'`{of}={divisor}`' if of else divisor
-        raise ValueError(f'`{name}={value}` must be a multiple of {number}.')
+        raise ValueError(f'`{name}={value}` must be a positive multiple of {number}.')
 
 
 def padded(x: Tensor, stride: int, smallest: int = 1) -> Tensor:

@@ -56,8 +56,8 @@ class MeanReverting:
 
     Example:
         >>> process = MeanReverting()
-        >>> [round(float(s), 4) for s in process.steps(5)]
-        [100.0, 20.6564, 2.6878, 0.1495, 0.001, 0.0]
+        >>> [round(float(s), 2) for s in process.steps(5)]
+        [100.0, 20.66, 2.69, 0.15, 0.0, 0.0]
         >>> process.perturb(*torch.tensor([0.5, 0.2, 2.0, 0.1])).item()
         1.9000000953674316
     """

@@ -7,7 +7,6 @@ for SAR-Optical Data Fusion Cloud Removal*, IEEE Transactions on Geoscience and 
 Sensing, 2025.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -185,7 +184,9 @@ class HPNCR(OpticalSARModel):
             )
         )
         both = coarse + sar_dims[2]
-        self.join = nn.Sequential(_excite(both, 36), ResidualBlock(both, coarse))
+        self.join = nn.Sequential(
+            SqueezeExcitation(both, 36), ResidualBlock(both, coarse)
+        )
         self.up1 = _up(coarse, middle, 1)
         self.fuse1 = SelectiveFusion(middle)
         self.skip1 = nn.Conv2d(middle, middle, 1)
@@ -197,7 +198,7 @@ class HPNCR(OpticalSARModel):
         self.up3 = _up(fine, FULL_WIDTH, 3)
         self.last = nn.Sequential(
             nn.LeakyReLU(),
-            _excite(FULL_WIDTH, 8),
+            SqueezeExcitation(FULL_WIDTH, 8),
             nn.Conv2d(FULL_WIDTH, in_channels, 3, padding=1),
         )
         init_stages(self, sum(depths))
@@ -233,8 +234,3 @@ def _up(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
         padding_mode='reflect',
     )
     return nn.Sequential(conv, nn.PixelShuffle(2))
-
-
-def _excite(channels: int, reduction: int) -> nn.Sequential:
-    """Squeeze and excitation, whose weights have the names that checkpoints know."""
-    return nn.Sequential(OrderedDict(excite=SqueezeExcitation(channels, reduction)))
