@@ -1,7 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
 import copy
-import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from baseline_tests import FEW, ON_CPU, PUBLISHED
 from model_checks import check_gradients
 from torch import nn
 from torchgeo.main import main
@@ -24,8 +24,6 @@ from torchgeo_tdpcr.models.baselines.cloudseg.model import (
     cloudseg_teacher,
 )
 from torchgeo_tdpcr.tasks import TDPCRTask
-
-CONF = Path(__file__).parent.parent.parent / 'conf' / 'tdpcr.yaml'
 
 SMALL: dict[str, Any] = {'in_channels': 4, 'num_classes': 3}
 
@@ -187,43 +185,33 @@ def test_a_teacher_is_for_the_losses_of_the_paper(checkpoint: Path) -> None:
         TDPCRTask(model='cloudseg', model_kwargs=arguments, training='joint')
 
 
-@pytest.mark.filterwarnings("ignore:.*with `recipe='own'`:UserWarning")
+def published(name: str, root: Path, *more: str) -> list[str]:
+    """The command to train a system as published, made short and small."""
+    few = [f'--{key}={value}' for key, value in {**FEW, **ON_CPU}.items()]
+    # Added to what the file says of the model
+    small = ['--model.model_kwargs.encoder=mit_b0']
+    small.append('--model.model_kwargs.encoder_weights=null')
+    config = ['--config', str(PUBLISHED / f'{name}.yaml')]
+    return ['fit', *config, f'--data.paths={root}', *few, *small, *more]
+
+
 def test_teacher_then_student_through_the_command(
     synthetic_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    common = ['fit', '--config', str(CONF), f'--data.paths={synthetic_root}']
-    common += ['--trainer.limit_train_batches=1', '--trainer.limit_val_batches=1']
-    common += ['--trainer.max_epochs=1', '--model.phase1_epochs=null']
-    common += ['--model.recipe=own', '--model.num_classes=7']
-    main(
-        [
-            *common,
-            '--model.model=cloudseg_teacher',
-            f'--model.model_kwargs={json.dumps({"encoder": "mit_b0"})}',
-            '--model.training=lcs',
-            '--model.lcs_input=clear',
-        ]
-    )
-    (checkpoint,) = tmp_path.glob('logs/run/checkpoints/*.ckpt')
-    teacher = checkpoint.rename(tmp_path / 'teacher.ckpt')
-    main(
-        [
-            *common,
-            '--model.model=cloudseg',
-            f'--model.model_kwargs={json.dumps({"encoder": "mit_b0"})}',
-            f'--model.model_kwargs.teacher={teacher}',
-            '--model.training=joint',
-        ]
-    )
+    main(published('cloudseg_teacher', synthetic_root))
+    teacher = Path('runs/cloudseg_teacher/checkpoints/last.ckpt')
+    assert teacher.is_file()
+    given = f'--model.model_kwargs.teacher={teacher}'
+    main(published('cloudseg', synthetic_root, given))
     metrics = pd.read_csv('logs/run/metrics.csv')
     distilled = metrics['train_loss_distill'].dropna()
     assert len(distilled)
     assert np.isfinite(distilled).all()
     assert (distilled > 0).all()
-    (checkpoint,) = tmp_path.glob('logs/run/checkpoints/*.ckpt')
     teacher.unlink()
-    task = TDPCRTask.load_from_checkpoint(str(checkpoint)).eval()
+    checkpoint = 'runs/cloudseg/checkpoints/last.ckpt'
+    task = TDPCRTask.load_from_checkpoint(checkpoint).eval()
     task.predict_step(
         {'image': torch.rand(1, 13, 32, 32), 'image_sar': torch.rand(1, 2, 32, 32)}, 0
     )

@@ -146,7 +146,10 @@ class PretrainedModel(OpticalSARModel):
         super().__init__(in_channels, sar_channels, num_classes)
         self.encoder = encoder
         #: What is still to be read; None once it was, or where nothing is.
-        self.pending_weights = encoder_weights
+        self.pending_weights: str | None = encoder_weights
+        if encoder_weights == 'None':
+            # What the command line makes of null in a dictionary
+            self.pending_weights = None
         hook: Any = self.register_load_state_dict_post_hook
         hook(_note_loaded)
 
