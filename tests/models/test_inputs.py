@@ -23,8 +23,16 @@ class Copy(OpticalSARModel):
         return {'reconstruction': image, 'sar': image_sar}
 
 
+class Blind(Copy):
+    """The same, which may do without radar."""
+
+    sar_optional = True
+
+
 def test_a_model_without_radar_is_given_none() -> None:
-    model = Copy(in_channels=3, sar_channels=0)
+    with pytest.raises(ValueError, match='`sar_channels=0`: Copy has an input for SAR'):
+        Copy(in_channels=3, sar_channels=0)
+    model = Blind(in_channels=3, sar_channels=0)
     image, sar = pair(2, 9, 16, bands=3)
     for given in (sar, sar[:, :0]):
         assert model(image, given)['sar'].shape == (2, 0, 9, 16)

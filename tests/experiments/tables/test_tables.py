@@ -117,7 +117,8 @@ def test_figures_are_those_of_the_runs(out: Path) -> None:
 
 
 def test_says_where_encoders_started(out: Path) -> None:
-    text = (out / 'table2-synthetic-test.md').read_text()
+    path = out / 'synthetic-test' / 'table2-synthetic-test-some.md'
+    text = path.read_text()
     assert 'Encoders that started at random: ' in text
     assert 'SegFormer' in text.split('Encoders that started at random: ')[1][:40]
 
