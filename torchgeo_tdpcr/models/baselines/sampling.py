@@ -82,6 +82,9 @@ class SamplingModel(OpticalSARModel):
         >>> class Noisy(SamplingModel):
         ...     def compute(self, image, image_sar, seed=None):
         ...         return {'reconstruction': image + self.noise(image, seed)}
+        ...
+        ...     def denoising_error(self, clear, image, image_sar, generator):
+        ...         return clear
         >>> model = Noisy(in_channels=13, sar_channels=2, steps=1, seed=5)
         >>> images = torch.rand(1, 13, 5, 7), torch.rand(1, 2, 5, 7)
         >>> first, again, other = (
@@ -146,22 +149,57 @@ class SamplingModel(OpticalSARModel):
         seed = self.seed if seed is None else seed
         return seeded_noise(image.shape[1:], seed, step, image.device)
 
-    def target(self, image_clear: Tensor, image: Tensor) -> Tensor:
-        """What training compares with: the clear image, as the network takes images.
+    def training_loss(
+        self,
+        image: Tensor,
+        image_sar: Tensor,
+        image_clear: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Mean square of :meth:`denoising_error`, over the pixels of the images.
 
         Args:
+            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
+            image_sar: SAR image, B×S×H×W, normalised to [0, 1].
             image_clear: Clear optical image, B×C×H×W, normalised to [0, 1].
-            image: Cloudy optical image, as the model is given it.
+            generator: Source of levels and noise, on the device of the images; PyTorch's
+                own by default.
 
         Returns:
-            Clear image in [-1, 1], padded as :meth:`prepared` pads.
+            A scalar.
 
         Raises:
-            ValueError: If the images differ in shape.
+            ValueError: If the inputs do not have the channels that the model was built
+                for, or differ in height or width; if *image_clear* differs in shape from
+                *image*.
         """
+        inputs = self.prepared(image, image_sar)
         if image_clear.shape != image.shape:
             raise ValueError(
                 f'`image_clear` has shape {tuple(image_clear.shape)}, but `image` '
                 f'{tuple(image.shape)}. Give both the same bands and pixels.'
             )
-        return 2 * padded(image_clear, self.stride, self.smallest) - 1
+        clear = 2 * padded(image_clear, self.stride, self.smallest) - 1
+        error = self.denoising_error(clear, *inputs, generator)
+        height, width = image.shape[-2:]
+        return error[..., :height, :width].square().mean()
+
+    @abstractmethod
+    def denoising_error(
+        self,
+        clear: Tensor,
+        image: Tensor,
+        image_sar: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """By how much the clear image is missed, at a random noise level of each chip.
+
+        Args:
+            clear: Clear image in [-1, 1], B×C×H×W, padded as :meth:`prepared` pads.
+            image: Cloudy optical image, prepared.
+            image_sar: SAR image, likewise.
+            generator: Source of levels and noise; PyTorch's own if None.
+
+        Returns:
+            The error, B×C×H×W, as it is to be weighted.
+        """

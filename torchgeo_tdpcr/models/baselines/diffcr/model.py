@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Adam
 
@@ -173,40 +172,24 @@ class DiffCR(SamplingModel):
         estimate: Tensor = self.network(x, features, level)
         return thresholded(estimate.to(x.dtype))
 
-    def training_loss(
+    def denoising_error(
         self,
+        clear: Tensor,
         image: Tensor,
         image_sar: Tensor,
-        image_clear: Tensor,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | None,
     ) -> Tensor:
-        """Mean squared error of the estimate at a random noise level of each chip.
-
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1].
-            image_clear: Clear optical image, B×C×H×W, normalised to [0, 1].
-            generator: Source of levels and noise, on the device of the images; PyTorch's
-                own by default.
+        """Error of the estimate, in the units of images in [-1, 1].
 
         Returns:
-            Scalar, in the units of images in [-1, 1].
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width; if *image_clear* differs in shape from
-                *image*.
+            The error, B×C×H×W, float32.
         """
-        condition = _condition(*self.prepared(image, image_sar))
-        clear = self.target(image_clear, image)
         level = self.diffusion.draw_levels(len(clear), generator, clear.device)
         noise = torch.randn(clear.shape, generator=generator, device=clear.device)
         x = self.diffusion.perturb(clear, level, noise)
-        estimate = self.network(x, self.network.encode(condition), level)
-        height, width = image.shape[-2:]
-        return F.mse_loss(
-            estimate[..., :height, :width].float(), clear[..., :height, :width].float()
-        )
+        features = self.network.encode(_condition(image, image_sar))
+        estimate: Tensor = self.network(x, features, level)
+        return estimate.float() - clear.float()
 
 
 def _condition(image: Tensor, image_sar: Tensor) -> Tensor:

@@ -182,42 +182,28 @@ class EMRDM(SamplingModel):
         output: Tensor = self.denoiser(inputs, factors.level.flatten())
         return factors.skip * y + factors.out * output.to(y.dtype)
 
-    def training_loss(
+    def denoising_error(
         self,
+        clear: Tensor,
         image: Tensor,
         image_sar: Tensor,
-        image_clear: Tensor,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | None,
     ) -> Tensor:
-        """Weighted squared error of the estimate at a random noise level of each chip.
+        """Error of the estimate, over the size that the preconditioning expects of it.
 
-        Args:
-            image: Cloudy optical image, B×C×H×W, normalised to [0, 1].
-            image_sar: SAR image, B×S×H×W, normalised to [0, 1].
-            image_clear: Clear optical image, B×C×H×W, normalised to [0, 1].
-            generator: Source of levels and noise, on the device of the images; PyTorch's
-                own by default.
+        Its square is near 1 for a new model where the images are as expected.
 
         Returns:
-            Scalar, near 1 for a new model where the images are as the preconditioning
-            expects.
-
-        Raises:
-            ValueError: If the inputs do not have the channels that the model was built
-                for, or differ in height or width; if *image_clear* differs in shape from
-                *image*.
+            The error, B×C×H×W.
         """
-        cloudy, sar = _in_model_units(*self.prepared(image, image_sar))
-        clear = self.target(image_clear, image)
+        cloudy, sar = _in_model_units(image, image_sar)
         device = image.device
         level = torch.randn(len(clear), 1, 1, 1, generator=generator, device=device)
         noise = torch.randn(clear.shape, generator=generator, device=device)
         sigma = self.process.training_sigma(level)
         y = self.process.perturb(clear, cloudy, sigma, noise)
-        error = (self.denoise(y, cloudy, sar, sigma) - clear)[
-            ..., : image.shape[-2], : image.shape[-1]
-        ]
-        return (error / self.process.precondition(sigma).out).square().mean()
+        error = self.denoise(y, cloudy, sar, sigma) - clear
+        return error / self.process.precondition(sigma).out
 
 
 def _in_model_units(image: Tensor, image_sar: Tensor) -> tuple[Tensor, Tensor]:
