@@ -184,8 +184,10 @@ class Reference:
         gated = a * self.gate(a - b) if 'gate.gate.0.weight' in self.state else a
         parts = [gated, b, *rest]
         joint = np.concatenate(parts)
-        hidden = np.maximum(self.state['excite.0.weight'] @ joint.mean((1, 2)), 0)
-        weights = sigmoid(self.state['excite.2.weight'] @ hidden)
+        squeeze, excite = (
+            self.state[f'excite.{name}.weight'][:, :, 0, 0] for name in ('fc1', 'fc2')
+        )
+        weights = sigmoid(excite @ np.maximum(squeeze @ joint.mean((1, 2)), 0))
         c = len(a)
         n = sum(
             weights[i * c : (i + 1) * c, None, None] * p for i, p in enumerate(parts)

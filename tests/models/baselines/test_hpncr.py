@@ -14,7 +14,7 @@ from model_checks import (
 from torch import Tensor, nn
 
 from torchgeo_tdpcr.models.baselines.hpncr import attention
-from torchgeo_tdpcr.models.baselines.hpncr.model import RECIPE
+from torchgeo_tdpcr.models.baselines.hpncr.model import RECIPE, _excite
 from torchgeo_tdpcr.models.registry import get_model, get_recipe
 
 
@@ -99,6 +99,18 @@ def test_size_is_that_of_the_authors() -> None:
     assert work == pytest.approx(17.58e9, abs=5e6)
     # Ours are not, but heads have zeros up to a multiple of eight
     assert counter.get_total_flops() / 2 == pytest.approx(17.07e9, abs=5e6)
+
+
+@pytest.mark.parametrize(('reduction', 'narrow'), [(3, 2), (16, 1)])
+def test_squeeze_excitation_scales_channels(reduction: int, narrow: int) -> None:
+    torch.manual_seed(0)
+    excitation = _excite(8, reduction)
+    first, second = (parameter[:, :, 0, 0] for parameter in excitation.parameters())
+    assert first.shape == (narrow, 8)
+    x = torch.rand(2, 8, 5, 7)
+    scale = ((x.mean((2, 3)) @ first.T).relu() @ second.T).sigmoid()
+    expected = torch.einsum('bchw,bc->bchw', x, scale)
+    torch.testing.assert_close(excitation(x), expected)
 
 
 def reference(model: nn.Module, image: Tensor, sar: Tensor) -> Tensor:

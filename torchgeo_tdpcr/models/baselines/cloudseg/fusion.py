@@ -3,10 +3,9 @@
 """The fusion of a stage of CloudSeg."""
 
 import torch
+from timm.layers.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from ..excitation import SqueezeExcitation
 
 
 class MultiScale(nn.Module):
@@ -102,7 +101,8 @@ class CloudSegFusion(nn.Module):
         streams = 3 if cross else 2
         self.scales = nn.ModuleList(MultiScale(channels) for _ in range(streams))
         self.gate = SpatialGate() if gated else None
-        self.excite = SqueezeExcitation(streams * channels, reduction=16)
+        joint = streams * channels
+        self.excite = SqueezeExcite(joint, rd_channels=joint // 16, bias=False)
         self.to_optical, self.to_sar = (
             nn.Conv2d(channels, channels, 3, padding=1) if wanted else None
             for wanted in (updates_optical, updates_sar)

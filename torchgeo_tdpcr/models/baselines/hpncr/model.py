@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from timm.layers.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import StepLR
@@ -19,7 +20,6 @@ from torch.optim.lr_scheduler import StepLR
 from ...inputs import OpticalSARModel, refuse_classes
 from ...recipes import Recipe
 from ...registry import register_model
-from ..excitation import SqueezeExcitation
 from .attention import smallest_map
 from .blocks import decloud_stage, init_stages
 from .fusion import ResidualBlock, SelectiveFusion
@@ -184,9 +184,7 @@ class HPNCR(OpticalSARModel):
             )
         )
         both = coarse + sar_dims[2]
-        self.join = nn.Sequential(
-            SqueezeExcitation(both, 36), ResidualBlock(both, coarse)
-        )
+        self.join = nn.Sequential(_excite(both, 36), ResidualBlock(both, coarse))
         self.up1 = _up(coarse, middle, 1)
         self.fuse1 = SelectiveFusion(middle)
         self.skip1 = nn.Conv2d(middle, middle, 1)
@@ -198,7 +196,7 @@ class HPNCR(OpticalSARModel):
         self.up3 = _up(fine, FULL_WIDTH, 3)
         self.last = nn.Sequential(
             nn.LeakyReLU(),
-            SqueezeExcitation(FULL_WIDTH, 8),
+            _excite(FULL_WIDTH, 8),
             nn.Conv2d(FULL_WIDTH, in_channels, 3, padding=1),
         )
         init_stages(self, sum(depths))
@@ -234,3 +232,9 @@ def _up(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
         padding_mode='reflect',
     )
     return nn.Sequential(conv, nn.PixelShuffle(2))
+
+
+def _excite(channels: int, reduction: int) -> SqueezeExcite:
+    """Squeeze and excitation without biases, through one channel at least."""
+    narrow = max(channels // reduction, 1)
+    return SqueezeExcite(channels, rd_channels=narrow, bias=False)
