@@ -136,13 +136,14 @@ class MixTransformer(nn.Module):
         """
         lists = dict(zip(PARTS, ('embeddings', 'blocks', 'norms'), strict=True))
         own, wanted = {}, self.state_dict()
-        for name, value in state.items():
+        for name, given in state.items():
             stage, rest = name.split('.', 1)
             key = f'{lists[stage[:-1]]}.{int(stage[-1]) - 1}.{rest}'
-            if key in wanted:
-                own[key] = value
-            if name == FIRST_KERNEL and key in wanted:
-                own[key] = repeat_kernel(value, wanted[key].shape[1])
+            if key not in wanted:
+                continue
+            own[key] = given
+            if name == FIRST_KERNEL:
+                own[key] = repeat_kernel(given, wanted[key].shape[1])
         self.load_state_dict(own)
 
     def embed(self, stage: int, x: Tensor) -> Tensor:

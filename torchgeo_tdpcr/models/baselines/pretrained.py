@@ -2,7 +2,6 @@
 
 """Mix Transformers that start from weights trained on ImageNet."""
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from ...files import expanded, load_fault
 from ..inputs import OpticalSARModel
-from .mix_transformer import FIRST_KERNEL, LinspaceOnCPU
+from .mix_transformer import FIRST_KERNEL, LinspaceOnCPU, MixTransformer
 
 
 def read_encoder(encoder: str, weights: str) -> dict[str, Tensor]:
@@ -153,13 +152,15 @@ class PretrainedModel(OpticalSARModel):
         hook: Any = self.register_load_state_dict_post_hook
         hook(_note_loaded)
 
-    @abstractmethod
     def load_encoders(self, state: Mapping[str, Tensor]) -> None:
-        """Start the encoders from trained weights.
+        """Start every :class:`.MixTransformer` of the model from trained weights.
 
         Args:
             state: The state dict of one encoder of the library, for RGB images.
         """
+        for module in self.modules():
+            if isinstance(module, MixTransformer):
+                module.load_trained(state)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def load_pretrained(self) -> None:

@@ -287,15 +287,6 @@ class SegCR(PretrainedModel):
         self.segment = _head(32, classes)
         self.to(memory_format=torch.channels_last)
 
-    def load_encoders(self, state: Mapping[str, Tensor]) -> None:
-        """Start both encoders from trained weights.
-
-        Args:
-            state: The state dict of one encoder of the library, for RGB images.
-        """
-        self.optical.load_trained(state)
-        self.sar.load_trained(state)
-
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Restore the image and map its land cover.
 

@@ -7,7 +7,6 @@ Framework for Robust Land Cover Mapping under Cloudy Conditions*, ISPRS Journal 
 Photogrammetry and Remote Sensing 214, 2024, 21–32.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -149,15 +148,6 @@ class CloudSeg(PretrainedModel):
         """
         if self.teacher is not None:
             self.teacher.prepare(record)
-
-    def load_encoders(self, state: Mapping[str, Tensor]) -> None:
-        """Start all three encoders from trained weights.
-
-        Args:
-            state: The state dict of one encoder of the library, for RGB images.
-        """
-        for encoder in (self.optical, self.sar, self.cross):
-            encoder.load_trained(state)
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Map the land cover and restore the image.
