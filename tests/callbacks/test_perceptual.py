@@ -14,7 +14,12 @@ from torchmetrics.functional.image import (
     learned_perceptual_image_patch_similarity as lpips,
 )
 
-from torchgeo_tdpcr import OSFCRDataModule, PerceptualSimilarity, TDPCRTask
+from torchgeo_tdpcr import (
+    M3MCRDataModule,
+    OSFCRDataModule,
+    PerceptualSimilarity,
+    TDPCRTask,
+)
 
 
 @pytest.fixture
@@ -97,8 +102,10 @@ def test_needs_the_visible_bands(
 
 
 def test_names_its_bands() -> None:
-    record = OSFCRDataModule(bands=['B8', 'B4', 'B3']).input_record
-    assert PerceptualSimilarity(rgb=['B8', 'B4', 'B3'])._visible(record) == [0, 1, 2]
+    module = OSFCRDataModule(bands=['B8', 'B4', 'B3'])
+    assert PerceptualSimilarity(rgb=['B8', 'B4', 'B3'])._visible(module) == [0, 1, 2]
+    # Those of PlanetScope have other names
+    assert PerceptualSimilarity()._visible(M3MCRDataModule()) == [2, 1, 0]
 
 
 def test_arguments() -> None:

@@ -12,9 +12,6 @@ from torchgeo.datasets.utils import Sample
 from torchmetrics import Metric
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
-#: Names of red, green and blue: Sentinel-2's, then those of PlanetScope and others.
-VISIBLE = (('B4', 'B3', 'B2'), ('R', 'G', 'B'))
-
 Network = Literal['alex', 'vgg', 'squeeze']
 
 
@@ -35,8 +32,8 @@ class PerceptualSimilarity(Callback):
     Args:
         net_type: The classifier: ``'alex'``, ``'vgg'`` or ``'squeeze'``. Scores of
             different ones do not compare.
-        rgb: Names of the red, the green and the blue band, by default those of
-            Sentinel-2, or ``R``, ``G`` and ``B``.
+        rgb: Names of the red, the green and the blue band, by default the
+            ``rgb_bands`` of the data set.
 
     Raises:
         ValueError: If *net_type* is none of the three, or *rgb* are not three.
@@ -81,8 +78,7 @@ class PerceptualSimilarity(Callback):
                 'LPIPS is of restored images, and this task maps land cover alone. Leave '
                 '`PerceptualSimilarity` out.'
             )
-        data: Any = getattr(trainer, 'datamodule', None)
-        self._channels = self._visible(getattr(data, 'input_record', None))
+        self._channels = self._visible(getattr(trainer, 'datamodule', None))
         metric = self._load().to(pl_module.device)
         self._metrics = {'lpips': metric, 'input_lpips': metric.clone()}
 
@@ -123,16 +119,17 @@ class PerceptualSimilarity(Callback):
                 pl_module.log(f'test_{name}', metric.compute())
         self._metrics = {}
 
-    def _visible(self, record: Any) -> list[int]:
+    def _visible(self, datamodule: Any) -> list[int]:
         """Channels of red, green and blue."""
-        bands = () if record is None else record.bands
-        for names in VISIBLE if self.rgb is None else (self.rgb,):
-            if set(names) <= set(bands):
-                return [bands.index(name) for name in names]
-        raise ValueError(
-            f'LPIPS needs red, green and blue, but the bands are {list(bands)}. Read '
-            'them in the data module, or name them with `rgb`.'
-        )
+        bands = getattr(getattr(datamodule, 'input_record', None), 'bands', ())
+        dataset = getattr(datamodule, 'dataset_class', None)
+        names = self.rgb or getattr(dataset, 'rgb_bands', ())
+        if not names or not set(names) <= set(bands):
+            raise ValueError(
+                f'LPIPS needs red, green and blue, but the bands are {list(bands)}. Read '
+                'them in the data module, or name them with `rgb`.'
+            )
+        return [bands.index(name) for name in names]
 
     def _picture(self, image: Tensor) -> Tensor:
         return image[:, self._channels].float().clamp(0, 1)
