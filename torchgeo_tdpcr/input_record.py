@@ -107,12 +107,11 @@ class InputRecord:
             found.append(_unlike('bands', self.bands, other.bands))
         elif self.clips != other.clips:
             found.append(_unlike('range of the bands', self.clips, other.clips))
-        if not self.sar_bands:
-            # The model leaves any radar aside
-            pass
-        elif self.sar_bands != other.sar_bands:
+        # A model without any leaves radar aside
+        sees_sar = bool(self.sar_bands)
+        if sees_sar and self.sar_bands != other.sar_bands:
             found.append(_unlike('SAR channels', self.sar_bands, other.sar_bands))
-        elif self.sar_clips != other.sar_clips:
+        elif sees_sar and self.sar_clips != other.sar_clips:
             found.append(
                 _unlike('SAR clip (`sar_clip`)', self.sar_clips, other.sar_clips)
             )

@@ -124,8 +124,6 @@ class CheckpointMixin(Base):
         self._input_untold = False
         if given is not None:
             self._check_channels(given)
-            if not self._model_argument('sar_channels'):
-                given = given.without_sar()
         self.input_record = given
         # What a model needs for training alone, such as a teacher
         if (prepare := getattr(self.model, 'prepare_fit', None)) is not None:
@@ -154,31 +152,34 @@ class CheckpointMixin(Base):
         Raises:
             ValueError: If it contradicts the checkpoint.
         """
-        given = getattr(datamodule, 'input_record', None)
-        if isinstance(given, InputRecord):
+        if (given := self._input_of(datamodule)) is not None:
             self._check_channels(given)
             if self.input_record is not None:
                 datamodule.check_input(self.input_record)
 
     def _input_of_data(self) -> InputRecord | None:
-        datamodule: Any = getattr(self.trainer, 'datamodule', None)
+        return self._input_of(getattr(self.trainer, 'datamodule', None))
+
+    def _input_of(self, datamodule: Any) -> InputRecord | None:
+        """What of the data the model sees, None where they do not say."""
         given = getattr(datamodule, 'input_record', None)
-        return given if isinstance(given, InputRecord) else None
+        if not isinstance(given, InputRecord):
+            return None
+        return given if self._model_arguments['sar_channels'] else given.without_sar()
+
+    @property
+    def _model_arguments(self) -> dict[str, Any]:
+        return {**self.hparams, **(self.hparams['model_kwargs'] or {})}
 
     def _check_channels(self, given: InputRecord) -> None:
         for name, what in (('in_channels', 'bands'), ('sar_channels', 'sar_bands')):
-            wanted, found = self._model_argument(name), getattr(given, what)
-            # A model that sees no radar leaves it aside
-            if wanted != len(found) and (wanted or name != 'sar_channels'):
+            wanted, found = self._model_arguments[name], getattr(given, what)
+            if wanted != len(found):
                 raise ValueError(
                     f'The model is for `{name}={wanted}`, but the data give '
                     f'{len(found)}: {" ".join(found)}. Name those that it was trained '
                     f'with, or build it with `{name}={len(found)}`.'
                 )
-
-    def _model_argument(self, name: str) -> Any:
-        arguments = {**self.hparams, **(self.hparams['model_kwargs'] or {})}
-        return arguments[name]
 
     def _check_trained(self) -> None:
         """Raise where a model is to be used that nothing was learned by."""
