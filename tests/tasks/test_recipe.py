@@ -202,6 +202,17 @@ def test_says_what_its_own_recipe_leaves_aside() -> None:
         task._say_what_is_unused()
 
 
+def test_a_task_with_other_arguments_says_it_too() -> None:
+    class Mine(TDPCRTask):
+        def __init__(self, rate: float = 0.1, **kwargs: Any) -> None:
+            super().__init__(lr=rate, **kwargs)
+
+    task = Mine(model='scaled_for_tests', training='cr', num_classes=None, recipe='own')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        task._say_what_is_unused()
+
+
 def test_arguments_that_only_losses_use() -> None:
     arguments: dict[str, Any] = {'training': 'cr', 'num_classes': None}
     small = {'dim': 8, 'depths': (1,), 'bottleneck': 1, 'refinement': 1}

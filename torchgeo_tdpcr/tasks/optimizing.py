@@ -72,7 +72,7 @@ class OptimizerMixin(Base):
         unused = [
             f'`{name}={given[name]!r}`'
             for name in ('lr', 'lr_phase2', 'weight_decay', 'scheduler')
-            if name in given and given[name] != usual[name].default
+            if name in usual and given[name] != usual[name].default
         ]
         if unused:
             rank_zero_warn(

@@ -169,14 +169,14 @@ class TDPCRTask(
             raise ValueError(
                 f"`recipe={recipe!r}`: choose 'common', 'losses' or 'own'."
             )
-        self.recipe = None if recipe == 'common' else get_recipe(model)
-        if recipe != 'common' and self.recipe is None:
+        own = get_recipe(model)
+        self.recipe = None if recipe == 'common' else own
+        if recipe != 'common' and own is None:
             raise ValueError(
                 f"`recipe={recipe!r}`: {model!r} has none. Choose 'common', or register "
                 'the model with a recipe.'
             )
-        own = get_recipe(model)
-        unused = () if own is None or self.recipe is not None else own.only_here
+        unused = own.only_here if own is not None and recipe == 'common' else ()
         for name in unused:
             if (model_kwargs or {}).get(name):
                 raise ValueError(
