@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchgeo_tdpcr.models.baselines.mix_transformer import MixTransformer
-from torchgeo_tdpcr.models.recipes import Losses
+from torchgeo_tdpcr.models.recipes import Losses, Recipe
 
 Pair = tuple[Tensor, Tensor]
 
@@ -105,6 +105,21 @@ def fit(
         optimizer.step()
         values.append(loss.item())
     return values
+
+
+def rates_by_epoch(recipe: Recipe | None, epochs: int) -> list[float]:
+    """Learning rate of each epoch of training by a recipe."""
+    assert recipe is not None
+    assert recipe.scheduler is not None
+    assert recipe.interval == 'epoch'
+    optimizer = recipe.optimizer([nn.Parameter(torch.zeros(1))])
+    schedule = recipe.scheduler(optimizer)
+    rates = []
+    for _ in range(epochs):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        schedule.step()
+    return rates
 
 
 def check_learns_from_sar(model: nn.Module, losses: Losses) -> None:
