@@ -20,6 +20,7 @@ from torchgeo_tdpcr.models import (
     TDPCR,
     ConcatFusion,
     NAFBlock,
+    PromptBlend,
     PromptGenerator,
     PromptGuidedFusion,
     get_model,
@@ -93,17 +94,91 @@ def test_any_size(height: int, width: int) -> None:
     check_outputs(out, 1, height, width, reconstruction=13, prompt=8, logits=3)
 
 
-def test_new_model_is_near_the_identity_and_residual_can_be_left_out() -> None:
+def test_what_the_last_convolution_predicts() -> None:
     image, sar = pair()
-    torch.manual_seed(0)
-    with_residual = TDPCR(**SMALL).eval()
-    torch.manual_seed(0)
-    without = TDPCR(**SMALL, residual=False).eval()
-    difference = (
-        with_residual(image, sar)['reconstruction']
-        - without(image, sar)['reconstruction']
+    direct = trained()
+    restored = direct(image, sar)['reconstruction']
+    correction = trained(output='residual')(image, sar)['reconstruction']
+    torch.testing.assert_close(correction - restored, image)
+    model = trained(output='blend')
+    assert model.blend is not None
+    # Beside the blend, which starts with half of each
+    model.load_state_dict(direct.state_dict(), strict=False)
+    torch.testing.assert_close(
+        model(image, sar)['reconstruction'], (image + restored) / 2
     )
-    torch.testing.assert_close(difference, image)
+    for parameter in model.blend.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    out = model(image, sar)
+    blend, model.blend = model.blend, None
+    torch.testing.assert_close(
+        blend(model(image, sar)['reconstruction'], image, out['prompt']),
+        out['reconstruction'],
+    )
+
+
+def test_blend_is_steered_by_the_prompt_for_each_band() -> None:
+    torch.manual_seed(0)
+    blend = PromptBlend(3, 2).eval()
+    for parameter in blend.parameters():
+        torch.nn.init.normal_(parameter)
+    restored, cloudy = torch.rand(2, 1, 3, 6, 5)
+    prompt = torch.rand(1, 2, 6, 5)
+    around = torch.nn.functional.pad(prompt, (1, 1, 1, 1), mode='reflect')
+
+    def at(layer: torch.nn.Conv2d, band: int, row: int, column: int) -> torch.Tensor:
+        seen = around[0, :, row : row + 3, column : column + 3]
+        assert layer.bias is not None
+        return (layer.weight[band] * seen).sum() + layer.bias[band]
+
+    out = blend(restored, cloudy, prompt)
+    for band, row, column in ((0, 0, 0), (2, 3, 4), (1, 5, 2)):
+        where = (0, band, row, column)
+        w = torch.sigmoid(5 * at(blend.weight, band, row, column))
+        r = restored[where] + at(blend.addition, band, row, column)
+        torch.testing.assert_close(out[where], w * cloudy[where] + (1 - w) * r)
+
+
+def test_blend_leaves_out_the_cloudy_image_of_a_part_while_it_trains() -> None:
+    torch.manual_seed(0)
+    blend = PromptBlend(3, dropped=0.25).train()
+    restored, cloudy = torch.zeros(400, 3, 4, 4), torch.ones(400, 3, 4, 4)
+    out = blend(restored, cloudy, torch.rand(400, 8, 4, 4))
+    values = out.amax((1, 2, 3))
+    # Whole images, either way
+    torch.testing.assert_close(values, out.amin((1, 2, 3)))
+    assert set(values.tolist()) == {0.0, 0.5}
+    assert 60 < (values == 0).sum() < 140
+
+
+def test_blend_costs_two_convolutions_of_the_prompt() -> None:
+    count = sum(p.numel() for p in TDPCR(output='blend').parameters())
+    assert count - 5_918_741 == 2 * (8 * 13 * 9 + 13)
+
+
+@pytest.mark.parametrize('output', ['direct', 'blend', 'residual'])
+def test_every_output_learns_exports_and_compiles(output: str) -> None:
+    model = trained(output=output, num_classes=3)
+    sum(value.square().mean() for value in model(*pair()).values()).backward()
+    check_gradients(model)
+    program = export(model).module()
+    check_same(program, model, pair(3, 16, 40), atol=1e-5, rtol=1e-4)
+    check_compiles(model, pair(1, 30, 32), 'aot_eager')
+
+
+def test_borders_are_mirrored() -> None:
+    """Zeros beyond the borders of a flat image would be seen in its outermost pixels."""
+    # One stage: up-sampling makes a pattern of its own, also within
+    model = trained(num_classes=3, output='blend', dims=(8,), depths=(2,))
+    image, sar = torch.full((1, 13, 12, 18), 0.3), torch.full((1, 2, 12, 18), 0.6)
+    for name, value in model(image, sar).items():
+        inner = value[..., 6:7, 9:10].expand_as(value)
+        torch.testing.assert_close(value, inner, atol=1e-5, rtol=0, msg=name)
+    for head in ('table1', 'literal'):
+        whole = trained(num_classes=3, output='blend', head=head)
+        layers = [m for m in whole.modules() if isinstance(m, torch.nn.Conv2d)]
+        wide = [layer for layer in layers if layer.kernel_size == (3, 3)]
+        assert {layer.padding_mode for layer in wide} == {'reflect'}, head
 
 
 def test_sar_matters_everywhere_and_batch_samples_do_not_mix() -> None:
@@ -186,6 +261,9 @@ def test_wrong_inputs(image: tuple, sar: tuple, named: str) -> None:
         ({'dims': (8, 16), 'depths': (1,)}, 'dims'),
         ({'fusion': 'sum'}, 'fusion'),
         ({'head': 'big'}, 'head'),
+        ({'output': 'sum'}, 'output'),
+        ({'output': 'blend', 'prompt': None}, '`prompt=None`'),
+        ({'output': 'blend', 'fusion': 'global'}, "`fusion='global'`"),
     ],
 )
 def test_wrong_arguments(arguments: dict, named: str) -> None:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .nafblock import mirrored
+
 #: Which branches of prompt-guided fusion are present (Table III-A of the paper).
 Branches = Literal['both', 'global', 'local']
 
@@ -69,13 +71,7 @@ class PromptGuidedFusion(nn.Module):
             )
         if branches != 'global':
             self.local_branch = nn.Sequential(
-                nn.Conv2d(
-                    prompt_channels,
-                    prompt_channels,
-                    3,
-                    padding=1,
-                    groups=prompt_channels,
-                ),
+                mirrored(prompt_channels, prompt_channels, groups=prompt_channels),
                 nn.Conv2d(prompt_channels, 2 * channels, 1),
             )
         self.align = nn.Sequential(

@@ -7,10 +7,44 @@ ECCV 2022. https://arxiv.org/abs/2204.04676
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
+
+
+def mirrored(
+    in_channels: int, out_channels: int, groups: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    """Make a 3×3 convolution that sees the image mirrored beyond its borders.
+
+    Zeros there would tell each layer where the image ends: twice the error in the
+    outermost pixels.
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output.
+        groups: Number of groups of channels that do not mix.
+        bias: Whether it adds a bias.
+
+    Returns:
+        The convolution. It takes images of at least 2×2 pixels.
+
+    Example:
+        >>> flat = mirrored(1, 1)(torch.ones(1, 1, 4, 4))
+        >>> bool((flat - flat.mean()).abs().max() < 1e-6)
+        True
+    """
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        3,
+        padding=1,
+        groups=groups,
+        bias=bias,
+        padding_mode='reflect',
+    )
 
 
 class SimpleGate(nn.Module):
@@ -63,6 +97,8 @@ class NAFBlock(nn.Module):
         expansion: Width of both halves as a multiple of C.
         attention: Makes what weights the channels of the spatial half, from their
             number.
+        padding_mode: What lies beyond the borders, one of
+            :class:`torch.nn.Conv2d`'s.
 
     Example:
         >>> block = NAFBlock(32)
@@ -75,6 +111,7 @@ class NAFBlock(nn.Module):
         channels: int,
         expansion: int = 2,
         attention: Callable[[int], nn.Module] = SimplifiedChannelAttention,
+        padding_mode: Literal['zeros', 'reflect', 'replicate', 'circular'] = 'zeros',
     ) -> None:
         super().__init__()
         wide = expansion * channels
@@ -82,7 +119,7 @@ class NAFBlock(nn.Module):
         self.spatial = nn.Sequential(
             LayerNorm2d(channels),
             nn.Conv2d(channels, wide, 1),
-            nn.Conv2d(wide, wide, 3, padding=1, groups=wide),
+            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, padding_mode=padding_mode),
             SimpleGate(),
             attention(half),
             nn.Conv2d(half, channels, 1),
@@ -110,7 +147,7 @@ class NAFBlock(nn.Module):
 
 
 def naf_stage(channels: int, depth: int) -> nn.Sequential:
-    """Stack NAFBlocks of one width.
+    """Stack NAFBlocks of one width, mirrored at the borders.
 
     Args:
         channels: Number of channels.
@@ -119,4 +156,6 @@ def naf_stage(channels: int, depth: int) -> nn.Sequential:
     Returns:
         The stack.
     """
-    return nn.Sequential(*(NAFBlock(channels) for _ in range(depth)))
+    return nn.Sequential(
+        *(NAFBlock(channels, padding_mode='reflect') for _ in range(depth))
+    )

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .nafblock import mirrored
+
 
 class PromptGenerator(nn.Module):
     r"""Three 3×3 convolutions with GELU between them: :math:`P = g_\theta(I_c)` (Eq. 1).
@@ -32,11 +34,11 @@ class PromptGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, hidden_channels, 3, padding=1),
+            mirrored(in_channels, hidden_channels),
             nn.GELU(),
-            nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1),
+            mirrored(hidden_channels, hidden_channels),
             nn.GELU(),
-            nn.Conv2d(hidden_channels, prompt_channels, 3, padding=1),
+            mirrored(hidden_channels, prompt_channels),
         )
 
     def forward(self, image: Tensor) -> Tensor:

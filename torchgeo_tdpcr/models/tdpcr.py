@@ -12,10 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .blend import PromptBlend
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
 from .inputs import OpticalSARModel
-from .nafblock import naf_stage
+from .nafblock import mirrored, naf_stage
 from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
 
@@ -24,6 +25,10 @@ Fusion = Literal['both', 'global', 'local', 'concat']
 
 #: Where the prompt comes from: the cloudy image, or no image at all.
 Prompt = Literal['image', 'blind']
+
+#: What the last convolution predicts: the image, a blend of it with the cloudy one, or a
+#: correction to the cloudy one.
+Output = Literal['direct', 'blend', 'residual']
 
 HEADS = {'table1': SegmentationDecoder, 'literal': LiteralSegmentationDecoder}
 
@@ -40,7 +45,7 @@ class UpLevel(nn.Module):
     def __init__(self, in_channels: int, channels: int, depth: int) -> None:
         super().__init__()
         self.up = nn.Sequential(
-            nn.Conv2d(in_channels, 4 * channels, 3, padding=1, bias=False),
+            mirrored(in_channels, 4 * channels, bias=False),
             nn.PixelShuffle(2),
         )
         self.merge = nn.Conv2d(2 * channels, channels, 1)
@@ -89,12 +94,15 @@ class TDPCR(OpticalSARModel):
             local branch is conditioned on the sum of the stage's own features.
         head: ``'table1'`` for the segmentation decoder that matches the paper's
             figures, ``'literal'`` for Eqs. 9–10 as written.
-        residual: Whether the decoder predicts a correction to the cloudy image. The
-            paper does not say. Short trainings restore better without.
+        output: What the decoder predicts. ``'direct'``: the image itself.
+            ``'blend'``: the image, blended with the cloudy one as the prompt says, see
+            :class:`PromptBlend`. ``'residual'``: a correction to the cloudy image. The
+            paper does not say; its first author's other systems for this data predict
+            the image.
 
     Raises:
-        ValueError: If an argument is none of its choices, or *dims* and *depths* differ
-            in length.
+        ValueError: If an argument is none of its choices, *dims* and *depths* differ
+            in length, or a blend is to be steered by a prompt that is not there.
 
     Example:
         >>> model = TDPCR(num_classes=7, dims=(8, 16), depths=(1, 1)).eval()
@@ -116,7 +124,7 @@ class TDPCR(OpticalSARModel):
         fusion: Fusion = 'both',
         prompt: Prompt | None = 'image',
         head: Literal['table1', 'literal'] = 'table1',
-        residual: bool = True,
+        output: Output = 'direct',
     ) -> None:
         super().__init__(in_channels, sar_channels, num_classes)
         if len(dims) != len(depths) or not dims:
@@ -132,20 +140,32 @@ class TDPCR(OpticalSARModel):
             raise ValueError(f"`prompt={prompt!r}`: choose 'image', 'blind' or None.")
         if head not in HEADS:
             raise ValueError(f'`head={head!r}`: choose one of {list(HEADS)}.')
-        self.residual = residual
+        if output not in ('direct', 'blend', 'residual'):
+            raise ValueError(
+                f"`output={output!r}`: choose 'direct', 'blend' or 'residual'."
+            )
         #: Whether the forward pass runs the segmentation decoder, if there is one.
         self.segments = True
         self.stride = 2 ** (len(dims) - 1)
+        # To mirror a border takes two pixels, at the coarsest stage too.
+        self.smallest = 2 * self.stride
+        self.residual = output == 'residual'
 
         with_prompt = prompt is not None and fusion in ('both', 'local')
+        if output == 'blend' and not with_prompt:
+            raise ValueError(
+                f"`output='blend'` is steered by the prompt, which this model does not "
+                f"have: `prompt={prompt!r}`, `fusion={fusion!r}`. Choose 'direct', or a "
+                "prompt with the fusion 'both' or 'local'."
+            )
         self.prompt_generator: PromptGenerator | BlindPrompt | None = None
         if with_prompt and prompt == 'image':
             self.prompt_generator = PromptGenerator(in_channels, prompt_channels)
         elif with_prompt:
             self.prompt_generator = BlindPrompt(prompt_channels)
-        self.optical_stem = nn.Conv2d(in_channels, dims[0], 3, padding=1)
+        self.optical_stem = mirrored(in_channels, dims[0])
         if sar_channels:
-            self.sar_stem = nn.Conv2d(sar_channels, dims[0], 3, padding=1)
+            self.sar_stem = mirrored(sar_channels, dims[0])
         self.optical_stages = nn.ModuleList(map(naf_stage, dims, depths))
         if sar_channels:
             self.sar_stages = nn.ModuleList(map(naf_stage, dims, depths))
@@ -164,7 +184,10 @@ class TDPCR(OpticalSARModel):
         self.up_levels = nn.ModuleList(
             map(UpLevel, dims[:0:-1], dims[-2::-1], depths[-2::-1])
         )
-        self.output = nn.Conv2d(dims[0], in_channels, 3, padding=1)
+        self.output = mirrored(dims[0], in_channels)
+        self.blend = (
+            PromptBlend(in_channels, prompt_channels) if output == 'blend' else None
+        )
         self.segmentation_decoder = (
             None
             if num_classes is None
@@ -214,7 +237,9 @@ class TDPCR(OpticalSARModel):
             x = level(x, skips.pop())
             decoded.append(x)
 
-        reconstruction = self.output(x)
+        reconstruction: Tensor = self.output(x)
+        if self.blend is not None and prompt is not None:
+            reconstruction = self.blend(reconstruction, image, prompt)
         if self.residual:
             reconstruction = reconstruction + image
         outputs = {'reconstruction': reconstruction}

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 
 #: ``'cosine'`` falls to 1 % of the learning rate over the phase; ``'multistep'`` halves
-#: it at 60, 75 and 90 % of the phase; ``'plateau'`` divides it by 10 when the monitored
-#: metric stops falling, as TorchGeo's tasks do.
+#: it at 60, 75, 85, 90 and 95 % of the phase; ``'plateau'`` divides it by 10 when the
+#: monitored metric stops falling, as TorchGeo's tasks do.
 Scheduler = Literal['cosine', 'multistep', 'plateau']
 
 
@@ -54,7 +54,7 @@ def build_scheduler(
         lr = optimizer.param_groups[0]['lr']
         built = CosineAnnealingLR(optimizer, T_max=epochs, eta_min=0.01 * lr)
     elif scheduler == 'multistep':
-        milestones = [round(epochs * part) for part in (0.6, 0.75, 0.9)]
+        milestones = [round(epochs * part) for part in (0.6, 0.75, 0.85, 0.9, 0.95)]
         built = MultiStepLR(optimizer, milestones, gamma=0.5)
     elif scheduler == 'plateau':
         built = ReduceLROnPlateau(optimizer, monitor=monitor, patience=patience)

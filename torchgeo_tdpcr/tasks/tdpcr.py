@@ -90,7 +90,7 @@ class TDPCRTask(
         Args:
             model: Name of a registered model: {models}, or yours.
             model_kwargs: Further arguments of the model, such as
-                `{residual: false}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
+                `{output: blend}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
                 prints those of `tdpcr`; the page on models in the documentation has those
                 of all.
             weights: Checkpoint of an earlier phase to start from. A segmentation decoder

@@ -100,7 +100,7 @@ def test_settings_of_real_data(scale: str) -> None:
     arguments = settings['model']['init_args']
     assert arguments['model_kwargs'] == {'prompt': 'blind'}
     assert arguments['labels'] is None
-    assert arguments['lr'] == 0.0005
+    assert arguments['lr'] == (0.0005 if scale == 'small' else 0.002)
     assert arguments['scheduler'] == ('cosine' if scale == 'small' else 'multistep')
     assert settings['trainer']['precision'] == 'bf16-mixed'
     assert settings['trainer']['max_epochs'] == jobs['peft-tdpcr-blind'].epochs
