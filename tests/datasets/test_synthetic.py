@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import rasterio
 
+from torchgeo_tdpcr.datasets import OSFCR
 from torchgeo_tdpcr.datasets.synthetic import SyntheticOSFCR
 from torchgeo_tdpcr.datasets.synthetic.biomes import BIOMES, Biome
+from torchgeo_tdpcr.datasets.synthetic.dataset import _make_roi
 from torchgeo_tdpcr.datasets.synthetic.landscape import build_landscape
 from torchgeo_tdpcr.datasets.synthetic.scene import build_scene, scene_shape, windows
 from torchgeo_tdpcr.datasets.synthetic.writer import COVERS, cover_folder
@@ -162,6 +164,23 @@ def test_another_seed_makes_another_set(folder: Path, tmp_path: Path) -> None:
     assert not np.array_equal(read(chip), read(next(folder.glob(f'*/s2/{chip.name}'))))
 
 
+def test_hundreds_of_regions_have_names_and_places_of_their_own(
+    tmp_path: Path,
+) -> None:
+    # Those that are made in the same sites, made alone
+    parameters = make(tmp_path, num_rois=999, chips_per_roi=1).parameters
+    same_site = range(3, 999, 24)
+    for roi in same_site:
+        _make_roi(str(tmp_path), roi, parameters)
+    index = OSFCR(tmp_path).index
+    assert sorted(index['roi']) == [roi + 1 for roi in same_site]
+    boxes = list(index.geometry)
+    for number, one in enumerate(boxes):
+        assert not any(one.intersects(other) for other in boxes[number + 1 :])
+    west, _, east, _ = index.to_crs(4326).total_bounds
+    assert east - west < 3
+
+
 def test_complete_set_is_reused(tmp_path: Path) -> None:
     data = make(tmp_path, num_rois=1, chips_per_roi=1)
     assert not data.complete
@@ -209,7 +228,7 @@ def test_unreadable_manifest_is_refused(tmp_path: Path) -> None:
     ('name', 'value'),
     [
         ('num_rois', 0),
-        ('num_rois', 100),
+        ('num_rois', 1000),
         ('chips_per_roi', 0),
         ('chip_size', 16),
         ('chip_size', 65),

@@ -5,7 +5,7 @@
 import torch
 from torch import Tensor, nn
 
-from .nafblock import mirrored
+from .nafblock import MirroredConv2d
 
 
 class PromptBlend(nn.Module):
@@ -36,8 +36,8 @@ class PromptBlend(nn.Module):
         self, channels: int, prompt_channels: int = 8, dropped: float = 0.5
     ) -> None:
         super().__init__()
-        self.weight = mirrored(prompt_channels, channels)
-        self.addition = mirrored(prompt_channels, channels)
+        self.weight = MirroredConv2d(prompt_channels, channels)
+        self.addition = MirroredConv2d(prompt_channels, channels)
         self.dropped = dropped
         for layer in (self.weight, self.addition):
             nn.init.zeros_(layer.weight)

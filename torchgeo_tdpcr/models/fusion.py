@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import mirrored
+from .nafblock import MirroredConv2d
 
 #: Which branches of prompt-guided fusion are present (Table III-A of the paper).
 Branches = Literal['both', 'global', 'local']
@@ -71,7 +71,9 @@ class PromptGuidedFusion(nn.Module):
             )
         if branches != 'global':
             self.local_branch = nn.Sequential(
-                mirrored(prompt_channels, prompt_channels, groups=prompt_channels),
+                MirroredConv2d(
+                    prompt_channels, prompt_channels, groups=prompt_channels
+                ),
                 nn.Conv2d(prompt_channels, 2 * channels, 1),
             )
         self.align = nn.Sequential(

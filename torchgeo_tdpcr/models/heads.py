@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import mirrored
+from .nafblock import MirroredConv2d
 
 
 def _gathered(layers: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:
@@ -48,7 +48,7 @@ class SegmentationDecoder(nn.Module):
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
         self.predict = nn.Sequential(
-            mirrored(len(in_channels) * channels, channels),
+            MirroredConv2d(len(in_channels) * channels, channels),
             nn.GELU(),
             nn.Conv2d(channels, num_classes, 1),
         )
@@ -84,7 +84,9 @@ class LiteralSegmentationDecoder(nn.Module):
         self, in_channels: Sequence[int], num_classes: int, channels: int = 8
     ) -> None:
         super().__init__()
-        self.projections = nn.ModuleList(mirrored(c, channels) for c in in_channels)
+        self.projections = nn.ModuleList(
+            MirroredConv2d(c, channels) for c in in_channels
+        )
         self.predict = nn.Conv2d(len(in_channels) * channels, num_classes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

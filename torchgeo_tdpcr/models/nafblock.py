@@ -7,17 +7,16 @@ ECCV 2022. https://arxiv.org/abs/2204.04676
 """
 
 from collections.abc import Callable
-from typing import Literal
+from contextlib import nullcontext
 
 import torch
+import torch.nn.functional as F
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 
-def mirrored(
-    in_channels: int, out_channels: int, groups: int = 1, bias: bool = True
-) -> nn.Conv2d:
-    """Make a 3×3 convolution that sees the image mirrored beyond its borders.
+class MirroredConv2d(nn.Conv2d):
+    """A 3×3 convolution that sees the image mirrored beyond its borders.
 
     Zeros there would tell each layer where the image ends: twice the error in the
     outermost pixels.
@@ -28,23 +27,41 @@ def mirrored(
         groups: Number of groups of channels that do not mix.
         bias: Whether it adds a bias.
 
-    Returns:
-        The convolution. It takes images of at least 2×2 pixels.
-
     Example:
-        >>> flat = mirrored(1, 1)(torch.ones(1, 1, 4, 4))
+        >>> flat = MirroredConv2d(1, 1)(torch.ones(1, 1, 4, 4))
         >>> bool((flat - flat.mean()).abs().max() < 1e-6)
         True
     """
-    return nn.Conv2d(
-        in_channels,
-        out_channels,
-        3,
-        padding=1,
-        groups=groups,
-        bias=bias,
-        padding_mode='reflect',
-    )
+
+    def __init__(
+        self, in_channels: int, out_channels: int, groups: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            3,
+            padding=1,
+            groups=groups,
+            bias=bias,
+            padding_mode='reflect',
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve a feature map.
+
+        Args:
+            x: Feature map, B×C×H×W, of at least 2×2 pixels.
+
+        Returns:
+            Feature map of the same height and width.
+        """
+        # Autocast on a CPU would mirror in single precision, which costs more than the
+        # convolution does
+        kind = x.device.type
+        known = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if known else nullcontext():
+            x = F.pad(x, (1, 1, 1, 1), mode='reflect')
+        return F.conv2d(x, self.weight, self.bias, groups=self.groups)
 
 
 class SimpleGate(nn.Module):
@@ -97,8 +114,7 @@ class NAFBlock(nn.Module):
         expansion: Width of both halves as a multiple of C.
         attention: Makes what weights the channels of the spatial half, from their
             number.
-        padding_mode: What lies beyond the borders, one of
-            :class:`torch.nn.Conv2d`'s.
+        mirrored: Whether the image is mirrored beyond its borders; else there are zeros.
 
     Example:
         >>> block = NAFBlock(32)
@@ -111,7 +127,7 @@ class NAFBlock(nn.Module):
         channels: int,
         expansion: int = 2,
         attention: Callable[[int], nn.Module] = SimplifiedChannelAttention,
-        padding_mode: Literal['zeros', 'reflect', 'replicate', 'circular'] = 'zeros',
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         wide = expansion * channels
@@ -119,7 +135,9 @@ class NAFBlock(nn.Module):
         self.spatial = nn.Sequential(
             LayerNorm2d(channels),
             nn.Conv2d(channels, wide, 1),
-            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, padding_mode=padding_mode),
+            MirroredConv2d(wide, wide, groups=wide)
+            if mirrored
+            else nn.Conv2d(wide, wide, 3, padding=1, groups=wide),
             SimpleGate(),
             attention(half),
             nn.Conv2d(half, channels, 1),
@@ -156,6 +174,4 @@ def naf_stage(channels: int, depth: int) -> nn.Sequential:
     Returns:
         The stack.
     """
-    return nn.Sequential(
-        *(NAFBlock(channels, padding_mode='reflect') for _ in range(depth))
-    )
+    return nn.Sequential(*(NAFBlock(channels, mirrored=True) for _ in range(depth)))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import mirrored
+from .nafblock import MirroredConv2d
 
 
 class PromptGenerator(nn.Module):
@@ -34,11 +34,11 @@ class PromptGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            mirrored(in_channels, hidden_channels),
+            MirroredConv2d(in_channels, hidden_channels),
             nn.GELU(),
-            mirrored(hidden_channels, hidden_channels),
+            MirroredConv2d(hidden_channels, hidden_channels),
             nn.GELU(),
-            mirrored(hidden_channels, prompt_channels),
+            MirroredConv2d(hidden_channels, prompt_channels),
         )
 
     def forward(self, image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from .blend import PromptBlend
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import LiteralSegmentationDecoder, SegmentationDecoder
 from .inputs import OpticalSARModel
-from .nafblock import mirrored, naf_stage
+from .nafblock import MirroredConv2d, naf_stage
 from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
 
@@ -45,7 +45,7 @@ class UpLevel(nn.Module):
     def __init__(self, in_channels: int, channels: int, depth: int) -> None:
         super().__init__()
         self.up = nn.Sequential(
-            mirrored(in_channels, 4 * channels, bias=False),
+            MirroredConv2d(in_channels, 4 * channels, bias=False),
             nn.PixelShuffle(2),
         )
         self.merge = nn.Conv2d(2 * channels, channels, 1)
@@ -163,9 +163,9 @@ class TDPCR(OpticalSARModel):
             self.prompt_generator = PromptGenerator(in_channels, prompt_channels)
         elif with_prompt:
             self.prompt_generator = BlindPrompt(prompt_channels)
-        self.optical_stem = mirrored(in_channels, dims[0])
+        self.optical_stem = MirroredConv2d(in_channels, dims[0])
         if sar_channels:
-            self.sar_stem = mirrored(sar_channels, dims[0])
+            self.sar_stem = MirroredConv2d(sar_channels, dims[0])
         self.optical_stages = nn.ModuleList(map(naf_stage, dims, depths))
         if sar_channels:
             self.sar_stages = nn.ModuleList(map(naf_stage, dims, depths))
@@ -184,7 +184,7 @@ class TDPCR(OpticalSARModel):
         self.up_levels = nn.ModuleList(
             map(UpLevel, dims[:0:-1], dims[-2::-1], depths[-2::-1])
         )
-        self.output = mirrored(dims[0], in_channels)
+        self.output = MirroredConv2d(dims[0], in_channels)
         self.blend = (
             PromptBlend(in_channels, prompt_channels) if output == 'blend' else None
         )

@@ -4,9 +4,9 @@
 
 A sky is one or two cloud layers (cumulus, stratus, cirrus, veil) with an optical
 thickness per pixel. Light reaches the sensor through the layer or from it:
-``image = t * ground + (1 - t) * cloud`` with ``t = exp(-k * thickness)`` per band.
-The spectrum of thick cloud was measured on real Sentinel-2 chips; those of shadow, ice
-and haze follow measurements but were adjusted by hand.
+``image = t * ground + (1 - t) * cloud`` with ``t = exp(-thickness)``; what the cloud
+itself looks like is in :mod:`.cloud_light`. The spectra of shadow, ice and haze follow
+measurements but were adjusted by hand.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from .bands import SENTINEL2_BANDS, check_bands
+from .cloud_light import draw_light, spread
 from .noise import FloatArray, block_mean, fractal_noise, smooth
-from .sky import KINDS, THICKNESS_LIMIT, CloudLayer, Kind, Sky, draw_kinds
+from .sky import KINDS, THICKNESS_LIMIT, Kind, Sky, draw_kinds
 
 _NAMES = tuple(SENTINEL2_BANDS)
-# Top of a thick cloud, reflectance x 10^4; B9 and B10 depend on its height.
-_CLOUD = (6776, 6885, 6657, 7189, 7272, 7654, 8007, 7650, 8202, 3378, 30, 5850, 4336)
-# What a cirrus adds per unit of reflectance at B2, relative to a thick cloud's.
-_ICE = (0.97, 0.97, 1.0, 0.95, 0.92, 0.87, 0.82, 0.86, 0.80, 1.0, 1.0, 0.98, 1.1)
 # What is left of the ground's radiance in a full shadow.
-_SHADOW = (0.88, 0.82, 0.73, 0.60, 0.56, 0.52, 0.50, 0.48, 0.46, 0.45, 0.9, 0.37, 0.36)
+_SHADOW = (0.93, 0.88, 0.78, 0.64, 0.58, 0.52, 0.50, 0.48, 0.46, 0.45, 0.9, 0.37, 0.36)
 # Colour of haze: bright in the blue, nothing in the short-wave infrared.
 _HAZE = (4300, 4000, 3500, 3050, 2850, 2650, 2450, 2300, 2200, 700, 15, 900, 500)
 _HAZE_K = (1.15, 1.0, 0.82, 0.64, 0.58, 0.53, 0.48, 0.43, 0.40, 0.35, 0.1, 0.13, 0.08)
@@ -106,7 +103,8 @@ def simulate_clouds(
     thickness = np.sum([sky.crop(tau) for tau in taus], axis=0, dtype=np.float32)
     thickness[thickness < THICKNESS_LIMIT] = 0
 
-    bright = float(np.exp(rng.normal(0.1, 0.27)))
+    lights = [draw_light(rng, layer) for layer in sky.layers]
+    bright = float(np.exp(rng.normal(0.1 + 0.12 * cover**2, 0.33)))
     grain = fractal_noise(rng, taus[0].shape, 2.6, 120) * np.float32(0.06)
     relief = _relief(sky, taus[0])
     texture = np.float32(bright) * np.clip(1 + grain + relief, 0.45, 1.8)
@@ -125,12 +123,10 @@ def simulate_clouds(
         plane = clear[i] * (1 - np.float32(1 - _SHADOW[band]) * darks[size])
         through = np.exp(-np.float32(_HAZE_K[band]) * haze)
         plane = plane * through + np.float32(_HAZE[band]) * (1 - through)
-        for layer, tau in zip(sky.layers, coarse[size], strict=True):
-            shift = sky.parallax(layer.height, band)
-            through = np.exp(-sky.crop(tau, shift))
-            top = sky.crop(tops[size], shift)
-            top = top * np.float32(_cloud_top(band, layer))
-            plane = plane * through + top * (1 - through)
+        for light, tau in zip(lights, coarse[size], strict=True):
+            shift = sky.parallax(light.layer.height, band)
+            tau, top = sky.crop(tau, shift), sky.crop(tops[size], shift)
+            plane = light.over(plane, band, tau, top, spread(plane))
         image[i] = plane
     return CloudyImage(image, mask, thickness)
 
@@ -142,17 +138,6 @@ def _relief(sky: Sky, tau: FloatArray) -> FloatArray:
     slope = down * np.float32(sky.away[0]) + right * np.float32(sky.away[1])
     relief: FloatArray = np.clip(slope * np.float32(1.1 * sky.tan), -0.2, 0.2)
     return relief
-
-
-def _cloud_top(band: int, layer: CloudLayer) -> float:
-    """Reflectance x 10^4 of a layer that lets nothing through, for one band."""
-    value = _CLOUD[band] * (1 + layer.ice * (_ICE[band] - 1))
-    if _NAMES[band] == 'B9':  # water vapour above the cloud absorbs
-        return 7000 * min(0.22 + 0.09 * layer.height, 0.75)
-    if _NAMES[band] == 'B10':  # all of the light below about 5 km
-        share: float = (min(max(layer.height - 2.5, 0), 8.5) / 8.5) ** 2.5
-        return 12 + 4300 * share
-    return value
 
 
 def _draw_haze(

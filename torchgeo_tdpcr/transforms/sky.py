@@ -72,16 +72,14 @@ def _draw_layer(
         # billows: folding the noise gives rounded tops and sharp gaps
         puffs = -np.abs(fractal_noise(rng, shape, 3.1, size / 2.5, 1.5))
         field = field + np.float32(rng.uniform(0.15, 0.5)) * puffs
-        depth = np.exp(rng.normal(0.85, 0.5)) * (1 + 0.6 * cover)
-        return CloudLayer(
-            field, depth, rng.uniform(0.45, 1.7), rng.uniform(0.5, 2.4), 0
-        )
+        depth = np.exp(rng.normal(1.15, 0.5)) * (1 + 0.6 * cover)
+        return CloudLayer(field, depth, rng.uniform(0.6, 2.1), rng.uniform(0.4, 1.8), 0)
     if kind == 'stratus':
         field = fractal_noise(
             rng, shape, rng.uniform(3.1, 3.9), None, 2, rng.uniform(1, 2.2), angle
         )
-        depth = np.exp(rng.normal(0.65, 0.55)) * (1 + 0.8 * cover)
-        height = np.exp(rng.uniform(np.log(0.8), np.log(6)))
+        depth = np.exp(rng.normal(0.95, 0.55)) * (1 + 0.8 * cover)
+        height = np.exp(rng.uniform(np.log(0.8), np.log(8.5)))
         return CloudLayer(
             field, depth, rng.uniform(0.7, 2), height, max(0, height - 4) / 6
         )

@@ -27,7 +27,7 @@ from .scene import build_scene, cloudy_chip, scene_shape, windows
 from .writer import FOLDER, Place, write_chip
 
 # Raised whenever the same parameters would give other pixels.
-_VERSION = 1
+_VERSION = 2
 
 _MANIFEST = 'synthetic.json'
 _STARTED = 'synthetic.json.part'
@@ -43,8 +43,11 @@ def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]
     again = roi // (len(BIOMES) * len(biome.sites))
     jitter = 10 * rng.integers(-200, 200, 2)
     shape = scene_shape(count, size)
-    away = again * (10 * max(shape) + 8_000)
-    place = Place(epsg, left + float(jitter[0]) + away, top + float(jitter[1]))
+    # five beside each other, as a zone is not wide enough for more, then the next row
+    row, col = divmod(again, 5)
+    away = 10 * max(shape) + 8_000
+    east, north = float(jitter[0]) + col * away, float(jitter[1]) + row * away
+    place = Place(epsg, left + east, top + north)
     scene = build_scene(rng, shape, biome, northern=epsg < 32700)
 
     # as many chips of each cover, in no order
@@ -73,7 +76,7 @@ class SyntheticOSFCR:
 
     Args:
         root: Folder to write to.
-        num_rois: Number of regions, 1 to 99.
+        num_rois: Number of regions, 1 to 999.
         chips_per_roi: Number of chips a region.
         chip_size: Side of a chip in pixels, even, at least 32.
         seed: The same seed gives the same files.
@@ -105,7 +108,7 @@ class SyntheticOSFCR:
         progress: bool = True,
     ) -> None:
         for name, value, low, high in (
-            ('num_rois', num_rois, 1, 99),
+            ('num_rois', num_rois, 1, 999),
             ('chips_per_roi', chips_per_roi, 1, 9999),
             ('chip_size', chip_size, 32, 4096),
             ('seed', seed, 0, 2**63 - 1),

@@ -28,11 +28,11 @@ from .landscape import (
 # Reflectance x 10^4 at the surface, B1 to B12; B10 sees none of it. Set by hand so that
 # mixtures under this file's atmosphere come near the means of real classes.
 _MATERIALS = {
-    'leaf': (150, 180, 430, 200, 720, 2450, 3150, 3300, 3500, 3500, 0, 1580, 600),
-    'needle': (120, 140, 270, 170, 470, 1400, 1720, 1800, 1930, 1930, 0, 850, 360),
+    'leaf': (150, 180, 430, 200, 720, 2450, 3150, 3300, 3500, 3500, 0, 1450, 520),
+    'needle': (120, 140, 270, 170, 470, 1400, 1720, 1800, 1930, 1930, 0, 780, 300),
     'crop': (250, 300, 620, 300, 1010, 2700, 3400, 3550, 3700, 3700, 0, 1850, 900),
-    'straw': (480, 620, 950, 1300, 1620, 1900, 2080, 2250, 2450, 2450, 0, 3300, 2350),
-    'brown': (420, 560, 820, 1100, 1300, 1430, 1540, 1630, 1760, 1760, 0, 2350, 2000),
+    'straw': (420, 550, 850, 1100, 1470, 1850, 2070, 2240, 2440, 2440, 0, 2750, 1700),
+    'brown': (420, 560, 800, 1020, 1220, 1370, 1490, 1590, 1720, 1720, 0, 2150, 1650),
     'red': (420, 600, 1000, 1750, 2020, 2160, 2300, 2400, 2550, 2550, 0, 3400, 2900),
     'sand': (1250, 1650, 2250, 2850, 3050, 3150, 3250, 3300, 3420, 3420, 0, 4250, 3750),
     'grey': (420, 520, 660, 800, 900, 980, 1050, 1110, 1200, 1200, 0, 1500, 1250),
@@ -113,6 +113,8 @@ class Palette:
         self.soil = 0.65 * common + 0.35 * mixes
         self.soil_tone = np.exp(rng.normal(0, 0.12, NUM_SEGMENTS))
         self.soil_tone *= np.exp(rng.normal(0.05, 0.22))
+        # what grows nothing is drier and brighter than what is ploughed
+        self.soil_tone[BARE] *= 1.35
         self.conifer = float(np.clip(rng.normal(biome.conifer, 0.15), 0, 1))
         self.roof = rng.dirichlet((0.22, 0.3, 0.08, 0.4, 0.2), NUM_ROOFS)
         self.roof_tone = np.exp(rng.normal(0, 0.3, NUM_ROOFS))
@@ -143,8 +145,8 @@ class Palette:
                 mix[segment, at[name]] = rest * self.soil[segment, i]
 
         cover(BARE, 'leaf', 0.04 * green, 0.08)
-        cover(GRASS, 'crop', 0.08 + 0.52 * green, 0.55)
-        cover(SHRUB, 'leaf', 0.12 + 0.4 * green, 0.35)
+        cover(GRASS, 'crop', 0.18 + 0.5 * green, 0.5)
+        cover(SHRUB, 'leaf', 0.2 + 0.42 * green, 0.35)
         cover(GARDEN, 'leaf', 0.15 + 0.45 * green, 0.2)
         dense = 0.5 + 0.25 * green
         mix[TREES, at['leaf']] = dense * (1 - self.conifer)
@@ -160,7 +162,7 @@ class Palette:
         # crops of one kind ripen together; each kind has its own time
         phase = rng.uniform(-1.4, 1.4, 4)[(self.kind * 4).astype(int)]
         level = np.log(green / (1 - green)) + phase + 0.5 * self.parcel_vigour
-        level = level + rng.normal(0, 0.5, NUM_PARCELS)
+        level = level + 0.3 + rng.normal(0, 0.5, NUM_PARCELS)
         dense = 0.92 / (1 + np.exp(-2.2 * level))
         straw = np.clip(rng.beta(1.2, 1.4, NUM_PARCELS), 0, 1)
         cover(parcels, 'crop', dense, straw)
