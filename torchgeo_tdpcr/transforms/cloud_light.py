@@ -110,13 +110,13 @@ def draw_light(rng: np.random.Generator, layer: CloudLayer) -> CloudLight:
     # small droplets absorb little, so what they limit is high, and B12 is near B11
     small = float(rng.uniform())
     limit = 5300 * (1 + 0.9 * small)
-    part = float(np.clip(rng.normal(0.92 + 0.18 * small, 0.06), 0.6, 1.25))
-    second = 0.7 + 0.2 * small + float(rng.normal(0, 0.02))
+    part = float(np.clip(rng.normal(0.9 + 0.25 * small, 0.07), 0.6, 1.35))
+    second = 0.7 + 0.23 * small + float(rng.normal(0, 0.02))
     return CloudLight(
         layer,
         faint=1.0 if thin else float(rng.uniform(0.1, 0.5)),
         reach=float(np.exp(rng.uniform(np.log(1.5), np.log(6)))),
-        tilt=float(rng.normal(0.07, 0.05)),
+        tilt=float(rng.normal(0.09, 0.06)),
         swir=((part, limit), (part * second, limit * second)),
     )
 

@@ -111,7 +111,7 @@ def test_settings_of_real_data(scale: str) -> None:
 @pytest.mark.filterwarnings('ignore:LightningCLI')
 def test_arguments_of_a_model_are_those_of_the_scale_and_its_own() -> None:
     job = planned(3, rows=('peft-tdpcr-blind',))['peft-tdpcr-blind']
-    expected = {'dims': [8, 16, 32, 64], 'depths': [1, 1, 1, 1], 'prompt': 'blind'}
+    expected = {'dims': [16, 16, 32, 64], 'depths': [1, 1, 1, 1], 'prompt': 'blind'}
     assert job.model_kwargs == expected
     assert parsed(job)['model']['init_args']['model_kwargs'] == expected
 
