@@ -52,7 +52,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add('tables', nargs='+', choices=['1', '2', '3', 'all'], help='which tables')
     add('--data', choices=list(DEFAULT_SCALE), default='synthetic')
     add('--root', help='folder of the data set; synthetic sets are made where missing')
-    add('--scale', help="'tiny', 'cpu', 'small', 'full' or a YAML file like those in scales/")
+    add(
+        '--scale',
+        help="'tiny', 'cpu', 'small', 'full' or a YAML file like those in scales/",
+    )
     add('--seeds', nargs='+', type=int, default=[0], help='one run each (default: 0)')
     add('--jobs', type=int, default=1, help='runs at a time (default: 1)')
     add('--rows', nargs='+', metavar='RUN', help='only the rows of these runs')

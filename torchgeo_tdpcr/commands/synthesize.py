@@ -13,7 +13,7 @@ HELP = 'write a synthetic data set in the layout of LuojiaSET-OSFCR'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('--num-rois', type=whole(1, 99), help='number of regions')
+    parser.add_argument('--num-rois', type=whole(1, 999), help='number of regions')
     parser.add_argument(
         '--chips-per-roi', type=whole(1, 9999), help='chips in each region'
     )

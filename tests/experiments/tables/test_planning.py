@@ -18,7 +18,7 @@ from experiments.tables.options import Options
 from experiments.tables.planning import make_plan
 from experiments.tables.rows import Column, Row, Table, read_table
 from torchgeo_tdpcr import TDPCRTask
-from torchgeo_tdpcr.models import registry
+from torchgeo_tdpcr.models import count_costs, registry
 
 FILES = {path.stem for path in (plan.HERE / 'runs').glob('*.yaml')}
 
@@ -106,6 +106,29 @@ def test_settings_of_real_data(scale: str) -> None:
     assert settings['trainer']['max_epochs'] == jobs['peft-tdpcr-blind'].epochs
     assert settings['data']['init_args']['paths'] == 'data'
     assert settings['data']['init_args']['split_by'] == 'published'
+
+
+def test_models_of_the_cpu_scale_cost_about_the_same() -> None:
+    """Within a factor of 1.5 of one number; the diffusions for one of their steps."""
+    costs, kinds = {}, plan.read_scale('cpu').model_kwargs
+    for name, kwargs in kinds.items():
+        classes = 7 if name in ('cloudseg', 'segcr', 'segformer') else None
+        calls = {'emrdm': 5, 'diffcr': kwargs.get('steps', 0) + 1}.get(name, 1)
+        costs[name] = count_costs(name, classes, **kwargs).multiply_adds / calls
+    middle = 5.4e9
+    assert {n for n, c in costs.items() if not middle / 1.5 < c < middle * 1.5} == set()
+    used = {plan.read_run(run).task['model'] for run in FILES}
+    assert used == set(costs)
+
+
+@pytest.mark.parametrize('scale', ['tiny', 'cpu'])
+def test_13_bands_fit_through_the_first_stage(scale: str) -> None:
+    for name, kwargs in plan.read_scale(scale).model_kwargs.items():
+        widths = [kwargs.get(key) for key in ('channels', 'dim', 'width')]
+        widths.append(kwargs.get('dims', [None])[0])
+        # The Mix Transformers have 32 channels there
+        assert all(width >= 16 for width in widths if width), name
+        assert any(widths) or kwargs['encoder'].startswith('mit_b'), name
 
 
 @pytest.mark.filterwarnings('ignore:LightningCLI')

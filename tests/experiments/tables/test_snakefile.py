@@ -2,12 +2,16 @@
 
 """Snakemake by itself, as on a cluster."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from experiments.tables.jobs import STARTED
+from experiments.tables.options import Options
 from experiments.tables.plan import HERE
+from experiments.tables.planning import make_plan
 
 
 def snakemake(*arguments: str) -> 'subprocess.CompletedProcess[str]':
@@ -41,6 +45,27 @@ def test_the_plan_for_a_cluster(tmp_path: Path) -> None:
         **kinds, 'test': 2 * len(files), 'table': 3, 'tables': 1,
     }  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+def test_kept_results_are_not_made_again(tmp_path: Path) -> None:
+    """Where checkpoints were not kept, a run is trained only for those that need it."""
+    root = tmp_path / 'data'
+    options = Options(tables=(3,), out=str(tmp_path), root=str(root), scale='tiny')
+    jobs = make_plan(options).jobs
+    for name in ('peft-tdpcr', 'joint-tdpcr'):
+        job = jobs[name, 0]
+        job.folder.mkdir(parents=True)
+        (job.folder / STARTED).write_text(json.dumps({'fingerprint': job.fingerprint}))
+        job.result_file.write_text(json.dumps({'metrics': {}}))
+    config = ['tables=3', 'scale=tiny', f'out={tmp_path}', f'root={root}']
+    for rows, expected in (
+        ('peft-tdpcr', {}),
+        ('peft-tdpcr,fpft-tdpcr', {'cr': 1, 'fpft': 1, 'data': 1, 'test': 1}),
+    ):
+        done = snakemake('-n', '--config', *config, f'rows={rows}')
+        assert done.returncode == 0, done.stderr
+        made = counts(done.stdout + done.stderr)
+        assert made == {**expected, 'table': 1, 'tables': 1}
 
 
 def test_a_faulty_config_is_told() -> None:
