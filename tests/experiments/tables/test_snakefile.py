@@ -52,7 +52,7 @@ def test_kept_results_are_not_made_again(tmp_path: Path) -> None:
     root = tmp_path / 'data'
     options = Options(tables=(3,), out=str(tmp_path), root=str(root), scale='tiny')
     jobs = make_plan(options).jobs
-    for name in ('peft-tdpcr', 'joint-tdpcr'):
+    for name in ('cr-tdpcr', 'peft-tdpcr'):
         job = jobs[name, 0]
         job.folder.mkdir(parents=True)
         (job.folder / STARTED).write_text(json.dumps({'fingerprint': job.fingerprint}))
