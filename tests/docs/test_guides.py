@@ -107,7 +107,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the quick start leaves, untrained; the current folder is a fresh one."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    path = Path('runs/quickstart/checkpoints/epoch=24.ckpt')
+    path = Path('runs/quickstart/checkpoints/last.ckpt')
     trainer = Trainer(logger=False, enable_progress_bar=False, accelerator='cpu')
     task = TDPCRTask(model='tdpcr_small', training='joint')
     task.input_record = OSFCRDataModule().input_record

@@ -271,6 +271,16 @@ def test_wrong_arguments(arguments: dict, named: str) -> None:
         TDPCR(**arguments)
 
 
+def test_weights_from_before_are_refused() -> None:
+    state = TDPCR(**SMALL).state_dict()
+    TDPCR(**SMALL).load_state_dict(state)
+    # A file of tensors alone, which says nothing of versions
+    TDPCR(**SMALL).load_state_dict(dict(state))
+    state._metadata['']['version'] = 1  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match='train anew'):
+        TDPCR(**SMALL).load_state_dict(state)
+
+
 def test_nafblock_starts_as_the_identity() -> None:
     x = torch.rand(1, 8, 5, 7)
     torch.testing.assert_close(NAFBlock(8)(x), x)

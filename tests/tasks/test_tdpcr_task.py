@@ -4,6 +4,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,26 @@ def test_wrong_weights(tmp_path: Path, content: str) -> None:
     error = FileNotFoundError if content == 'missing' else ValueError
     with pytest.raises(error, match=r'weights\.ckpt'):
         TDPCRTask(model_kwargs=SMALL, training='fpft', weights=path)
+
+
+def test_weights_of_an_earlier_version_of_the_model(tmp_path: Path) -> None:
+    """They would fit, but restore something else."""
+    old = TDPCRTask(model='tdpcr_small', training='cr').state_dict()
+    path = tmp_path / 'old.ckpt'
+    for version, whole in ((2, True), (1, True), (1, False)):
+        old._metadata['model']['version'] = version
+        state = old
+        if not whole:
+            task = TDPCRTask(model='tdpcr_small', training='cr')
+            state = task.model.state_dict()
+            state._metadata['']['version'] = version
+        torch.save({'state_dict': state} if whole else state, path)
+        start = partial(TDPCRTask, model='tdpcr_small', training='cr', weights=path)
+        if version == 2:
+            start()
+        else:
+            with pytest.raises(ValueError, match=r'(?s)old\.ckpt.*train anew'):
+                start()
 
 
 @pytest.mark.parametrize('key', ['image', 'image_sar', 'image_clear', 'mask'])

@@ -6,7 +6,7 @@ Z. Zhang, J. Li, S. Shi, Q. Yuan: *Task-Driven Prompt Learning: A Joint Framewor
 Multi-modal Cloud Removal and Segmentation*. https://arxiv.org/abs/2601.12052
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -113,6 +113,9 @@ class TDPCR(OpticalSARModel):
 
     sar_optional = True
 
+    # Raised whenever weights that still fit would restore something else.
+    _version = 2
+
     def __init__(
         self,
         in_channels: int = 13,
@@ -195,6 +198,32 @@ class TDPCR(OpticalSARModel):
             else HEADS[head](list(dims[:-1]) or list(dims), num_classes)
         )
         self.to(memory_format=torch.channels_last)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        if local_metadata.get('version', self._version) < self._version:
+            error_msgs.append(
+                'the weights are of a TDPCR that added its output to the cloudy image, '
+                'with zeros beyond the borders. They would fit, but restore wrongly: '
+                'train anew.'
+            )
+        super()._load_from_state_dict(
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
 
     def task_modules(self) -> Iterator[nn.Module]:
         """The parts that Phase 2 trains: prompt generator, fusion, segmentation head.

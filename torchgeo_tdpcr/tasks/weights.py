@@ -2,6 +2,7 @@
 
 """Initial weights from the checkpoint of an earlier phase."""
 
+from collections import OrderedDict
 from os import PathLike
 from typing import Any
 
@@ -65,7 +66,10 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
             'arguments that the checkpoint was trained with (model, model_kwargs, '
             'in_channels, sar_channels, num_classes).'
         )
-    model.load_state_dict(state, strict=False)
+    try:
+        model.load_state_dict(_with_versions(state, content), strict=False)
+    except RuntimeError as error:
+        raise ValueError(f'`weights={str(path)!r}`: {error}') from error
     return content
 
 
@@ -77,3 +81,13 @@ def _model_state(content: Any) -> dict[str, Tensor]:
     inner = {k[6:]: v for k, v in state.items() if str(k).startswith('model.')}
     state = inner or state
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
+
+
+def _with_versions(state: dict[str, Tensor], content: Any) -> dict[str, Tensor]:
+    """A state that tells the versions of its modules, as far as its file knows them."""
+    known = getattr(content.get('state_dict', content), '_metadata', {})
+    inner = {k[6:]: v for k, v in known.items() if f'{k}.'.startswith('model.')}
+    versioned = OrderedDict(state)
+    # Where PyTorch keeps them
+    versioned._metadata = inner or known  # type: ignore[attr-defined]
+    return versioned
