@@ -152,6 +152,7 @@ def map_scene(checkpoint: Path, out: Path) -> Path:
     folder = out / 'maps' / 'scene_s2'
     for name in ('report.html', 'report.png'):
         report = ['--truth', str(scene.clear), '--output', str(folder / name)]
+        report += ['--truth-land-cover', str(scene.labels)]
         if tdpcr(['report', str(folder), *report]):
             raise RuntimeError(f"'{folder}' could not be reported on; see above.")
     return folder

@@ -4,7 +4,7 @@
 
     python -m experiments.real --samples DIR --checkpoint CKPT
 
-Writes docs/results/real.md and docs/_static/real.jpg:
+Writes docs/results/real.md and two contact sheets in docs/_static:
 
 1. `verify` on the distributor's own sample of LuojiaSET-OSFCR;
 2. the checkpoint on ten real pairs of SEN12MS-CR and a georeferenced triple;

@@ -14,6 +14,7 @@ from torchgeo_tdpcr.datasets.plotting import (
     class_colours,
     land_cover_picture,
     plot_sample,
+    rgb_picture,
 )
 from torchgeo_tdpcr.datasets.scenes.common import SceneInfo
 from torchgeo_tdpcr.figures import plot_land_cover
@@ -48,6 +49,15 @@ def test_a_class_has_one_colour_in_pictures_and_in_files() -> None:
         colours = [to_rgb(patch.get_facecolor()) for patch in legend.get_patches()]
         np.testing.assert_allclose(colours, written, atol=1e-6)
     plt.close('all')
+
+
+def test_land_is_not_dark_beside_clouds() -> None:
+    image = torch.tensor([0.0, 1000, 3500, 9000]).expand(3, 1, 4)
+    (row,) = rgb_picture(image, (0, 1, 2))
+    expected = [0, (1000 / 3500) ** 0.6, 1, 1]
+    for channel in row.T:
+        np.testing.assert_allclose(channel, expected, rtol=1e-6)
+    assert 0.4 < row[1, 0] < 0.5
 
 
 def test_white_is_what_the_sensor_calls_white() -> None:

@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='clear Sentinel-2 product on the same grid, to compare with',
     )
     parser.add_argument(
+        '--truth-land-cover',
+        type=user_path,
+        metavar='LABELS',
+        help='raster of true labels on the same grid, to compare the land cover with',
+    )
+    parser.add_argument(
         '--output',
         type=user_path,
         help='file to write (report.html in the folder of the scene)',
@@ -43,6 +49,8 @@ def check(args: argparse.Namespace) -> None:
     # One of GDAL's virtual file systems is looked for when it is opened
     if args.truth is not None and not args.truth.startswith('/vsi'):
         check_file('--truth', args.truth, folder=True)
+    if args.truth_land_cover is not None:
+        check_file('--truth-land-cover', args.truth_land_cover)
     path = output_of(args)
     if path.suffix.lower() not in PAGES + PICTURES:
         raise ValueError(
@@ -71,10 +79,14 @@ def run(args: argparse.Namespace) -> int:
     path = output_of(args)
     if path.suffix.lower() in PAGES:
         with trusting(args.trusted):
-            write_report(args.scene, path, args.truth)
+            write_report(
+                args.scene, path, args.truth, truth_land_cover=args.truth_land_cover
+            )
     else:
         with trusting(args.trusted):
-            figure = plot_scene(args.scene, args.truth)
+            figure = plot_scene(
+                args.scene, args.truth, truth_land_cover=args.truth_land_cover
+            )
         save_figure(figure, path)
     print(f'Wrote {path}')
     return 0

@@ -25,6 +25,9 @@ Picture = NDArray[np.float32]
 #: Digital numbers (offset removed) drawn black and white.
 RGB_RANGE = (0.0, 3500.0)
 
+#: Exponent between them. Land is dark beside clouds, and would be black in a page.
+RGB_GAMMA = 0.6
+
 #: Colours of classes that have one by custom; others get those of ``tab20``.
 CLASS_COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {
@@ -63,7 +66,8 @@ def rgb_picture(image: Tensor, rgb: Sequence[int]) -> NDArray[np.float32]:
         H×W×3 in 0 to 1.
     """
     array = image[list(rgb)].float().cpu().numpy()
-    return stretch(np.moveaxis(array, 0, -1), *RGB_RANGE)
+    picture: Picture = stretch(np.moveaxis(array, 0, -1), *RGB_RANGE) ** RGB_GAMMA
+    return picture
 
 
 def sar_picture(image: Tensor) -> NDArray[np.float32]:

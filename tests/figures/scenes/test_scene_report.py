@@ -241,6 +241,46 @@ class TestPage:
             -10 * np.log10(mse), abs=0.01
         )
 
+    def test_true_land_cover(self, scene: Path, tmp_path: Path) -> None:
+        labels = np.zeros((HEIGHT, WIDTH), 'uint8')
+        labels[:, 60:] = 2
+        labels[-10:] = 255
+        truth = write(tmp_path / 'labels.tif', labels, None)
+        text = write_report(scene, truth_land_cover=truth).read_text('utf-8')
+        # Columns 48 to 59 are wrong, of 96; rows without data or truth do not count
+        wrong, right_0, right_2 = 12 / WIDTH, 48 / WIDTH, (WIDTH - 60) / WIDTH
+        iou = [right_0 / (right_0 + wrong), right_2 / (right_2 + wrong)]
+        pa, miou = 100 * (1 - wrong), 100 * sum(iou) / 2
+        assert f'<td>Mapped</td><td>{pa:.1f} %</td><td>{miou:.1f} %</td>' in text
+        share = 100 * 60 / WIDTH
+        commonest = f'<td>{share:.1f} %</td><td>{share / 2:.1f} %</td>'
+        assert f'<td>Commonest class everywhere</td>{commonest}' in text
+        assert '<figcaption>Land cover, truth</figcaption>' in text
+        figure = plot_scene(scene, truth_land_cover=truth)
+        titles = [axis.get_title() for axis in figure.axes]
+        assert (
+            titles.index('Land cover, truth') == titles.index('Land cover, mapped') + 1
+        )
+
+    @pytest.mark.parametrize(
+        ('fault', 'message'),
+        [
+            ('elsewhere', r"labels\.tif': has 96×80 pixels"),
+            ('float', r"labels\.tif': has 1 bands of float32"),
+            ('no map', 'has no land cover to compare'),
+        ],
+    )
+    def test_true_land_cover_that_does_not_fit(
+        self, scene: Path, tmp_path: Path, fault: str, message: str
+    ) -> None:
+        labels = np.zeros((HEIGHT, WIDTH), 'float32' if fault == 'float' else 'uint8')
+        x = 0.0 if fault == 'elsewhere' else 600_000.0
+        truth = write(tmp_path / 'labels.tif', labels, None, x)
+        if fault == 'no map':
+            (scene / 'S2_one_classes.tif').unlink()
+        with pytest.raises(SceneError, match=message):
+            write_report(scene, truth_land_cover=truth)
+
     def test_truth_elsewhere(self, scene: Path, tmp_path: Path) -> None:
         truth = write(tmp_path / 'other.tif', image(), 0, x=0.0)
         with pytest.raises(SceneError, match=r"other\.tif': has 96×80 pixels"):
@@ -393,7 +433,7 @@ class TestPicture:
             'Before: Sentinel-2 as it was',
             'After: clouds removed',
             'Truth: the clear image given',
-            'Land cover',
+            'Land cover, mapped',
             'Change (0 to 5000)',
         ]
         shown = [np.asarray(ax.images[0].get_array()) for ax in figure.axes]
@@ -431,6 +471,19 @@ class TestCommand:
         assert self.run(str(scene), '--output', str(picture)) == 0
         assert picture.read_bytes()[1:4] == b'PNG'
         assert not plt.get_fignums()
+
+    def test_truth(self, scene: Path, tmp_path: Path) -> None:
+        labels = write(tmp_path / 'labels.tif', np.zeros((HEIGHT, WIDTH), 'u1'), None)
+        truth = '--truth', str(tmp_path / 'clear.tif')
+        truth += '--truth-land-cover', str(labels)
+        assert self.run(str(scene), *truth) == 0
+        text = (scene / 'report.html').read_text('utf-8')
+        assert '<h2>Against the truth</h2>' in text
+        assert '<figcaption>Land cover, truth</figcaption>' in text
+        picture = tmp_path / 'x.png'
+        assert self.run(str(scene), *truth, '--output', str(picture)) == 0
+        with pytest.raises(FileNotFoundError, match='--truth-land-cover'):
+            self.run(str(scene), '--truth-land-cover', 'nowhere.tif')
 
     def test_other_ending(self, scene: Path) -> None:
         with pytest.raises(ValueError, match=r'`--output x\.txt`: give it one of'):

@@ -18,6 +18,7 @@ from ...datasets.scenes.windows.optical import OpticalReader
 from ...files import expanded, write_text
 from . import page as html
 from .files import MappedScene, image_detail, read_detail, read_overview
+from .land_cover import land_cover_scores
 from .numbers import class_areas, largest_changes, scene_scores
 from .product import open_clouds
 from .views import (
@@ -35,12 +36,15 @@ from .views import (
 BEFORE = 'Before: Sentinel-2 as it was'
 AFTER = 'After: clouds removed'
 TRUTH = 'Truth: the clear image given'
+LAND_COVER = 'Land cover, mapped'
+TRUE_LAND_COVER = 'Land cover, truth'
 
 
 def plot_scene(
     folder: str | PathLike[str],
     truth: str | PathLike[str] | None = None,
     size: int = 1024,
+    truth_land_cover: str | PathLike[str] | None = None,
 ) -> Figure:
     """Draw a mapped scene: before, after, land cover and change, as far as there are.
 
@@ -48,18 +52,21 @@ def plot_scene(
         folder: Folder of the scene, as ``torchgeo-tdpcr map`` writes it.
         truth: A clear Sentinel-2 product on the same grid.
         size: Largest width and height of a panel in pixels.
+        truth_land_cover: A raster of true labels on the same grid, uint8, 255 where
+            unknown.
 
     Returns:
         The figure.
 
     Raises:
-        SceneError: If the folder holds no scene, or *truth* is not on its grid.
+        SceneError: If the folder holds no scene, a truth is not on its grid, or there is
+            no land cover to compare.
 
     Example:
         >>> figure = plot_scene('mapped/T55GEN_20200101')  # doctest: +SKIP
         >>> figure.savefig('scene.png')  # doctest: +SKIP
     """
-    views = look(folder, truth, size)
+    views = look(folder, truth, size, _path(truth_land_cover))
     row: dict[str, Picture] = {}
     if views.before is not None:
         row[BEFORE] = views.before
@@ -69,8 +76,11 @@ def plot_scene(
     legend: dict[str, Any] = {}
     if 'classes' in views.scene.assets:
         labels = overview_labels(views)
-        row['Land cover'] = class_picture(views.scene, labels)
+        row[LAND_COVER] = class_picture(views.scene, labels)
         shown = set(np.unique(labels).tolist())
+        if views.true_labels is not None:
+            row[TRUE_LAND_COVER] = class_picture(views.scene, views.true_labels)
+            shown |= set(np.unique(views.true_labels).tolist())
         legend = {c.name: c.colour for c in views.scene.classes if c.value in shown}
     if views.change is not None:
         picture, high = change_picture(views.change)
@@ -85,6 +95,7 @@ def write_report(
     output: str | PathLike[str] | None = None,
     truth: str | PathLike[str] | None = None,
     size: int = 1200,
+    truth_land_cover: str | PathLike[str] | None = None,
 ) -> Path:
     """Write an HTML page about a mapped scene, one file that needs no other.
 
@@ -97,31 +108,39 @@ def write_report(
         output: File to write (defaults to ``report.html`` in *folder*).
         truth: A clear Sentinel-2 product on the same grid.
         size: Largest width and height of an overview in pixels.
+        truth_land_cover: A raster of true labels on the same grid, uint8, 255 where
+            unknown, to score the land cover with.
 
     Returns:
         The file.
 
     Raises:
-        SceneError: If the folder holds no scene, a raster of it is broken, or *truth*
-            is not on its grid.
+        SceneError: If the folder holds no scene, a raster of it is broken, a truth is
+            not on its grid, or there is no land cover to compare.
 
     Example:
         >>> write_report('mapped/T55GEN_20200101')  # doctest: +SKIP
         PosixPath('mapped/T55GEN_20200101/report.html')
     """
     path = expanded(Path(folder, 'report.html') if output is None else output)
-    views = look(folder, truth, size)
+    labels = _path(truth_land_cover)
+    views = look(folder, truth, size, labels)
     parts = [
         *_header(views),
         *_comparison(views),
         *_scores(views),
-        *_land_cover(views),
+        *_land_cover(views, labels),
         *_maps(views),
         *_details(views),
     ]
     text = html.page(views.scene.name, parts)
     write_text(path, text)
     return path
+
+
+def _path(path: str | PathLike[str] | None) -> Path | None:
+    """A path as a user writes it."""
+    return None if path is None else expanded(path)
 
 
 def _header(views: Views) -> list[str]:
@@ -229,8 +248,8 @@ def _scores(views: Views) -> list[str]:
     ]
 
 
-def _land_cover(views: Views) -> list[str]:
-    """The class map, and how much each class covers."""
+def _land_cover(views: Views, truth: Path | None) -> list[str]:
+    """The class map, how much each class covers, and how near it is to a truth."""
     scene = views.scene
     if 'classes' not in scene.assets:
         return []
@@ -256,6 +275,29 @@ def _land_cover(views: Views) -> list[str]:
             ]
         ),
         html.note('Areas are counted at full resolution; shares are of mapped pixels.'),
+        *_land_cover_truth(views, truth),
+    ]
+
+
+def _land_cover_truth(views: Views, path: Path | None) -> list[str]:
+    """The true land cover, and what the map and the commonest class score by it."""
+    if path is None or views.true_labels is None:
+        return []
+    scores = land_cover_scores(views.scene, path)
+    rows = [
+        [name, *(f'{100 * scores[f"{key}{part}"]:.1f} %' for key in ('pa', 'miou'))]
+        for name, part in (('Mapped', ''), ('Commonest class everywhere', '_majority'))
+        if scores
+    ]
+    picture = class_picture(views.scene, views.true_labels)
+    return [
+        html.row(
+            [
+                html.figure(picture, TRUE_LAND_COVER, True),
+                html.table(['', 'Pixel accuracy', 'mIoU'], rows),
+            ]
+        ),
+        html.note(f'Truth: {path}. Over pixels that are known in both.'),
     ]
 
 
@@ -297,7 +339,7 @@ def _details(views: Views) -> list[str]:
             labels = read_detail(views.scene.assets['classes'], [1], window)[0]
             codes = np.nan_to_num(labels, nan=IGNORE_INDEX).astype(np.uint8)
             picture = class_picture(views.scene, codes)
-            figures.append(html.figure(picture, 'Land cover, mapped', True))
+            figures.append(html.figure(picture, LAND_COVER, True))
         parts += [html.note(_place(views.scene, window)), html.row(figures)]
     return [html.heading('Where it changed most'), *parts] if parts else []
 

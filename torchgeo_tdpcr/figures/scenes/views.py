@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from .files import (
     overview_shape,
     read_overview,
 )
+from .land_cover import check_labels, true_labels
 from .product import SceneProduct, open_input
 
 Picture = NDArray[np.float32]
@@ -41,11 +43,15 @@ class Views:
     change: NDArray[np.float32] | None = None
     original: SceneProduct | None = None
     clear: SceneProduct | None = None
+    true_labels: NDArray[np.uint8] | None = None
     fault: str = ''
 
 
 def look(
-    folder: str | PathLike[str], truth: str | PathLike[str] | None, size: int
+    folder: str | PathLike[str],
+    truth: str | PathLike[str] | None,
+    size: int,
+    truth_land_cover: Path | None = None,
 ) -> Views:
     """Open a scene and read its overviews."""
     scene = open_map(folder)
@@ -66,6 +72,9 @@ def look(
     if truth is not None:
         views.clear = SceneProduct(find_optical(truth), scene)
         views.truth = optical_picture(views.clear.overview(shape))
+    if truth_land_cover is not None:
+        check_labels(truth_land_cover, scene)
+        views.true_labels = true_labels(truth_land_cover, shape)
     return views
 
 
