@@ -142,7 +142,7 @@ def map_scene(checkpoint: Path, out: Path) -> Path:
     """
     for folder in (out / 'scene', out / 'maps'):
         shutil.rmtree(folder, ignore_errors=True)
-    scene = write_scene_pair(out / 'scene', size=SCENE_SIZE, seed=7)
+    scene = write_scene_pair(out / 'scene', size=SCENE_SIZE, seed=23)
     files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
     options = ['--checkpoint', str(checkpoint), '--output', str(out / 'maps')]
     layers = ['--layers', 'image', 'classes', 'prompt', 'change']

@@ -23,10 +23,10 @@ from .chips.reading import IGNORE_INDEX
 Picture = NDArray[np.float32]
 
 #: Digital numbers (offset removed) drawn black and white.
-RGB_RANGE = (0.0, 3500.0)
+RGB_RANGE = (150.0, 3000.0)
 
 #: Exponent between them. Land is dark beside clouds, and would be black in a page.
-RGB_GAMMA = 0.6
+RGB_GAMMA = 0.65
 
 #: Colours of classes that have one by custom; others get those of ``tab20``.
 CLASS_COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
