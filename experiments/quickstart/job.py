@@ -146,7 +146,7 @@ def map_scene(checkpoint: Path, out: Path) -> Path:
     files = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
     options = ['--checkpoint', str(checkpoint), '--output', str(out / 'maps')]
     layers = ['--layers', 'image', 'classes', 'prompt', 'change']
-    mask = ['--cloud-mask', str(scene.clouds), '--keep-clear']
+    mask = ['--cloud-mask', str(scene.clouds)]
     if tdpcr(['map', *files, *options, *layers, *mask, '--accelerator', 'cpu']):
         raise RuntimeError(f"'{scene.s2}' could not be mapped; see above.")
     folder = out / 'maps' / 'scene_s2'
