@@ -164,14 +164,15 @@ class NAFBlock(nn.Module):
         return torch.addcmul(x, self.channel(x), self.channel_scale)
 
 
-def naf_stage(channels: int, depth: int) -> nn.Sequential:
-    """Stack NAFBlocks of one width, mirrored at the borders.
+def naf_stage(channels: int, depth: int, mirrored: bool = True) -> nn.Sequential:
+    """Stack NAFBlocks of one width.
 
     Args:
         channels: Number of channels.
         depth: Number of blocks.
+        mirrored: Whether the image is mirrored beyond its borders.
 
     Returns:
         The stack.
     """
-    return nn.Sequential(*(NAFBlock(channels, mirrored=True) for _ in range(depth)))
+    return nn.Sequential(*(NAFBlock(channels, mirrored=mirrored) for _ in range(depth)))

@@ -107,7 +107,7 @@ class TargetedFusion(nn.Module):
         super().__init__()
         self.impact = CloudImpact(channels)
         self.translate = nn.Sequential(
-            naf_stage(channels, 2), nn.Conv2d(channels, channels, 1)
+            naf_stage(channels, 2, mirrored=False), nn.Conv2d(channels, channels, 1)
         )
         self.complement = nn.Sequential(
             nn.Conv2d(2 * channels, channels, 1), NAFBlock(channels)
