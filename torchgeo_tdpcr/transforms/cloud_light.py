@@ -132,7 +132,7 @@ def spread(field: FloatArray, size: int = 16) -> FloatArray:
         Smooth array of the same shape.
 
     Example:
-        >>> spread(np.ones((2, 20, 33))).mean()
+        >>> float(spread(np.ones((2, 20, 33))).mean())
         1.0
     """
     for axis in (-2, -1):

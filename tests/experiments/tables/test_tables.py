@@ -169,7 +169,8 @@ def test_files(out: Path) -> None:
     text = (folder / 'table3-synthetic-test-some.md').read_text()
     assert 'seeds: 0' in text
     lines = [line for line in text.splitlines() if line.startswith('| (')]
-    assert len(lines) == 4
+    # The full method stands under fusion, training and output
+    assert len(lines) == 5
     assert len({line.count('|') for line in lines}) == 1
     psnr = result(out, 'fpft-tdpcr')['metrics']['psnr']
     (line,) = (line for line in lines if 'CR pretrain + FPFT' in line)
