@@ -63,6 +63,8 @@ def parsed(job: Job) -> Any:
 
 
 def planned(*tables: int, **options: Any) -> dict[str, Job]:
+    # Not the folder that the command would take, where a user's runs may lie
+    options = {'out': 'no-runs'} | options
     jobs = make_plan(Options(tables=tables or (1, 2, 3), **options)).jobs
     return {name: job for (name, _), job in jobs.items()}
 
