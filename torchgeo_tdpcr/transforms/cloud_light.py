@@ -49,6 +49,11 @@ class CloudLight:
     tilt: float
     swir: tuple[tuple[float, float], tuple[float, float]]
 
+    @property
+    def thin(self) -> bool:
+        """Whether it only adds its light, whatever is around."""
+        return self.layer.depth < _THIN
+
     def top(self, band: int, thickness: FloatArray, texture: FloatArray) -> FloatArray:
         """Reflectance × 10⁴ of the layer itself, H×W.
 
@@ -88,11 +93,12 @@ class CloudLight:
             band: Number of the band, from 0.
             thickness: See :meth:`top`.
             texture: See :meth:`top`.
-            around: Mean of the ground around each pixel, H×W.
+            around: Mean of the ground around each pixel, H×W; of no use if it is
+                :attr:`thin`.
         """
         through = np.exp(-thickness)
         top = self.top(band, thickness, texture)
-        if self.layer.depth >= _THIN:
+        if not self.thin:
             down = np.clip(1 - top / np.float32(1e4), 0, 1)
             top = top + np.float32(_BACK) * down * around
         seen: FloatArray = ground * through + top * (1 - through)

@@ -126,7 +126,8 @@ def simulate_clouds(
         for light, tau in zip(lights, coarse[size], strict=True):
             shift = sky.parallax(light.layer.height, band)
             tau, top = sky.crop(tau, shift), sky.crop(tops[size], shift)
-            plane = light.over(plane, band, tau, top, spread(plane))
+            around = plane if light.thin else spread(plane)
+            plane = light.over(plane, band, tau, top, around)
         image[i] = plane
     return CloudyImage(image, mask, thickness)
 

@@ -47,8 +47,8 @@ def check_labels(path: Path, scene: MappedScene) -> None:
     check_grid(path, grid, scene.grid)
 
 
-def true_labels(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read true land cover at a lower resolution, 255 where it is unknown."""
+def labels_overview(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read land cover at a lower resolution, 255 where it is unknown."""
     array = read_overview(path, [1], shape, nearest=True)[0]
     labels: NDArray[np.uint8] = np.nan_to_num(array, nan=IGNORE_INDEX).astype(np.uint8)
     return labels

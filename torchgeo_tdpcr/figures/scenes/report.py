@@ -18,7 +18,7 @@ from ...datasets.scenes.windows.optical import OpticalReader
 from ...files import expanded, write_text
 from . import page as html
 from .files import MappedScene, image_detail, read_detail, read_overview
-from .land_cover import land_cover_scores
+from .land_cover import labels_overview, land_cover_scores
 from .numbers import class_areas, largest_changes, scene_scores
 from .product import open_clouds
 from .views import (
@@ -28,7 +28,6 @@ from .views import (
     class_picture,
     look,
     optical_picture,
-    overview_labels,
     prompt_picture,
 )
 
@@ -75,7 +74,7 @@ def plot_scene(
         row[TRUTH] = views.truth
     legend: dict[str, Any] = {}
     if 'classes' in views.scene.assets:
-        labels = overview_labels(views)
+        labels = labels_overview(views.scene.assets['classes'], views.shape)
         row[LAND_COVER] = class_picture(views.scene, labels)
         shown = set(np.unique(labels).tolist())
         if views.true_labels is not None:
@@ -265,7 +264,8 @@ def _land_cover(views: Views, truth: Path | None) -> list[str]:
         for area in areas
     ]
     head = ['Class', 'Area (ha)', 'Pixels', 'Share', 'Mean confidence']
-    picture = class_picture(scene, overview_labels(views))
+    labels = labels_overview(scene.assets['classes'], views.shape)
+    picture = class_picture(scene, labels)
     return [
         html.heading('Land cover'),
         html.row(

@@ -22,7 +22,7 @@ from .files import (
     overview_shape,
     read_overview,
 )
-from .land_cover import check_labels, true_labels
+from .land_cover import check_labels, labels_overview
 from .product import SceneProduct, open_input
 
 Picture = NDArray[np.float32]
@@ -74,7 +74,7 @@ def look(
         views.truth = optical_picture(views.clear.overview(shape))
     if truth_land_cover is not None:
         check_labels(truth_land_cover, scene)
-        views.true_labels = true_labels(truth_land_cover, shape)
+        views.true_labels = labels_overview(truth_land_cover, shape)
     return views
 
 
@@ -90,15 +90,6 @@ def class_picture(scene: MappedScene, labels: NDArray[np.uint8]) -> Picture:
     for kind in scene.classes:
         colours[kind.value] = to_rgb(kind.colour)
     return land_cover_picture(torch.from_numpy(labels), colours)
-
-
-def overview_labels(views: Views) -> NDArray[np.uint8]:
-    """Read the land cover at a lower resolution."""
-    array = read_overview(views.scene.assets['classes'], [1], views.shape, nearest=True)
-    labels: NDArray[np.uint8] = np.nan_to_num(array[0], nan=IGNORE_INDEX).astype(
-        np.uint8
-    )
-    return labels
 
 
 def change_picture(change: NDArray[np.float32]) -> tuple[Picture, float]:
