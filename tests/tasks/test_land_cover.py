@@ -70,7 +70,7 @@ def test_direct(run: Any, tmp_path: Path) -> None:
     given = {'training': 'lcs', 'lcs_input': 'clear', 'weights': str(path)}
     run('test', 'classifier_for_tests', **given)
     # Clouds are brighter than the ground
-    assert sum(SEEN) / len(SEEN) < 0.9 * cloudy
+    assert sum(SEEN) / len(SEEN) < 0.85 * cloudy
 
 
 def test_multi_stage(run: Any, tmp_path: Path) -> None:

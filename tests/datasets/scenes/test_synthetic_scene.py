@@ -205,9 +205,9 @@ def test_truth_is_of_the_same_place(tmp_path: Path, seed: int) -> None:
         here = np.corrcoef(*pair)[0, 1]
         moved = np.roll(clear[band], 12, 0)[~clouds]
         elsewhere = np.corrcoef(pair[0], moved)[0, 1]
-        # Haze, and the light that clouds let down, are over some of the clear pixels
-        assert here > 0.6
-        assert elsewhere < here - 0.2
+        # Haze hides some of what little contrast there is in the red
+        assert here > (0.6 if band == 3 else 0.8)
+        assert elsewhere < min(0.7, here - 0.2)
     difference = np.abs(cloudy[1].astype(float) - clear[1])
     assert difference[clouds].mean() > 2 * difference[~clouds].mean()
 
