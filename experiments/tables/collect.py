@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What a tested run leaves: its metrics in one file, and the settings beside them.
+"""What a tested run leaves: its result in one file, and the settings beside it.
 
     python -m experiments.tables.collect FOLDER
 
@@ -11,12 +11,21 @@ import csv
 import json
 import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+
+import yaml
 
 from torchgeo_tdpcr.files import write_text
 
 from .jobs import RESULT, SETTINGS, STARTED
+
+#: Arguments of the task that say what model was run. Others, such as `weights`, may be
+#: places on this machine, and a result can be kept elsewhere.
+MODEL = (
+    'model', 'model_kwargs', 'in_channels', 'sar_channels', 'num_classes', 'training',
+)  # fmt: skip
 
 
 def collect(folder: Path) -> None:
@@ -25,26 +34,43 @@ def collect(folder: Path) -> None:
     Args:
         folder: Folder of the run, ``<run>/seed<k>``.
     """
-    tests = _logs(folder, 'test')
+    fits, tests = _logs(folder, 'fit'), _logs(folder, 'test')
     # The first fit had no checkpoint to go on from, so its settings can be used again
-    saved = (log / 'config.yaml' for log in [*_logs(folder, 'fit'), *tests])
-    first = next(path for path in saved if path.is_file())
-    write_text(folder / SETTINGS, first.read_text(encoding='utf-8'))
-    with (tests[-1] / 'metrics.csv').open(newline='', encoding='utf-8') as file:
-        *_, logged = csv.DictReader(file)
+    saved = (log / 'config.yaml' for log in [*fits, *tests])
+    first = next(path for path in saved if path.is_file()).read_text(encoding='utf-8')
+    write_text(folder / SETTINGS, first)
+    arguments = yaml.safe_load(first)['model']['init_args']
     started = json.loads((folder / STARTED).read_text(encoding='utf-8'))
+    *_, tested = _logged(tests[-1], 'test')
     result = {
         'run': folder.parent.name,
         'seed': int(folder.name.removeprefix('seed')),
         'fingerprint': started['fingerprint'],
-        'metrics': {
-            name.removeprefix('test_'): float(value)
-            for name, value in logged.items()
-            if name.startswith('test_') and value
-        },
+        'task': {key: arguments[key] for key in MODEL if key in arguments},
+        'metrics': tested[1],
+        'validation': [
+            {'epoch': epoch, **metrics}
+            for fit in fits
+            for epoch, metrics in _logged(fit, 'val')
+        ],
         'torch': version('torch'),
     }
     write_text(folder / RESULT, json.dumps(result, indent=1) + '\n')
+
+
+def _logged(log: Path, split: str) -> Iterator[tuple[int, dict[str, float]]]:
+    """What was measured on a split, by the epoch, from 0, after which it was."""
+    path = log / 'metrics.csv'
+    # A fit that was killed early has none
+    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
+    for row in csv.DictReader(lines):
+        metrics = {
+            name.removeprefix(f'{split}_'): float(value)
+            for name, value in row.items()
+            if name.startswith(f'{split}_') and value
+        }
+        if metrics:
+            yield int(row['epoch']), metrics
 
 
 def _logs(folder: Path, kind: str) -> list[Path]:

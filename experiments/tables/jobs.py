@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .plan import Run, Settings, read_yaml
+from .plan import Run, Settings
 
 STARTED = 'started.json'
 LOG = 'log.txt'
@@ -116,12 +116,6 @@ class Job:
         ]
         layered = [word for config in configs for word in ('--config', config)]
         return [*layered, *(f'--{override}' for override in self.overrides)]
-
-    def settings(self) -> Settings:
-        """The whole configuration, as the torchgeo command has merged it; {} before."""
-        path = self.folder / SETTINGS
-        content: Settings = read_yaml(path) if path.is_file() else {}
-        return content
 
     def result(self) -> dict[str, Any] | None:
         """The result, None where the run is not done.

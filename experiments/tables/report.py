@@ -144,11 +144,10 @@ def _json(
 
 
 def _arguments(name: str, jobs: Sequence[Job]) -> dict[str, Any]:
-    """Arguments of the task of a run, with what `--set` changed; none without the run."""
+    """What model a run was of, with what `--set` changed; none without the run."""
     job = next((job for job in jobs if job.name == name), None)
-    if job is None:
-        return {}
-    arguments: dict[str, Any] = job.settings().get('model', {}).get('init_args', {})
+    result = None if job is None else job.result()
+    arguments: dict[str, Any] = {} if result is None else result['task']
     return arguments
 
 

@@ -211,6 +211,36 @@ def test_what_is_done_is_not_run_again(
     assert 'Nothing to be done' in capfd.readouterr().out
 
 
+def test_results_alone_make_the_same_table(
+    out: Path,
+    synthetic_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a run leaves can be kept without its checkpoints, on another machine too."""
+    name = 'synthetic-test'
+    for path in (out / name).glob('*/seed0/*.json'):
+        assert str(out) not in path.read_text()
+        copy = tmp_path / path.relative_to(out)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (tmp_path / 'test.yaml').write_bytes((out / 'test.yaml').read_bytes())
+    monkeypatch.setattr(tables, 'TORCHGEO', 'false')
+    rows = [name for name in ROWS if not name.startswith('lcs')]
+    assert command(tmp_path, synthetic_root)('1', '3', '--rows', *rows) == 0
+    for file in f'table1-{name}-some.md', f'table3-{name}-some.md':
+        assert (tmp_path / name / file).read_text() == (out / name / file).read_text()
+
+
+def test_validation_is_kept(out: Path) -> None:
+    joint, phase_1 = result(out, 'joint-tdpcr'), result(out, 'cr-tdpcr')
+    assert [measured['epoch'] for measured in joint['validation']] == [0, 1]
+    assert {'psnr', 'miou'} < set(joint['validation'][0])
+    assert 'miou' not in phase_1['validation'][0]
+    assert result(out, 'clear-tdpcr')['validation'] == []
+    assert phase_1['task']['training'] == 'cr'
+
+
 def test_seeds(out: Path, run: Callable[..., int]) -> None:
     assert run('1', '--rows', 'cr-tdpcr', '--seeds', '0', '1') == 0
     values = row(table(out, 1), 'TDP-CR (CR-only)')['metrics']['psnr']
