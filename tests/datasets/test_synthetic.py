@@ -171,7 +171,7 @@ def test_hundreds_of_regions_have_names_and_places_of_their_own(
     parameters = make(tmp_path, num_rois=999, chips_per_roi=1).parameters
     same_site = range(3, 999, 24)
     for roi in same_site:
-        _make_roi(str(tmp_path), roi, parameters)
+        _make_roi(str(tmp_path), roi, parameters, [])
     index = OSFCR(tmp_path).index
     assert sorted(index['roi']) == [roi + 1 for roi in same_site]
     boxes = list(index.geometry)

@@ -4,7 +4,7 @@
 
 import argparse
 
-from .arguments import add_root
+from .arguments import add_root, user_path
 from .checks import check_output, whole
 
 NAME = 'synthesize'
@@ -21,6 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--chip-size', type=whole(32, 4096), help='width of a chip in pixels'
     )
     parser.add_argument('--seed', type=whole(0), help='seed of everything random')
+    parser.add_argument(
+        '--level',
+        choices=('1C', '2A'),
+        help='of the optical images: reflectance at the top of the atmosphere (1C, the '
+        'default) or at the surface (2A, without B10)',
+    )
+    parser.add_argument(
+        '--layouts',
+        type=user_path,
+        help='folder of land-cover maps to lay regions out by, as GeoTIFFs with the '
+        'labels of the classes',
+    )
     add_root(parser)
 
 
@@ -38,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Write a synthetic data set."""
     from ..datasets.synthetic import SyntheticOSFCR
 
-    names = ('num_rois', 'chips_per_roi', 'chip_size', 'seed', 'workers')
+    sizes = ('num_rois', 'chips_per_roi', 'chip_size')
+    names = (*sizes, 'seed', 'workers', 'level', 'layouts')
     given = {name: getattr(args, name) for name in names}
     SyntheticOSFCR(
         args.root,

@@ -14,8 +14,9 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -23,17 +24,23 @@ from tqdm.auto import tqdm
 from ...files import expanded, write_text
 from ..osfcr import COVERS
 from .biomes import BIOMES, CLASSES
-from .scene import build_scene, cloudy_chip, scene_shape, windows
+from .layouts import digest, draw_layout, find_layouts
+from .scene import Level, build_scene, cloudy_chip, correct, scene_shape, windows
 from .writer import FOLDER, Place, write_chip
 
 # Raised whenever the same parameters would give other pixels.
 _VERSION = 2
 
+# What a manifest that does not say means.
+_USUAL: dict[str, Any] = {'level': '1C', 'layouts': None}
+
 _MANIFEST = 'synthetic.json'
 _STARTED = 'synthetic.json.part'
 
 
-def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]:
+def _make_roi(
+    root: str, roi: int, parameters: dict[str, Any], layouts: list[Path]
+) -> dict[str, int]:
     """Make one region and write its chips; returns chips a cover folder."""
     count, size = parameters['chips_per_roi'], parameters['chip_size']
     rng = np.random.default_rng([parameters['seed'], roi])
@@ -48,7 +55,14 @@ def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]
     away = 10 * max(shape) + 8_000
     east, north = float(jitter[0]) + col * away, float(jitter[1]) + row * away
     place = Place(epsg, left + east, top + north)
-    scene = build_scene(rng, shape, biome, northern=epsg < 32700)
+    # A generator of its own for what is not always drawn
+    other_rng = np.random.default_rng([parameters['seed'], roi, 0, 1])
+    layout = draw_layout(other_rng, layouts, shape) if layouts else None
+    scene = build_scene(rng, shape, biome, northern=epsg < 32700, layout=layout)
+    level = parameters['level']
+    seen = scene
+    if level == '2A':
+        seen = replace(scene, clear=correct(other_rng, scene.clear, scene.dates))
 
     # as many chips of each cover, in no order
     bins = rng.permutation([(roi * count + k) % len(COVERS) for k in range(count)])
@@ -58,8 +72,8 @@ def _make_roi(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]
     ):
         chip_rng = np.random.default_rng([parameters['seed'], roi, k])
         span = (cover / len(COVERS), (cover + 1) / len(COVERS))
-        sky = cloudy_chip(chip_rng, scene, row, col, size, span)
-        folder = write_chip(Path(root), place, scene, sky, (row, col), roi + 1, k + 1)
+        sky = cloudy_chip(chip_rng, scene, row, col, size, span, level)
+        folder = write_chip(Path(root), place, seen, sky, (row, col), roi + 1, k + 1)
         covers[folder] += 1
     return dict(covers)
 
@@ -82,9 +96,14 @@ class SyntheticOSFCR:
         seed: The same seed gives the same files.
         workers: Number of processes; None for one a core, 0 for this process.
         progress: Whether to show a progress bar.
+        level: Level of the optical images: `'1C'`, reflectance at the top of the
+            atmosphere, or `'2A'`, at the surface, where B10 is 0.
+        layouts: Folder of land-cover maps of real places, as GeoTIFFs with the labels
+            of the classes, by which regions are laid out; drawn if None.
 
     Raises:
-        ValueError: If a number is out of range.
+        FileNotFoundError: If there are no maps in `layouts`.
+        ValueError: If a number is out of range, or `level` is none of the two.
 
     Example:
         >>> import tempfile
@@ -106,7 +125,11 @@ class SyntheticOSFCR:
         seed: int = 0,
         workers: int | None = None,
         progress: bool = True,
+        level: Level = '1C',
+        layouts: str | os.PathLike[str] | None = None,
     ) -> None:
+        if level not in get_args(Level):
+            raise ValueError(f"`level={level!r}`: choose '1C' or '2A'.")
         for name, value, low, high in (
             ('num_rois', num_rois, 1, 999),
             ('chips_per_roi', chips_per_roi, 1, 9999),
@@ -125,12 +148,15 @@ class SyntheticOSFCR:
         self.root = expanded(root)
         self.workers = workers
         self.progress = progress
-        self.parameters = {
+        self._layouts = [] if layouts is None else find_layouts(layouts)
+        self.parameters: dict[str, Any] = {
             'version': _VERSION,
             'num_rois': num_rois,
             'chips_per_roi': chips_per_roi,
             'chip_size': chip_size,
             'seed': seed,
+            'level': level,
+            'layouts': digest(self._layouts) if self._layouts else None,
         }
 
     @property
@@ -184,7 +210,7 @@ class SyntheticOSFCR:
         workers = min(workers, len(rois))
         if workers <= 1:
             for roi in rois:
-                yield _make_roi(str(self.root), roi, self.parameters)
+                yield _make_roi(str(self.root), roi, self.parameters, self._layouts)
             return
         # forked workers need no second import of torch, which takes longer than the
         # work; like a DataLoader's, they use no library that forking would break
@@ -194,7 +220,9 @@ class SyntheticOSFCR:
             warnings.filterwarnings('ignore', 'This process.*fork', DeprecationWarning)
             with ProcessPoolExecutor(workers, context) as pool:
                 jobs = [
-                    pool.submit(_make_roi, str(self.root), roi, self.parameters)
+                    pool.submit(
+                        _make_roi, str(self.root), roi, self.parameters, self._layouts
+                    )
                     for roi in rois
                 ]
                 try:
@@ -220,10 +248,10 @@ class SyntheticOSFCR:
                 'parameters that it was made with.'
             )
 
-    def _read(self, name: str) -> dict[str, int] | None:
+    def _read(self, name: str) -> dict[str, Any] | None:
         """Parameters in a manifest, None where there is none that can be read."""
         try:
-            manifest = json.loads((self.folder / name).read_text())
+            manifest = _USUAL | json.loads((self.folder / name).read_text())
             return {key: manifest[key] for key in self.parameters}
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -217,7 +217,7 @@ def build_landscape(
     water |= _rivers(rng, shape, biome.rivers)
 
     towns = _towns(rng, shape, biome) & ~water
-    _build_towns(rng, farm, towns, label, segment)
+    build_towns(rng, farm, towns, label, segment)
     road = _roads(rng, shape, 1 + int(min(biome.towns, 6) / 2)) & ~water
     label[road], segment[road] = BUILT, ROAD
 
@@ -235,14 +235,22 @@ def build_landscape(
     return Landscape(label, segment, slopes, vigour, tone, furrow.astype(np.float32))
 
 
-def _build_towns(
+def build_towns(
     rng: np.random.Generator,
     farm: IntArray,
     towns: NDArray[np.bool_],
     label: NDArray[np.uint8],
     segment: NDArray[np.int32],
 ) -> None:
-    """Streets, roofs, yards and parks where `towns` is set, in place."""
+    """Build streets, roofs, yards and parks, in place.
+
+    Args:
+        rng: Source of randomness.
+        farm: What gives blocks their direction, H×W.
+        towns: Where to build, H×W.
+        label: Labels, H×W.
+        segment: Segments, H×W.
+    """
     if not towns.any():
         return
     shape = label.shape

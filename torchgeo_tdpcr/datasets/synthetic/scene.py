@@ -9,6 +9,7 @@ and a date of its own.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,16 @@ from ...transforms.clouds import CloudyImage, simulate_clouds
 from ...transforms.noise import FloatArray
 from .biomes import BIOMES, Biome
 from .landscape import Landscape, build_landscape
+from .layouts import lay_out
 from .radar import render_radar
-from .spectra import Palette, draw_date, render
+from .spectra import Date, Palette, draw_date, render, take_off_air
+
+#: Level of a product: reflectance at the top of the atmosphere, or at the surface.
+Level = Literal['1C', '2A']
+
+# How far the estimate of an atmospheric correction is off.
+_AEROSOL_ERROR = 0.15
+_VAPOUR_ERROR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +35,23 @@ class Scene:
     """A region of interest, arrays H×W or C×H×W.
 
     Attributes:
-        clear: Clear Sentinel-2, 13 bands, digital numbers without offset.
+        clear: Clear Sentinel-2, 13 bands, digital numbers of level 1C without offset.
         other: The same on another date.
         sar: VV and VH in dB.
         label: Land-cover labels.
-        sun: Azimuth and zenith angle in degrees on the other date.
+        dates: Both dates.
     """
 
     clear: FloatArray
     other: FloatArray
     sar: FloatArray
     label: NDArray[np.uint8]
-    sun: tuple[float, float]
+    dates: tuple[Date, Date]
+
+    @property
+    def sun(self) -> tuple[float, float]:
+        """Azimuth and zenith angle in degrees on the other date."""
+        return self.dates[1].sun
 
 
 def build_scene(
@@ -45,6 +59,7 @@ def build_scene(
     shape: tuple[int, int],
     biome: Biome = BIOMES[0],
     northern: bool = True,
+    layout: NDArray[np.uint8] | None = None,
 ) -> Scene:
     """Make a scene of any size.
 
@@ -53,6 +68,7 @@ def build_scene(
         shape: Height and width in pixels of 10 m.
         biome: What the place is made of.
         northern: Whether it lies on the northern hemisphere.
+        layout: Labels of a real place to lay it out by, H×W; drawn if None.
 
     Returns:
         The scene.
@@ -63,6 +79,8 @@ def build_scene(
         ((13, 64, 96), (2, 64, 96))
     """
     place: Landscape = build_landscape(rng, shape, biome)
+    if layout is not None:
+        place = lay_out(rng, place, layout, biome)
     palette = Palette(rng, biome)
     first, second = draw_date(rng, northern), draw_date(rng, northern)
     # rarely does a field look the same twice, but the place is the same
@@ -72,7 +90,7 @@ def build_scene(
         other=render(rng, place, palette, second),
         sar=render_radar(rng, place),
         label=place.label,
-        sun=second.sun,
+        dates=(first, second),
     )
 
 
@@ -96,6 +114,7 @@ def cloudy_chip(
     col: int,
     size: int,
     covers: tuple[float, float],
+    level: Level = '1C',
 ) -> CloudyImage:
     """Cloudy image of one chip, whose real cover lies within a range.
 
@@ -106,6 +125,7 @@ def cloudy_chip(
         col: First column of the chip.
         size: Side of the chip in pixels.
         covers: Lowest and highest cover; the highest is excluded unless it is 1.
+        level: Level of the image.
 
     Returns:
         The chip under a random sky.
@@ -129,7 +149,34 @@ def cloudy_chip(
         if low <= real < high or (high == 1 and real >= low):
             break
     assert sky is not None
+    if level == '2A':
+        sky = sky._replace(image=correct(rng, sky.image, scene.dates, float(share)))
     return sky
+
+
+def correct(
+    rng: np.random.Generator,
+    image: FloatArray,
+    dates: tuple[Date, Date],
+    share: float = 0,
+) -> FloatArray:
+    """Bring an image to level 2A, by an estimate of the air that is a little off.
+
+    Args:
+        rng: Source of randomness.
+        image: Digital numbers of level 1C without offset, 13×H×W.
+        dates: Dates of the scene.
+        share: Where the image stands between them, 0 to 1.
+
+    Returns:
+        Those of level 2A.
+    """
+    first, second = dates
+    aerosol = first.aerosol + share * (second.aerosol - first.aerosol)
+    vapour = first.vapour + share * (second.vapour - first.vapour)
+    aerosol = max(aerosol + rng.normal(0, _AEROSOL_ERROR), 0)
+    vapour *= np.exp(rng.normal(0, _VAPOUR_ERROR))
+    return take_off_air(image, float(aerosol), float(vapour))
 
 
 def windows(count: int, size: int) -> Iterator[tuple[int, int]]:

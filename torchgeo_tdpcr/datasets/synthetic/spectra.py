@@ -54,6 +54,7 @@ _PATH = (960, 700, 420, 245, 205, 170, 145, 125, 100, 30, 5, 12, 7)
 _THROUGH = (0.82, 0.86, 0.89, 0.92, 0.90, 0.93, 0.95, 0.90, 1.0, 0.26, 0, 0.96, 0.95)
 # How the air's light grows with aerosol: all of it in the blue, little in the red.
 _AEROSOL = (0.36, 0.42, 0.5, 0.6, 0.62, 0.65, 0.67, 0.7, 0.72, 0.4, 0.0, 0.6, 0.6)
+_B9 = list(SENTINEL2_BANDS).index('B9')
 _NOISE = (5, 9, 8, 8, 9, 10, 11, 12, 12, 5, 1, 9, 8)
 
 
@@ -226,11 +227,8 @@ def render(
         else:
             plane = spectra[i][place.segment] + change[i][place.segment] * place.vigour
             plane = np.maximum(plane, 0.2 * spectra[i][place.segment]) * lit
-            through = _THROUGH[i]
-            if band.name == 'B9':
-                through = min(through * date.vapour, 0.6)
-            air = _PATH[i] * (1 + _AEROSOL[i] * (date.aerosol - 0.5))
-            plane = plane * np.float32(through) + np.float32(air)
+            air, through = _air(i, date.aerosol, date.vapour)
+            plane = plane * through + air
             # a wider point spread where pixels are larger
             plane = smooth(plane, 2 if band.resolution > 10 else 1)
         plane = block_mean(plane, band.resolution // 10)
@@ -239,3 +237,32 @@ def render(
             _NOISE[i] * (band.resolution / 10) ** 0.5
         )
     return image
+
+
+def take_off_air(image: FloatArray, aerosol: float, vapour: float) -> FloatArray:
+    """Take the air off an image, as the atmospheric correction of level 2A does.
+
+    Args:
+        image: Digital numbers without offset of level 1C, 13×H×W.
+        aerosol: Amount of aerosol that is assumed, see :class:`Date`.
+        vapour: Water vapour that is assumed, see :class:`Date`.
+
+    Returns:
+        The same of level 2A, 13×H×W. B10, which that level does not have, is 0.
+    """
+    surface = np.zeros_like(image)
+    for i, band in enumerate(SENTINEL2_BANDS):
+        if band == 'B10':
+            continue
+        air, through = _air(i, aerosol, vapour)
+        surface[i] = (image[i] - air) / through
+    return surface
+
+
+def _air(band: int, aerosol: float, vapour: float) -> tuple[np.float32, np.float32]:
+    """Light of the air in a band, and the part of the surface's that it lets through."""
+    through = _THROUGH[band]
+    if band == _B9:
+        through = min(through * vapour, 0.6)
+    light = _PATH[band] * (1 + _AEROSOL[band] * (aerosol - 0.5))
+    return np.float32(light), np.float32(through)
