@@ -43,7 +43,7 @@ STEPS = (
     ('Making synthetic data, training both phases', 'four to five minutes'),
     ('Testing the checkpoint of Phase 1', 'half a minute'),
     ('Testing the checkpoint of Phase 2', 'half a minute'),
-    ('Mapping a scene', 'half a minute'),
+    ('Drawing test chips, mapping a scene', 'half a minute'),
 )
 
 
@@ -181,8 +181,8 @@ def run() -> None:
     text = results(phase1, phase2)
     write_text(out / 'table.md', text)
     sheet = out / 'contact_sheet.png'
-    draw(checkpoints[1], settings['data']['init_args'], sheet)
     tell(3)
+    draw(checkpoints[1], settings['data']['init_args'], sheet)
     maps = map_scene(checkpoints[1], out)
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
     print(f'\nHeld-out regions of the synthetic set:\n\n{text}')
