@@ -28,6 +28,7 @@ from .models import TDPCR as TDPCR
 from .models import NAFBlock as NAFBlock
 from .models import PromptGenerator as PromptGenerator
 from .models import PromptGuidedFusion as PromptGuidedFusion
+from .models import TDPCR_Weights as TDPCR_Weights
 from .samplers import ChipSampler as ChipSampler
 from .samplers import WindowSampler as WindowSampler
 from .tasks import TDPCRTask as TDPCRTask

@@ -20,6 +20,7 @@ from .commands import (
     synthesize,
     synthesize_scene,
     verify,
+    weights,
 )
 from .commands.processes import is_first_process
 from .commands.wording import in_options
@@ -34,6 +35,7 @@ DESCRIPTION = (
 #: arguments, light), doing (what it is about to do, in a line) and run.
 COMMANDS: tuple[ModuleType, ...] = (
     map_scenes,
+    weights,
     inspect_files,
     report,
     figures,

@@ -84,6 +84,9 @@ def find_runs(root: Path, names: Sequence[str] = ()) -> list[TrainedRun]:
     for checkpoint in sorted(root.glob('*/seed*/checkpoints/last.ckpt')):
         folder = checkpoint.parent.parent
         path = folder / 'settings.yaml'
+        if names and folder.parent.name not in names and not path.is_file():
+            # One that is under way, which nobody asked for
+            continue
         if not path.is_file():
             raise FileNotFoundError(
                 f"'{path}' is missing, which says what '{checkpoint}' was trained on. "

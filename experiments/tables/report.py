@@ -79,7 +79,14 @@ def _latex(
     about: str, header: Cells, rows: list[Cells], best: set[tuple[int, str]]
 ) -> str:
     """A table in LaTeX, for the package booktabs."""
-    signs = {'%': r'\%', '±': r'$\pm$', '°': r'$^\circ$', '–': '--', '_': r'\_'}
+    signs = {
+        '%': r'\%',
+        'λ': r'$\lambda$',
+        '±': r'$\pm$',
+        '°': r'$^\circ$',
+        '–': '--',
+        '_': r'\_',
+    }
 
     def escape(text: str) -> str:
         return ''.join(signs.get(letter, letter) for letter in text)

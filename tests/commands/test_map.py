@@ -15,6 +15,7 @@ from torchgeo.main import main as torchgeo
 
 from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
+from torchgeo_tdpcr.weights import read_meta, shipped_names
 
 CONF = Path(__file__).parents[1] / 'conf' / 'tdpcr.yaml'
 
@@ -214,3 +215,72 @@ def test_unknown_dates_are_told(
     assert f"'{paths.s2}': is of unknown date" in told
     assert 'whether `--max-days 30` lie between' in told
     assert 'CSV file, as `--pairs`' in told
+
+
+def test_without_a_checkpoint(
+    tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights of the package that fit are taken, and it is said where they are from."""
+    out = tmp_path / 'maps'
+    arguments = ['--s2', str(scene.s2), '--s1', str(scene.s1), '--output', str(out)]
+    arguments += ['--accelerator', 'cpu', '--no-progress']
+    assert main(['map', *arguments]) == 0
+    meta = read_meta('SENTINEL2_L1C_SMALL')
+    told = f'Weights of the package: SENTINEL2_L1C_SMALL. {meta["summary"]}'
+    assert told in capsys.readouterr().err
+    folder = out / 'scene_s2'
+    properties = json.loads((folder / 'scene_s2.json').read_text())['properties']
+    assert properties['tdpcr:weights'] == 'SENTINEL2_L1C_SMALL'
+    assert properties['tdpcr:weights_summary'] == meta['summary']
+    with rasterio.open(folder / 'scene_s2_classes.tif') as file:
+        assert set(np.unique(file.read())) <= {*range(7), 255}
+    assert main(['report', str(folder)]) == 0
+    assert meta['summary'] in (folder / 'report.html').read_text()
+    # The same, chosen by name: the map is there already
+    assert main(['map', *arguments, '--weights', 'SENTINEL2_L1C_SMALL']) == 0
+    assert '1 were there' in capsys.readouterr().out
+
+
+def test_no_weights_fit(
+    tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / 'few_s2.tif'
+    with rasterio.open(scene.s2) as source:
+        profile = {**source.profile, 'count': 3}
+        with rasterio.open(few, 'w', **profile) as file:
+            file.write(source.read([2, 3, 4]))
+            file.descriptions = ('B2', 'B3', 'B4')
+    arguments = [
+        '--s2',
+        str(few),
+        '--s1',
+        str(scene.s1),
+        '--output',
+        str(tmp_path / 'o'),
+    ]
+    assert main(['map', *arguments]) == 2
+    error = capsys.readouterr().err
+    assert 'have the bands B2 B3 B4' in error
+    assert '--checkpoint' in error
+    assert not (tmp_path / 'o').exists()
+
+
+def test_one_model_only(
+    tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ['--s2', str(scene.s2), '--s1', str(scene.s1)]
+    model = ['--weights', 'SENTINEL2_L1C_SMALL', '--checkpoint', str(CONF)]
+    assert main(['map', *arguments, *model]) == 2
+    assert 'give one of them' in capsys.readouterr().err
+
+
+def test_weights_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['weights']) == 0
+    text = capsys.readouterr().out
+    for name in shipped_names():
+        assert name in text
+        assert read_meta(name)['summary'] in text
+    assert main(['weights', '--json']) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        name: read_meta(name) for name in shipped_names()
+    }

@@ -8,9 +8,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from ..files import load_fault
 from .arguments import add_declared, add_trusted, declared_of, user_path
 from .checks import check_output, number, whole
+from .model_choice import add_model_choice, check_model_choice, load_chosen
 from .processes import is_first_process
 from .warning_lines import warnings_as_lines
 from .wording import in_options
@@ -58,23 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trusted(scenes)
     model = parser.add_argument_group('model')
-    model.add_argument(
-        '--checkpoint',
-        required=True,
-        type=user_path,
-        help='checkpoint of TDPCRTask',
-    )
+    add_model_choice(model)
     model.add_argument(
         '--model-bands',
         dest='bands',
         nargs='+',
-        help='bands of the model (default: those of the checkpoint)',
+        help='bands of the model (default: those that it was trained with)',
     )
     model.add_argument(
         '--sar-clip',
         choices=('joint', 'shared'),
-        help='clip range of radar that the model was trained with (default: that of '
-        'the checkpoint)',
+        help='clip range of radar that the model was trained with (default: what it '
+        'tells itself)',
     )
     model.add_argument(
         '--patch-size', type=whole(1), default=256, help='window (default: 256 pixels)'
@@ -122,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--class-names',
         nargs='+',
-        help='names of the classes (default: those of the checkpoint)',
+        help='names of the classes (default: those of the model)',
     )
     output.add_argument(
         '--overwrite', action='store_true', help='replace other maps of these scenes'
@@ -137,13 +132,16 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(
             'Give `--s2` and `--s1`, or a table as `--pairs`, and not both.'
         )
+    check_model_choice(args)
     _check_paths(args)
     check_output('--output', args.output_dir)
 
 
 def doing(args: argparse.Namespace) -> str:
     """Say what is about to be done."""
-    return f"Mapping with '{args.checkpoint}' into '{args.output_dir}'"
+    chosen = args.checkpoint or args.weights
+    model = f" with '{chosen}'" if chosen else ''
+    return f"Mapping{model} into '{args.output_dir}'"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,25 +151,10 @@ def run(args: argparse.Namespace) -> int:
 
     from ..callbacks import ScenesFailed, SceneWriter
     from ..datamodules import SceneDataModule
-    from ..tasks import TDPCRTask
 
     # The advertisements of Lightning, and warnings that nobody can do anything about
     logging.getLogger('lightning.pytorch').setLevel(logging.WARNING)
     warnings.filterwarnings('ignore', '.*LeafSpec.*')
-    try:
-        task = TDPCRTask.load_from_checkpoint(args.checkpoint, map_location='cpu')
-    except Exception as error:
-        raise ValueError(
-            f'`--checkpoint {args.checkpoint}` cannot be read as a checkpoint of '
-            f'TDPCRTask ({load_fault(error)}). Give a file that training wrote, '
-            'such as lightning_logs/version_0/checkpoints/….ckpt.'
-        ) from error
-    if task.hparams['lcs_input'] == 'clear':
-        raise ValueError(
-            f'`--checkpoint {args.checkpoint}` maps land cover from clear images '
-            '(`lcs_input=clear`), which scenes under clouds do not have. Give one that '
-            'was trained on cloudy images, or that removes clouds.'
-        )
     datamodule = SceneDataModule(
         s2=_one_or_many(args.s2),
         s1=_one_or_many(args.s1),
@@ -188,6 +171,7 @@ def run(args: argparse.Namespace) -> int:
         num_workers=args.num_workers,
         trusted=args.trusted,
     )
+    task, about = load_chosen(args, datamodule)
     if args.compile:
         task.model.compile()
     writer = SceneWriter(
@@ -198,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
         class_names=args.class_names,
         overwrite=args.overwrite,
         progress=not args.no_progress,
-        properties={'tdpcr:checkpoint': args.checkpoint},
+        properties=about,
     )
     try:
         trainer = Trainer(

@@ -2,6 +2,8 @@
 
 """Data module of whole scenes, for prediction."""
 
+import contextlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal, cast
@@ -16,9 +18,10 @@ from torchgeo.datasets.utils import Path, Sample
 
 from ..datasets.grids import PixelBox
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
-from ..datasets.scenes.common import SceneInfo, WindowRun
+from ..datasets.scenes.common import SceneError, SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.declared import declare
+from ..datasets.scenes.formats.products import find_optical
 from ..datasets.scenes.progress import Progress
 from ..datasets.sources import trusting
 from ..files import expanded
@@ -257,6 +260,18 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             )
         (pair,) = pairs
         return [replace(pair, cloud_mask=expanded(self.cloud_mask))]
+
+    def available_bands(self) -> frozenset[str]:
+        """Names of the optical bands that all products have which can be read."""
+        found: list[frozenset[str]] = []
+        with trusting(self.kwargs['trusted']), warnings.catch_warnings():
+            # They are told when the scenes are opened
+            warnings.simplefilter('ignore')
+            for pair in self._scene_pairs({}):
+                with contextlib.suppress(SceneError):
+                    product = find_optical(pair.s2, self.declared.all_bands)
+                    found.append(frozenset(product.bands))
+        return frozenset.intersection(*found) if found else frozenset()
 
     @property
     def _scenes(self) -> SceneDataset:

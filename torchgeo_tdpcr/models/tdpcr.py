@@ -282,20 +282,3 @@ class TDPCR(OpticalSARModel):
 def _down(in_channels: int, out_channels: int) -> nn.Conv2d:
     """Halve the resolution with a 2×2 convolution of stride 2."""
     return nn.Conv2d(in_channels, out_channels, 2, stride=2)
-
-
-@register_model('tdpcr_small')
-def tdpcr_small(**kwargs: Any) -> TDPCR:
-    """TDP-CR for CPUs and quick experiments: half the width, half the depth.
-
-    Args:
-        **kwargs: Arguments of :class:`TDPCR`.
-
-    Returns:
-        The model.
-
-    Example:
-        >>> tdpcr_small(num_classes=7).stride
-        8
-    """
-    return TDPCR(**{'dims': (16, 32, 64, 128), 'depths': (1, 1, 1, 1), **kwargs})

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..input_record import InputRecord
 from .checkpoint_files import check_whole
 from .phases import Phase, Schedule
-from .weights import HEAD
+from .weights import HEAD, Initial, read_initial
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule as Base
@@ -62,6 +62,30 @@ class CheckpointMixin(Base):
             check_whole(checkpoint_path)
         task: Self = super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
         return task
+
+    @classmethod
+    def load_from_weights(cls, weights: Initial, **kwargs: Any) -> Self:
+        """Build the task that weights were trained by, for use or further training.
+
+        Args:
+            weights: A member of :class:`~torchgeo_tdpcr.TDPCR_Weights` or its name, or
+                a file of weights that says what it is of.
+            **kwargs: Arguments of the task in place of its own.
+
+        Returns:
+            The task.
+
+        Raises:
+            FileNotFoundError: If there is no such file, nor weights of that name.
+            ValueError: If the file does not say what it is of.
+        """
+        arguments = read_initial(weights).get('hyper_parameters')
+        if not isinstance(arguments, dict):
+            raise ValueError(
+                f"'{weights}' does not say what task it is of. Build that, and give the "
+                'file as its `weights`.'
+            )
+        return cls(**{**arguments, **kwargs, 'weights': weights})
 
     @property
     def trained(self) -> bool:

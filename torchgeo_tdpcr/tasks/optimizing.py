@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
 from torch.optim import AdamW
 
 from ..models import Recipe
 from .phases import Phase, Schedule
 from .schedulers import Scheduler, build_scheduler
+from .weights import HEAD
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule as Base
@@ -49,8 +51,9 @@ class OptimizerMixin(Base):
             lr = self.hparams['lr']
             if self.phase != self.schedule.phases[0] and self.hparams['lr_phase2']:
                 lr = self.hparams['lr_phase2']
+            groups = _groups(trainable, lr, self.hparams['head_lr_factor'])
             decay = self.hparams['weight_decay']
-            optimizer = AdamW([p for _, p in trainable], lr=lr, weight_decay=decay)
+            optimizer = AdamW(groups, lr=lr, weight_decay=decay)
         scheduler = build_scheduler(
             self.scheduler if own is None else own.scheduler,
             optimizer,
@@ -69,9 +72,10 @@ class OptimizerMixin(Base):
         """Warn of arguments whose place a model's own recipe takes."""
         usual = inspect.signature(type(self).__init__).parameters
         given = {**self.hparams, 'scheduler': self.scheduler}
+        rates = ('lr', 'lr_phase2', 'head_lr_factor')
         unused = [
             f'`{name}={given[name]!r}`'
-            for name in ('lr', 'lr_phase2', 'weight_decay', 'scheduler')
+            for name in (*rates, 'weight_decay', 'scheduler')
             if name in usual and given[name] != usual[name].default
         ]
         if unused:
@@ -80,3 +84,15 @@ class OptimizerMixin(Base):
                 "with `recipe='own'`, which has its own optimizer and schedule. For "
                 "yours with the losses of the paper give `recipe='losses'`."
             )
+
+
+def _groups(
+    trainable: list[tuple[str, nn.Parameter]], lr: float, head_factor: float
+) -> list[dict[str, Any]]:
+    """Parameters by their learning rate; one group where all have the same."""
+    if head_factor == 1:
+        return [{'params': [p for _, p in trainable], 'lr': lr}]
+    head = [p for name, p in trainable if name.startswith(HEAD)]
+    others = [p for name, p in trainable if not name.startswith(HEAD)]
+    groups = ({'params': others, 'lr': lr}, {'params': head, 'lr': lr * head_factor})
+    return [group for group in groups if group['params']]

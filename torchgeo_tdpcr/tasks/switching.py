@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_info
-from torchgeo.datasets.utils import Path
 
 from .phases import Phase, Schedule, set_trainable
 from .schedulers import fit_epochs
+from .weights import Initial
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule as Base
@@ -24,7 +24,7 @@ class PhaseSwitchMixin(Base):
     model: Any
     schedule: Schedule
     phase: Phase
-    weights: Path | None
+    weights: Initial | None
 
     def on_fit_start(self) -> None:
         """Check that the fit has what its phases need."""

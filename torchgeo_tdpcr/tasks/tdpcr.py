@@ -17,7 +17,7 @@ from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..metrics.functional import Border
-from ..models import get_model, get_recipe, list_models
+from ..models import TDPCR_Weights, get_model, get_recipe, list_models
 from .checkpoint_files import write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
@@ -61,7 +61,7 @@ class TDPCRTask(
         self,
         model: str = 'tdpcr',
         model_kwargs: dict[str, Any] | None = None,
-        weights: Path | None = None,
+        weights: TDPCR_Weights | Path | None = None,
         in_channels: int = 13,
         sar_channels: int = 2,
         num_classes: int | None = 7,
@@ -70,6 +70,7 @@ class TDPCRTask(
         phase1_epochs: int | None = None,
         lr: float = 1e-3,
         lr_phase2: float | None = None,
+        head_lr_factor: float = 1.0,
         weight_decay: float = 1e-3,
         scheduler: Scheduler | LRSchedulerCallable | None = 'cosine',
         patience: int = 10,
@@ -93,8 +94,9 @@ class TDPCRTask(
                 `{output: blend}`. `python -m pydoc torchgeo_tdpcr.models.TDPCR`
                 prints those of `tdpcr`; the page on models in the documentation has those
                 of all.
-            weights: Checkpoint of an earlier phase to start from. A segmentation decoder
-                that it lacks starts at random; everything else must match.
+            weights: Checkpoint of an earlier phase to start from, or weights that come
+                with the package: a member of `TDPCR_Weights` or its name. A segmentation
+                decoder that they lack starts at random; everything else must match.
             in_channels: Number of optical bands.
             sar_channels: Number of SAR bands; 0 for a model that sees no radar.
             num_classes: Number of land-cover classes, or None for cloud removal only.
@@ -107,6 +109,9 @@ class TDPCRTask(
             lr: Learning rate.
             lr_phase2: Learning rate of Phase 2 in a fit with both phases (defaults to
                 `lr`).
+            head_lr_factor: Factor on the learning rate of the segmentation decoder. In
+                Phase 2 it starts at random where all else is trained; the sooner it has
+                learnt, the less it disturbs the restoration.
             weight_decay: Weight decay of AdamW.
             scheduler: Schedule of the learning rate within each phase: `'cosine'`,
                 `'multistep'`, `'plateau'`, None, or a callable that takes the
@@ -169,6 +174,8 @@ class TDPCRTask(
             raise ValueError(
                 f"`recipe={recipe!r}`: choose 'common', 'losses' or 'own'."
             )
+        if not head_lr_factor > 0:
+            raise ValueError(f'`head_lr_factor={head_lr_factor}` must be above 0.')
         own = get_recipe(model)
         self.recipe = None if recipe == 'common' else own
         if recipe != 'common' and own is None:

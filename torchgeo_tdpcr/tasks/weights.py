@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Initial weights from the checkpoint of an earlier phase."""
+"""Initial weights: a checkpoint of an earlier phase, or weights that are shipped."""
 
 from collections import OrderedDict
 from os import PathLike
@@ -10,41 +10,74 @@ import torch
 from torch import Tensor, nn
 
 from ..files import expanded, load_fault
+from ..models.weights import TDPCR_Weights
+from ..weight_files import SUFFIX, read_weights
 from .checkpoint_files import check_whole
+
+#: What weights to begin with are given by.
+type Initial = TDPCR_Weights | str | PathLike[str]
 
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
 
 
-def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
-    """Load weights into a model, all but those of the segmentation decoder strictly.
+def read_initial(weights: Initial) -> Any:
+    """Read weights to begin with.
 
     Args:
-        model: The model.
-        path: A Lightning checkpoint of a task that holds the model as ``model``, or a
-            file with the model's state dict. It is read with ``weights_only=True``.
+        weights: A member of :class:`~torchgeo_tdpcr.TDPCR_Weights` or its name, or the
+            path of a file: a Lightning checkpoint of a task that holds the model as
+            ``model``, the model's state dict, or what
+            :func:`~torchgeo_tdpcr.weight_files.export_weights` wrote. Only weights and
+            plain values are read.
 
     Returns:
-        The content of the file.
+        The content, as a checkpoint has it.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, or one of another model.
+        FileNotFoundError: If there is no such file, nor weights of that name.
+        ValueError: If it is a file of something else.
     """
-    path = expanded(path)
+    if isinstance(weights, TDPCR_Weights):
+        return weights.content()
+    path = expanded(weights)
     if not path.is_file():
+        name = str(weights).removeprefix('TDPCR_Weights.')
+        if name in TDPCR_Weights.__members__:
+            return TDPCR_Weights[name].content()
         raise FileNotFoundError(
             f'`weights={str(path)!r}`: there is no such file. Give the path of a '
-            'checkpoint, such as lightning_logs/version_0/checkpoints/last.ckpt.'
+            'checkpoint, such as lightning_logs/version_0/checkpoints/last.ckpt, or one '
+            f'of {list(TDPCR_Weights.__members__)}.'
         )
+    if path.suffix == SUFFIX:
+        return read_weights(path)
     check_whole(path)
     try:
-        content: Any = torch.load(path, map_location='cpu', weights_only=True)
+        return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         raise ValueError(
             f'`weights={str(path)!r}` cannot be read as a checkpoint: '
             f'{load_fault(error)}.'
         ) from error
+
+
+def load_weights(model: nn.Module, weights: Initial) -> Any:
+    """Load weights into a model, all but those of the segmentation decoder strictly.
+
+    Args:
+        model: The model.
+        weights: See :func:`read_initial`.
+
+    Returns:
+        Their content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no checkpoint, or one of another model.
+    """
+    content = read_initial(weights)
+    name = str(weights if isinstance(weights, TDPCR_Weights) else expanded(weights))
     state = _model_state(content)
 
     own = model.state_dict()
@@ -59,7 +92,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
     ]
     if missing or unexpected or shapes:
         raise ValueError(
-            f'`weights={str(path)!r}` is a checkpoint of another model than this '
+            f'`weights={name!r}` is a checkpoint of another model than this '
             f'{type(model).__name__}: {len(missing)} tensors are missing '
             f'{missing[:3]}, {len(unexpected)} are unknown {unexpected[:3]}, '
             f'{len(shapes)} have another shape {shapes[:3]}. Build the model with the '
@@ -69,7 +102,7 @@ def load_weights(model: nn.Module, path: str | PathLike[str]) -> Any:
     try:
         model.load_state_dict(_with_versions(state, content), strict=False)
     except RuntimeError as error:
-        raise ValueError(f'`weights={str(path)!r}`: {error}') from error
+        raise ValueError(f'`weights={name!r}`: {error}') from error
     return content
 
 

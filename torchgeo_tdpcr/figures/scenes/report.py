@@ -150,6 +150,8 @@ def _header(views: Views) -> list[str]:
         ('Date', _date(scene.properties)),
         ('Model', _text(scene.properties.get('tdpcr:model'))),
         ('Checkpoint', _text(scene.properties.get('tdpcr:checkpoint'))),
+        ('Weights', _text(scene.properties.get('tdpcr:weights'))),
+        ('About these', _text(scene.properties.get('tdpcr:weights_summary'))),
         ('Clear pixels kept', _text(scene.properties.get('tdpcr:keep_clear'))),
         *(
             (f'Input {key}', _text(value))

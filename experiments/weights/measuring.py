@@ -1,0 +1,122 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""What weights are worth on real images that they have not seen."""
+
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchgeo_tdpcr import OSFCR, RestorationMetrics, SegmentationMetrics, TDPCRTask
+from torchgeo_tdpcr.datasets.synthetic.biomes import CLASSES
+
+from ..real.job import LABELLED, predictions, score
+from ..real.lay_out import TERRAMIND_LABELS, lay_out_pairs, lay_out_terramind
+
+#: Figures by what they are of.
+Figures = dict[str, float]
+
+#: What both the model and TerraMind tell apart: grass and shrub are rangeland.
+COMMON = ('water', 'trees', 'built', 'bare', 'crops', 'rangeland')
+_THICK = 0.3
+
+
+def measure(task: TDPCRTask, samples: Path) -> Figures:
+    """Measure a task on the real samples.
+
+    Args:
+        task: The task, for evaluation.
+        samples: Folder of the samples.
+
+    Returns:
+        PSNR in dB, mIoU and PA in percent.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        lay_out_pairs(samples, root / 'pairs')
+        pairs = OSFCR(root / 'pairs', bands=_bands(task))
+        lay_out_terramind(samples, root / 'terramind')
+        places = OSFCR(root / 'terramind', layers=LABELLED, bands=_bands(task))
+        return {
+            **restored_pairs(score(task, pairs)),
+            'PSNR of clear images that are handed on (dB)': handed_on(task, pairs),
+            **land_cover(task, places),
+        }
+
+
+def restored_pairs(rows: list[dict[str, float]]) -> Figures:
+    """PSNR of the pairs above 30 % cover, a mean over the pairs.
+
+    Args:
+        rows: Scores of each pair.
+    """
+    thick = [row for row in rows if row['cover'] > _THICK]
+    return {
+        f'PSNR of {len(thick)} real pairs above 30 % cover, {where} pixels{of} (dB)': (
+            fmean(row[f'{prefix}psnr{part}'] for row in thick)
+        )
+        for prefix, of in (('', ''), ('input_', ', cloudy input'))
+        for part, where in (('_cloudy', 'cloudy'), ('', 'all'))
+    }
+
+
+def handed_on(task: TDPCRTask, pairs: OSFCR) -> float:
+    """PSNR of what becomes of clear images without any cloud, a mean over the pairs.
+
+    Args:
+        task: The task.
+        pairs: Pairs of cloudy and clear images.
+    """
+    found = []
+    for batch, _ in predictions(task, pairs):
+        with torch.inference_mode():
+            out = task.predict_step({**batch, 'image': batch['image_clear']}, 0)
+        metrics = RestorationMetrics()
+        metrics.update(out['reconstruction'], batch['image_clear'])
+        found.append(float(metrics.compute()['psnr']))
+    return fmean(found)
+
+
+def land_cover(task: TDPCRTask, places: OSFCR) -> Figures:
+    """Land cover of the three TerraMind places under simulated clouds.
+
+    Args:
+        task: The task; none of it if it maps no land cover.
+        places: The places, with TerraMind's labels.
+    """
+    if not task.maps_land_cover:
+        return {}
+    metrics = SegmentationMetrics(len(COMMON), labels=list(COMMON))
+    snow = TERRAMIND_LABELS.index('snow')
+    for batch, out in predictions(task, places):
+        mask = batch['mask'].masked_fill(batch['mask'] == snow, 255)
+        metrics.update(common(out['probabilities']), mask)
+    found = {key: float(value) for key, value in metrics.compute().items()}
+    return {
+        'mIoU of three TerraMind places, six classes (%)': 100 * found['miou'],
+        'PA of three TerraMind places, six classes (%)': 100 * found['pa'],
+        'PA of always answering the commonest class there (%)': (
+            100 * found['pa_majority']
+        ),
+    }
+
+
+def common(probabilities: Tensor) -> Tensor:
+    """Add up the classes that TerraMind does not tell apart, B×7×H×W to B×6×H×W."""
+    order = {name: i for i, name in enumerate(CLASSES)}
+    same = [probabilities[:, order[name]] for name in COMMON[:-1]]
+    rangeland = probabilities[:, order['grass']] + probabilities[:, order['shrub']]
+    return torch.stack([*same, rangeland], 1)
+
+
+def rounded(figures: Figures) -> Figures:
+    """Figures with two digits after the point, as they are told."""
+    return {name: float(np.round(value, 2)) for name, value in figures.items()}
+
+
+def _bands(task: TDPCRTask) -> tuple[str, ...] | None:
+    record = task.input_record
+    return None if record is None else record.bands

@@ -1,0 +1,115 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""The model that maps: a checkpoint of the user's, or weights of the package."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..files import load_fault
+from ..weights import shipped_names
+from .arguments import user_path
+from .processes import is_first_process
+
+if TYPE_CHECKING:
+    from ..datamodules import SceneDataModule
+    from ..models import TDPCR_Weights
+    from ..tasks import TDPCRTask
+
+
+def add_model_choice(parser: argparse._ActionsContainer) -> None:
+    """Add the arguments that choose the model."""
+    parser.add_argument(
+        '--checkpoint',
+        type=user_path,
+        help='checkpoint of TDPCRTask, in place of weights of the package',
+    )
+    parser.add_argument(
+        '--weights',
+        choices=shipped_names(),
+        help='weights of the package (default: those that fit the level and the bands of '
+        'the scenes); `torchgeo-tdpcr weights` lists them',
+    )
+
+
+def check_model_choice(args: argparse.Namespace) -> None:
+    """Raise where both are given."""
+    if args.checkpoint and args.weights:
+        raise ValueError(
+            f'`--checkpoint {args.checkpoint} --weights {args.weights}`: give one of '
+            'them.'
+        )
+
+
+def load_chosen(
+    args: argparse.Namespace, datamodule: 'SceneDataModule'
+) -> tuple['TDPCRTask', dict[str, Any]]:
+    """Load the task that was chosen, or that fits the scenes.
+
+    Args:
+        args: Arguments of the command.
+        datamodule: The scenes.
+
+    Returns:
+        The task, and what a STAC item is to say of it.
+
+    Raises:
+        ValueError: If a checkpoint cannot be read, or no weights fit.
+    """
+    from ..models import TDPCR_Weights
+    from ..tasks import TDPCRTask
+
+    if args.checkpoint:
+        return _of_checkpoint(args.checkpoint), {'tdpcr:checkpoint': args.checkpoint}
+    if args.weights:
+        weights = TDPCR_Weights[args.weights]
+    else:
+        weights = fitting_weights(datamodule.available_bands())
+    summary = weights.meta['summary']
+    if is_first_process():
+        text = f'Weights of the package: {weights.name}. {summary}'
+        print(text, file=sys.stderr, flush=True)
+    about = {'tdpcr:weights': weights.name, 'tdpcr:weights_summary': summary}
+    return TDPCRTask.load_from_weights(weights), about
+
+
+def fitting_weights(available: frozenset[str]) -> 'TDPCR_Weights':
+    """The weights of the package that take most of some bands, and no others.
+
+    Args:
+        available: Names of the bands that there are.
+
+    Raises:
+        ValueError: If all take others as well.
+    """
+    from ..models import TDPCR_Weights
+
+    fitting = [w for w in TDPCR_Weights if set(w.meta['bands']) <= available]
+    if not fitting:
+        needed = {w.name: ' '.join(w.meta['bands']) for w in TDPCR_Weights}
+        raise ValueError(
+            'No weights of the package fit these scenes, which have the bands '
+            f'{" ".join(sorted(available)) or "of none that could be read"}. They need: '
+            f'{needed}. Give a model of your own as `--checkpoint`.'
+        )
+    return max(fitting, key=lambda weights: len(weights.meta['bands']))
+
+
+def _of_checkpoint(path: str) -> 'TDPCRTask':
+    from ..tasks import TDPCRTask
+
+    try:
+        task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
+    except Exception as error:
+        raise ValueError(
+            f'`--checkpoint {path}` cannot be read as a checkpoint of '
+            f'TDPCRTask ({load_fault(error)}). Give a file that training wrote, '
+            'such as lightning_logs/version_0/checkpoints/….ckpt.'
+        ) from error
+    if task.hparams['lcs_input'] == 'clear':
+        raise ValueError(
+            f'`--checkpoint {path}` maps land cover from clear images '
+            '(`lcs_input=clear`), which scenes under clouds do not have. Give one that '
+            'was trained on cloudy images, or that removes clouds.'
+        )
+    return task
