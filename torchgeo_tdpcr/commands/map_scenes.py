@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--layers',
         nargs='+',
-        choices=('image', 'classes', 'confidence', 'prompt', 'change'),
+        choices=('image', 'classes', 'confidence', 'prompt', 'change', 'uncertainty'),
         help='what to write (default: image and classes)',
     )
     output.add_argument(

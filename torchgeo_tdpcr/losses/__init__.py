@@ -4,3 +4,4 @@
 
 from .joint import JointLoss as JointLoss
 from .reconstruction import ReconstructionLoss as ReconstructionLoss
+from .uncertainty import laplace_likelihood as laplace_likelihood

@@ -10,6 +10,11 @@ from torch.nn import functional as F
 
 from ..metrics.functional._checks import check_labels
 from .reconstruction import ReconstructionLoss, check_weight
+from .uncertainty import laplace_likelihood
+
+#: Weight of the likelihood of the errors, where a model tells how large it expects them.
+#: It trains nothing else, but counts where gradients are clipped together.
+LAMBDA_UNCERTAINTY = 0.1
 
 
 class JointLoss(nn.Module):
@@ -22,6 +27,9 @@ class JointLoss(nn.Module):
     The segmentation loss is the cross-entropy with label smoothing, weighted by class
     and averaged over the pixels that are not ignored, in float32. Where all are
     ignored it is 0, with a gradient of 0.
+
+    Where a model predicts ``uncertainty`` (see :class:`.UncertaintyHead`), which is no
+    part of the paper, the likelihood of its errors is added, with a weight of 0.1.
 
     Args:
         lambda_rec: Weight of the reconstruction loss.
@@ -95,8 +103,9 @@ class JointLoss(nn.Module):
                 counts, and the segmentation loss is 0.
 
         Returns:
-            The scalars ``loss``, ``loss_rec`` and ``loss_seg``, all part of the graph;
-            the last two are not multiplied by their weights.
+            The scalars ``loss``, ``loss_rec`` and ``loss_seg``, and
+            ``loss_uncertainty`` where there is any, all part of the graph; the latter
+            are not multiplied by their weights.
 
         Raises:
             KeyError: If ``outputs`` lacks what is needed.
@@ -123,7 +132,13 @@ class JointLoss(nn.Module):
                 'the reconstruction alone.'
             )
         loss = self.lambda_rec * rec + self.lambda_seg * seg
-        return {'loss': loss, 'loss_rec': rec, 'loss_seg': seg}
+        losses = {'loss': loss, 'loss_rec': rec, 'loss_seg': seg}
+        if 'uncertainty' in outputs:
+            restored, expected = outputs['reconstruction'], outputs['uncertainty']
+            likelihood = laplace_likelihood(expected, restored, target)
+            losses['loss'] = loss + LAMBDA_UNCERTAINTY * likelihood
+            losses['loss_uncertainty'] = likelihood
+        return losses
 
     def segmentation(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Cross-entropy over the pixels that are not ignored.

@@ -32,6 +32,7 @@ from .registry import get_recipe as get_recipe
 from .registry import list_models as list_models
 from .registry import register_model as register_model
 from .tdpcr import TDPCR as TDPCR
+from .uncertainty import UncertaintyHead as UncertaintyHead
 from .weights import TDPCR_Weights as TDPCR_Weights
 from .weights import tdpcr as tdpcr
 from .weights import tdpcr_small as tdpcr_small

@@ -19,6 +19,7 @@ from .inputs import OpticalSARModel
 from .nafblock import MirroredConv2d, naf_stage
 from .prompt import BlindPrompt, PromptGenerator
 from .registry import register_model
+from .uncertainty import UncertaintyHead
 
 #: How optical and SAR features are fused: both branches, one alone, or neither.
 Fusion = Literal['both', 'global', 'local', 'concat']
@@ -99,6 +100,8 @@ class TDPCR(OpticalSARModel):
             :class:`PromptBlend`. ``'residual'``: a correction to the cloudy image. The
             paper does not say; its first author's other systems for this data predict
             the image.
+        uncertainty: Whether to predict how far off the restored image may be, too; see
+            :class:`UncertaintyHead`. It is no part of the paper.
 
     Raises:
         ValueError: If an argument is none of its choices, *dims* and *depths* differ
@@ -128,6 +131,7 @@ class TDPCR(OpticalSARModel):
         prompt: Prompt | None = 'image',
         head: Literal['table1', 'literal'] = 'table1',
         output: Output = 'direct',
+        uncertainty: bool = False,
     ) -> None:
         super().__init__(in_channels, sar_channels, num_classes)
         if len(dims) != len(depths) or not dims:
@@ -191,6 +195,11 @@ class TDPCR(OpticalSARModel):
         self.blend = (
             PromptBlend(in_channels, prompt_channels) if output == 'blend' else None
         )
+        self.uncertainty_head = (
+            UncertaintyHead(dims[0], prompt_channels if with_prompt else 0)
+            if uncertainty
+            else None
+        )
         self.segmentation_decoder = (
             None
             if num_classes is None
@@ -234,16 +243,18 @@ class TDPCR(OpticalSARModel):
         if self.prompt_generator is not None:
             yield self.prompt_generator
         yield self.fusions
-        if self.segmentation_decoder is not None:
-            yield self.segmentation_decoder
+        for head in (self.segmentation_decoder, self.uncertainty_head):
+            if head is not None:
+                yield head
 
     def compute(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
         """Restore the image and, with a head, map its land cover.
 
         Returns:
             ``reconstruction`` (B×C×H×W, not clipped), ``prompt`` (B×C_p×H×W, where the
-            model has one) and ``logits`` (B×K×H×W, where *num_classes* is set and
-            :attr:`segments` is true).
+            model has one), ``uncertainty`` (B×1×H×W, where the model has a head for it)
+            and ``logits`` (B×K×H×W, where *num_classes* is set and :attr:`segments` is
+            true).
         """
         prompt = None if self.prompt_generator is None else self.prompt_generator(image)
         optical = self.optical_stem(image)
@@ -274,6 +285,8 @@ class TDPCR(OpticalSARModel):
         outputs = {'reconstruction': reconstruction}
         if prompt is not None:
             outputs['prompt'] = prompt
+        if self.uncertainty_head is not None:
+            outputs['uncertainty'] = self.uncertainty_head(x, prompt)
         if self.segmentation_decoder is not None and self.segments:
             outputs['logits'] = self.segmentation_decoder(decoded[::-1])
         return outputs

@@ -308,7 +308,8 @@ class TDPCRTask(
 
         Returns:
             ``reconstruction`` in [0, 1], unless land cover is mapped alone;
-            ``probabilities`` of the classes and ``prompt`` where the model has them;
+            ``probabilities`` of the classes, ``prompt`` and ``uncertainty`` where the
+            model has them;
             ``bounds``, ``transform`` and ``epsg`` where the batch has them.
         """
         outputs = self._outputs(batch)
@@ -317,8 +318,7 @@ class TDPCRTask(
             result['reconstruction'] = outputs['reconstruction'].clamp(0, 1)
         if 'logits' in outputs:
             result['probabilities'] = outputs['logits'].softmax(1)
-        if 'prompt' in outputs:
-            result['prompt'] = outputs['prompt']
+        result |= {k: outputs[k] for k in ('prompt', 'uncertainty') if k in outputs}
         keys = ('bounds', 'transform', 'epsg')
         return result | {key: batch[key] for key in keys if key in batch}
 

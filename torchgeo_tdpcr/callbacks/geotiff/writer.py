@@ -21,7 +21,9 @@ from .run import MappingRun, Options
 from .source import Frame, SceneFrame, SceneSource
 
 #: Names of what can be written.
-LayerName = Literal['image', 'classes', 'confidence', 'prompt', 'change', 'prediction']
+LayerName = Literal[
+    'image', 'classes', 'confidence', 'prompt', 'change', 'uncertainty', 'prediction'
+]
 
 
 class SceneWriter(BasePredictionWriter):
@@ -51,6 +53,9 @@ class SceneWriter(BasePredictionWriter):
     ``prompt``            float32, first three principal components of ``prompt``.
     ``change``            uint16, mean absolute difference of output and input over the
                           bands, in digital numbers; 65535 is missing.
+    ``uncertainty``       uint16, expected absolute error of the image over the bands, in
+                          digital numbers; 65535 is missing. Where the model predicts
+                          it.
     ``prediction``        float32, where the task predicts a tensor, such as a
                           regression.
     ====================  ==========================================================

@@ -13,6 +13,7 @@ from .kinds import (
     ConfidenceLayer,
     ImageLayer,
     MapLayer,
+    UncertaintyLayer,
     ValueLayer,
 )
 from .prompt import PromptLayer
@@ -73,6 +74,7 @@ def choose_layers(
         ConfidenceLayer(),
         PromptLayer(),
         ChangeLayer(),
+        UncertaintyLayer(),
         ValueLayer(),
     ]
     if asked is None:

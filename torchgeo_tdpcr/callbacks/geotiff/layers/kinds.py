@@ -59,12 +59,22 @@ class Rows:
         return torch.from_numpy(self._observe().astype(np.float32))
 
     @cached_property
+    def weight(self) -> Tensor | None:
+        """Weight of the reconstruction, H×W; None for 1 everywhere."""
+        return None if self._weigh is None else self._weigh()
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Values of the reconstruction as digital numbers, less where it is kept out."""
+        numbers = values * self._white
+        return numbers if self.weight is None else numbers * self.weight
+
+    @cached_property
     def image(self) -> Tensor:
         """The image to write, in digital numbers, C×H×W float32."""
         image = self.values['reconstruction'] * self._white + self._offset
-        if self._weigh is None:
+        if self.weight is None:
             return image
-        weight = self._weigh()
+        weight = self.weight
         # Not lerp_, which does not give back the observed value at weight 0 exactly
         mixed = self.observed * (1 - weight) + image * weight
         return torch.where(weight > 0, mixed, self.observed)
@@ -249,6 +259,24 @@ class ConfidenceLayer(MapLayer):
         else:
             largest = probabilities.max(0, keepdim=True).values
         return _rounded(largest * 100, 0, 100, self.dtype)
+
+
+class UncertaintyLayer(MapLayer):
+    """How far off the restored image may be: expected absolute error over the bands."""
+
+    name = 'uncertainty'
+    title = 'Expected absolute error, mean over the bands'
+    key = 'uncertainty'
+    dtype = 'uint16'
+    nodata = 65535
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band, in digital numbers."""
+        return [Band('uncertainty', scale=1 / info.white)]
+
+    def encode(self, rows: Rows) -> NDArray[Any]:
+        """Bring it to digital numbers; none where what was observed is kept."""
+        return _rounded(rows.weighted(rows.values[self.key]), 0, 65534, self.dtype)
 
 
 class ValueLayer(MapLayer):
