@@ -121,6 +121,7 @@ def test_usual_options_are_those_of_sets_that_do_not_say(tmp_path: Path) -> None
     manifest = folder / 'synthetic.json'
     content = json.loads(manifest.read_text())
     assert (content.pop('level'), content.pop('layouts')) == ('1C', None)
+    assert content.pop('layout_share') == 1
     manifest.write_text(json.dumps(content))
     assert make(tmp_path) == folder
     with pytest.raises(FileExistsError, match="'level': '1C'"):
@@ -145,6 +146,17 @@ def test_regions_are_laid_out_by_maps(tmp_path: Path) -> None:
     write_map(maps / 'b.tif', np.full((64, 64), GRASS))
     with pytest.raises(FileExistsError, match='layouts'):
         make(tmp_path / 'set', layouts=maps)
+
+
+def test_a_part_of_the_regions_is_laid_out(tmp_path: Path) -> None:
+    write_map(tmp_path / 'maps' / 'a.tif', np.full((64, 64), WATER))
+    options = {'num_rois': 12, 'chips_per_roi': 1, 'layouts': tmp_path / 'maps'}
+    folder = make(tmp_path / 'set', layout_share=0.5, **options)
+    found = layer(folder, 'land_cover_maps')
+    lakes = sum(bool((chip == WATER).all()) for chip in found)
+    assert 2 <= lakes <= 10
+    with pytest.raises(ValueError, match=r'`layout_share=1\.5`'):
+        make(tmp_path / 'set', layout_share=1.5, **options)
 
 
 def test_what_lies_on_a_layout() -> None:

@@ -5,7 +5,7 @@
 import argparse
 
 from .arguments import add_root, user_path
-from .checks import check_output, whole
+from .checks import check_output, number, whole
 
 NAME = 'synthesize'
 HELP = 'write a synthetic data set in the layout of LuojiaSET-OSFCR'
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of land-cover maps to lay regions out by, as GeoTIFFs with the '
         'labels of the classes',
     )
+    parser.add_argument(
+        '--layout-share',
+        type=number(0, 1),
+        help='part of the regions that maps lay out (default: 1)',
+    )
     add_root(parser)
 
 
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ..datasets.synthetic import SyntheticOSFCR
 
     sizes = ('num_rois', 'chips_per_roi', 'chip_size')
-    names = (*sizes, 'seed', 'workers', 'level', 'layouts')
+    names = (*sizes, 'seed', 'workers', 'level', 'layouts', 'layout_share')
     given = {name: getattr(args, name) for name in names}
     SyntheticOSFCR(
         args.root,

@@ -32,7 +32,7 @@ from .writer import FOLDER, Place, write_chip
 _VERSION = 2
 
 # What a manifest that does not say means.
-_USUAL: dict[str, Any] = {'level': '1C', 'layouts': None}
+_USUAL: dict[str, Any] = {'level': '1C', 'layouts': None, 'layout_share': 1.0}
 
 _MANIFEST = 'synthetic.json'
 _STARTED = 'synthetic.json.part'
@@ -57,7 +57,8 @@ def _make_roi(
     place = Place(epsg, left + east, top + north)
     # A generator of its own for what is not always drawn
     other_rng = np.random.default_rng([parameters['seed'], roi, 0, 1])
-    layout = draw_layout(other_rng, layouts, shape) if layouts else None
+    by_map = layouts and other_rng.random() < parameters['layout_share']
+    layout = draw_layout(other_rng, layouts, shape) if by_map else None
     scene = build_scene(rng, shape, biome, northern=epsg < 32700, layout=layout)
     level = parameters['level']
     seen = scene
@@ -100,6 +101,8 @@ class SyntheticOSFCR:
             atmosphere, or `'2A'`, at the surface, where B10 is 0.
         layouts: Folder of land-cover maps of real places, as GeoTIFFs with the labels
             of the classes, by which regions are laid out; drawn if None.
+        layout_share: Part of the regions that maps lay out, 0 to 1; the others are
+            drawn.
 
     Raises:
         FileNotFoundError: If there are no maps in `layouts`.
@@ -127,6 +130,7 @@ class SyntheticOSFCR:
         progress: bool = True,
         level: Level = '1C',
         layouts: str | os.PathLike[str] | None = None,
+        layout_share: float = 1.0,
     ) -> None:
         if level not in get_args(Level):
             raise ValueError(f"`level={level!r}`: choose '1C' or '2A'.")
@@ -135,6 +139,7 @@ class SyntheticOSFCR:
             ('chips_per_roi', chips_per_roi, 1, 9999),
             ('chip_size', chip_size, 32, 4096),
             ('seed', seed, 0, 2**63 - 1),
+            ('layout_share', layout_share, 0, 1),
         ):
             if not low <= value <= high:
                 raise ValueError(f'`{name}={value}` is not within {low} to {high}.')
@@ -157,6 +162,7 @@ class SyntheticOSFCR:
             'seed': seed,
             'level': level,
             'layouts': digest(self._layouts) if self._layouts else None,
+            'layout_share': float(layout_share),
         }
 
     @property
