@@ -42,6 +42,8 @@ def collect(folder: Path) -> None:
     arguments = yaml.safe_load(first)['model']['init_args']
     started = json.loads((folder / STARTED).read_text(encoding='utf-8'))
     *_, tested = _logged(tests[-1], 'test')
+    # A fit that went on may have validated an epoch again
+    validated = dict(pair for fit in fits for pair in _logged(fit, 'val'))
     result = {
         'run': folder.parent.name,
         'seed': int(folder.name.removeprefix('seed')),
@@ -49,9 +51,7 @@ def collect(folder: Path) -> None:
         'task': {key: arguments[key] for key in MODEL if key in arguments},
         'metrics': tested[1],
         'validation': [
-            {'epoch': epoch, **metrics}
-            for fit in fits
-            for epoch, metrics in _logged(fit, 'val')
+            {'epoch': epoch, **metrics} for epoch, metrics in validated.items()
         ],
         'torch': version('torch'),
     }

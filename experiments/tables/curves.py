@@ -38,7 +38,7 @@ def read_results(root: Path) -> list[dict[str, Any]]:
     """
     files = sorted(root.glob(f'*/seed*/{RESULT}'))
     results = [json.loads(file.read_text(encoding='utf-8')) for file in files]
-    if not (validated := [result for result in results if result['validation']]):
+    if not (validated := [result for result in results if result.get('validation')]):
         raise SystemExit(
             f"'{root}' has no '<run>/seed<k>/{RESULT}' of a run that was trained and "
             'validated. Make some with `python -m experiments.tables`.'

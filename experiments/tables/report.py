@@ -154,7 +154,8 @@ def _arguments(name: str, jobs: Sequence[Job]) -> dict[str, Any]:
     """What model a run was of, with what `--set` changed; none without the run."""
     job = next((job for job in jobs if job.name == name), None)
     result = None if job is None else job.result()
-    arguments: dict[str, Any] = {} if result is None else result['task']
+    # A result of an earlier version does not say
+    arguments: dict[str, Any] = (result or {}).get('task', {})
     return arguments
 
 
