@@ -58,10 +58,10 @@ def synthesize_and_ask(arguments: list[str]) -> None:
     """Make chips, and be asked to end at the second region."""
     make = synthetic._make_roi
 
-    def second(root: str, roi: int, parameters: dict[str, int]) -> dict[str, int]:
+    def second(root: str, roi: int, *others: Any) -> dict[str, int]:
         if roi:
             os.kill(os.getpid(), signal.SIGTERM)
-        return make(root, roi, parameters)
+        return make(root, roi, *others)
 
     synthetic._make_roi = second
     raise SystemExit(main(arguments))

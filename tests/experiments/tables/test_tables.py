@@ -53,7 +53,8 @@ def out(
     scale = yaml.safe_load((HERE / 'scales' / 'tiny.yaml').read_text())
     scale |= {'epochs': dict.fromkeys(scale['epochs'], 2)}
     scale |= {'synthetic': {'num_rois': 5, 'chips_per_roi': 5, 'chip_size': 64}}
-    scale['settings']['trainer'] |= {'limit_train_batches': 2}
+    few = {'limit_train_batches': 2, 'limit_val_batches': 1}
+    scale['settings']['trainer'] |= few
     scale['settings']['data']['init_args'] |= {'batch_size': 4, 'patch_size': 32}
     (folder / 'test.yaml').write_text(yaml.safe_dump(scale))
     with pytest.MonkeyPatch.context() as patch:
