@@ -102,5 +102,5 @@ def run(args: argparse.Namespace) -> int:
     for key, path in zip(paths._fields, paths, strict=True):
         print(f'{key}: {path}')
     files = f'--s2 {paths.s2} --s1 {paths.s1}'
-    print(f'Map it: torchgeo-tdpcr map {files} --checkpoint CHECKPOINT')
+    print(f'Map it: torchgeo-tdpcr map {files}')
     return 0
