@@ -310,7 +310,7 @@ def test_command(
     assert digests(tmp_path) == digests(scene.s2.parent)
     out = capsys.readouterr().out
     assert f's2: {tmp_path / "scene_s2.tif"}\n' in out
-    assert f'--s1 {tmp_path / "scene_s1.tif"} --checkpoint' in out
+    assert f'--s1 {tmp_path / "scene_s1.tif"}\n' in out
 
 
 def test_command_passes_everything_on(tmp_path: Path) -> None:
