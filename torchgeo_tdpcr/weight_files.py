@@ -51,13 +51,13 @@ def export_weights(
         raise ValueError(f"'{path}' must end in '{SUFFIX}'.")
     content = torch.load(expanded(checkpoint), map_location='cpu', weights_only=True)
     arguments = content.get('hyper_parameters')
-    state = _of_model(content.get('state_dict', {}))
+    state = of_model(content.get('state_dict', {}))
     if not state or not isinstance(arguments, dict):
         raise ValueError(
             f"'{checkpoint}' is no checkpoint of TDPCRTask: it has no weights of a model "
             'or no arguments. Give a file that training wrote.'
         )
-    versions = _of_model(getattr(content['state_dict'], '_metadata', {}))
+    versions = of_model(getattr(content['state_dict'], '_metadata', {}))
     arguments = {k: v for k, v in arguments.items() if k not in _LEFT_OUT}
     phase, training = content.get('phase'), str(arguments.get('training'))
     if phase == 2 and training.startswith('cr+'):
@@ -132,6 +132,10 @@ def _single(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _of_model(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a task's state belongs to its model, by the model's names."""
+def of_model(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a task's state belongs to its model, by the model's names.
+
+    Args:
+        values: Tensors by their names in the task, or what is known of its modules.
+    """
     return {k[6:]: v for k, v in values.items() if f'{k}.'.startswith('model.')}

@@ -20,7 +20,7 @@ from ..real.lay_out import TERRAMIND_LABELS, lay_out_pairs, lay_out_terramind
 Figures = dict[str, float]
 
 #: What both the model and TerraMind tell apart: grass and shrub are rangeland.
-COMMON = ('water', 'trees', 'built', 'bare', 'crops', 'rangeland')
+COMMON = tuple(label for label in TERRAMIND_LABELS if label != 'snow')
 _THICK = 0.3
 
 

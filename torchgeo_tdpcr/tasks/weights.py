@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..files import expanded, load_fault
 from ..models.weights import TDPCR_Weights
-from ..weight_files import SUFFIX, read_weights
+from ..weight_files import SUFFIX, of_model, read_weights
 from .checkpoint_files import check_whole
 
 #: What weights to begin with are given by.
@@ -111,16 +111,14 @@ def _model_state(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         return {}
     state = content.get('state_dict', content)
-    inner = {k[6:]: v for k, v in state.items() if str(k).startswith('model.')}
-    state = inner or state
+    state = of_model(state) or state
     return {k: v for k, v in state.items() if isinstance(v, Tensor)}
 
 
 def _with_versions(state: dict[str, Tensor], content: Any) -> dict[str, Tensor]:
     """A state that tells the versions of its modules, as far as its file knows them."""
     known = getattr(content.get('state_dict', content), '_metadata', {})
-    inner = {k[6:]: v for k, v in known.items() if f'{k}.'.startswith('model.')}
     versioned = OrderedDict(state)
     # Where PyTorch keeps them
-    versioned._metadata = inner or known  # type: ignore[attr-defined]
+    versioned._metadata = of_model(known) or known  # type: ignore[attr-defined]
     return versioned

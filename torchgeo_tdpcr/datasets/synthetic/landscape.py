@@ -199,8 +199,7 @@ def build_landscape(
     hedge = fields & (edge < 1.4) & (mix_integers(parcel, 4) % 100 < 60 * biome.trees)
     label[hedge], segment[hedge] = TREES, TREES
 
-    furrow = np.sin(across * np.float32(2 * np.pi / rng.uniform(3, 7)))
-    furrow = np.where(fields & (mix_integers(parcel, 5) % 100 < 30), furrow, 0)
+    furrow = draw_furrows(rng, fields, parcel, across)
 
     # water
     ponds = fields & (mix_integers(parcel, 6) % 1000 < 1000 * biome.ponds) & (edge > 1)
@@ -232,7 +231,26 @@ def build_landscape(
 
     vigour = fractal_noise(rng, shape, 2.1, 130)
     tone = fractal_noise(rng, shape, 1.9, 90)
-    return Landscape(label, segment, slopes, vigour, tone, furrow.astype(np.float32))
+    return Landscape(label, segment, slopes, vigour, tone, furrow)
+
+
+def draw_furrows(
+    rng: np.random.Generator,
+    fields: NDArray[np.bool_],
+    parcel: IntArray,
+    across: FloatArray,
+) -> FloatArray:
+    """Draw stripes within some of the fields, 0 elsewhere.
+
+    Args:
+        rng: Source of randomness.
+        fields: Where there are fields, H×W.
+        parcel: What tells them apart, H×W.
+        across: Coordinate across each, H×W.
+    """
+    stripes = np.sin(across * np.float32(2 * np.pi / rng.uniform(3, 7)))
+    striped = fields & (mix_integers(parcel, 5) % 100 < 30)
+    return np.where(striped, stripes, 0).astype(np.float32)
 
 
 def build_towns(

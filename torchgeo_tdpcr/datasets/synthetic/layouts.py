@@ -25,8 +25,9 @@ from .landscape import (
     NUM_PARCELS,
     Landscape,
     build_towns,
+    draw_furrows,
 )
-from .parcels import draw_farms, draw_parcels, mix_integers
+from .parcels import draw_farms, draw_parcels
 
 
 def find_layouts(folder: str | PathLike[str]) -> list[Path]:
@@ -151,13 +152,11 @@ def lay_out(
     build_towns(rng, farm, built, layout.copy(), segment)
     # The map says that it is built, whatever grows there
     segment[built & ((segment == GRASS) | (segment == TREES))] = GARDEN
-    stripes = np.sin(across * np.float32(2 * np.pi / rng.uniform(3, 7)))
-    striped = fields & (mix_integers(parcel, 5) % 100 < 30)
     dry = smooth((layout != WATER).astype(np.float32))
     return replace(
         place,
         label=layout,
         segment=segment,
         shade=place.shade * dry,
-        furrow=np.where(striped, stripes, 0).astype(np.float32),
+        furrow=draw_furrows(rng, fields, parcel, across),
     )

@@ -171,23 +171,47 @@ class ImageLayer(MapLayer):
         return _rounded(rows.image, 1, 65535, self.dtype)
 
 
-class ChangeLayer(MapLayer):
-    """How much was changed: |output − input|, averaged over the bands."""
+class DifferenceLayer(MapLayer):
+    """How far apart two images are, averaged over the bands, in digital numbers."""
 
-    name = 'change'
-    title = 'Mean absolute change over the bands'
-    key = 'reconstruction'
     dtype = 'uint16'
     nodata = 65535
 
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """One band, in digital numbers."""
-        return [Band('change', scale=1 / info.white)]
+        return [Band(self.name, scale=1 / info.white)]
+
+    def difference(self, rows: Rows) -> Tensor:
+        """The difference in digital numbers, 1×H×W."""
+        raise NotImplementedError
 
     def encode(self, rows: Rows) -> NDArray[Any]:
+        """Round; the highest number is left to missing pixels."""
+        return _rounded(self.difference(rows), 0, 65534, self.dtype)
+
+
+class ChangeLayer(DifferenceLayer):
+    """How much was changed: |output − input|, averaged over the bands."""
+
+    name = 'change'
+    title = 'Mean absolute change over the bands'
+    key = 'reconstruction'
+
+    def difference(self, rows: Rows) -> Tensor:
         """Average over the bands."""
-        change = (rows.image - rows.observed).abs_().mean(0, keepdim=True)
-        return _rounded(change, 0, 65534, self.dtype)
+        return (rows.image - rows.observed).abs_().mean(0, keepdim=True)
+
+
+class UncertaintyLayer(DifferenceLayer):
+    """How far off the restored image may be: expected absolute error over the bands."""
+
+    name = 'uncertainty'
+    title = 'Expected absolute error, mean over the bands'
+    key = 'uncertainty'
+
+    def difference(self, rows: Rows) -> Tensor:
+        """Bring it to digital numbers; none where what was observed is kept."""
+        return rows.weighted(rows.values[self.key])
 
 
 class ClassesLayer(MapLayer):
@@ -259,24 +283,6 @@ class ConfidenceLayer(MapLayer):
         else:
             largest = probabilities.max(0, keepdim=True).values
         return _rounded(largest * 100, 0, 100, self.dtype)
-
-
-class UncertaintyLayer(MapLayer):
-    """How far off the restored image may be: expected absolute error over the bands."""
-
-    name = 'uncertainty'
-    title = 'Expected absolute error, mean over the bands'
-    key = 'uncertainty'
-    dtype = 'uint16'
-    nodata = 65535
-
-    def bands(self, count: int, info: SceneInfo) -> list[Band]:
-        """One band, in digital numbers."""
-        return [Band('uncertainty', scale=1 / info.white)]
-
-    def encode(self, rows: Rows) -> NDArray[Any]:
-        """Bring it to digital numbers; none where what was observed is kept."""
-        return _rounded(rows.weighted(rows.values[self.key]), 0, 65534, self.dtype)
 
 
 class ValueLayer(MapLayer):
