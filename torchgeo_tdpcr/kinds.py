@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""The words for what files of scenes are in, light enough for every command line."""
+"""The words for what files of scenes and of maps hold, light enough for a command line."""
 
 from typing import Literal, get_args
 
@@ -22,5 +22,22 @@ type CloudMaskKind = Literal[
     'hls',
 ]
 
+#: A cloud mask that is no file of its own: the product's, or one that is found.
+type MaskWord = Literal['product', 'auto']
+
+#: What can be written of a prediction.
+type LayerName = Literal[
+    'image',
+    'classes',
+    'confidence',
+    'prompt',
+    'change',
+    'uncertainty',
+    'cloud_mask',
+    'prediction',
+]
+
 SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
 CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)
+MASK_WORDS: tuple[str, ...] = get_args(MaskWord.__value__)
+LAYERS: tuple[str, ...] = get_args(LayerName.__value__)

@@ -14,6 +14,7 @@ import yaml
 from torchgeo.main import main as torchgeo
 
 from torchgeo_tdpcr.cli import main
+from torchgeo_tdpcr.datasets.scenes.windows import detection
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 from torchgeo_tdpcr.weights import read_meta, shipped_names
 
@@ -57,6 +58,37 @@ def checkpoint(synthetic_root: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope='module')
 def scene(tmp_path_factory: pytest.TempPathFactory) -> ScenePaths:
     return write_scene_pair(tmp_path_factory.mktemp('scene'), size=192, seed=1)
+
+
+def test_clouds_that_are_found(
+    tmp_path: Path,
+    checkpoint: Path,
+    scene: ScenePaths,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ['map', '--checkpoint', str(checkpoint), '--no-progress']
+    arguments += ['--s2', str(scene.s2), '--s1', str(scene.s1), '--accelerator', 'cpu']
+    arguments += ['--keep-clear', '--output', str(tmp_path)]
+    assert main([*arguments, '--mask', 'product']) == 2
+    assert (
+        'has no cloud mask of its own, as `--mask product`' in capsys.readouterr().err
+    )
+    assert main([*arguments, '--mask', 'auto']) == 0
+    folder = tmp_path / 'scene_s2'
+    assert main(['report', str(folder), '--truth', str(scene.clear)]) == 0
+    text = (folder / 'report.html').read_text()
+    assert 'Cloud or shadow by ukis-csmask' in text
+    assert '<td>After, cloudy pixels</td>' in text
+
+    monkeypatch.setattr(detection, 'find_spec', lambda name: None)
+    assert main([*arguments, '--mask', 'auto']) == 2
+    error = capsys.readouterr().err
+    assert (
+        '`--mask auto` finds clouds with ukis-csmask, which is not installed' in error
+    )
+    assert main(['report', str(folder), '--truth', str(scene.clear)]) == 0
+    assert 'names no cloud mask' in (folder / 'report.html').read_text()
 
 
 def test_map_and_report(

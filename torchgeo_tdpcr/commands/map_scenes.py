@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from ..kinds import LAYERS, MASK_WORDS
 from .arguments import add_declared, add_trusted, declared_of, user_path
 from .checks import check_output, number, whole
 from .model_choice import add_model_choice, check_model_choice, load_chosen
@@ -35,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--s1', nargs='+', type=user_path, help='Sentinel-1 rasters, or their folder'
     )
     scenes.add_argument(
-        '--cloud-mask', type=user_path, help='cloud mask (default: that of the product)'
+        '--cloud-mask',
+        '--mask',
+        type=user_path,
+        metavar='FILE|auto|product',
+        help='cloud mask; auto: found in the image by ukis-csmask, which is installed by '
+        "pip install 'torchgeo-tdpcr[clouds]' (default: that of the product, if any)",
     )
     scenes.add_argument(
         '--pairs',
@@ -102,7 +108,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         '--layers',
         nargs='+',
-        choices=('image', 'classes', 'confidence', 'prompt', 'change', 'uncertainty'),
+        # Tasks of this command predict no plain tensor
+        choices=[name for name in LAYERS if name != 'prediction'],
         help='what to write (default: image and classes)',
     )
     output.add_argument(
@@ -233,7 +240,8 @@ def _check_paths(args: argparse.Namespace) -> None:
         given = getattr(args, option) or []
         for path in [given] if isinstance(given, str) else given:
             # Those of GDAL's virtual file systems are looked for when they are opened
-            if not (path.startswith('/vsi') or Path(path).exists()):
+            word = option == 'cloud_mask' and path in MASK_WORDS
+            if not (word or path.startswith('/vsi') or Path(path).exists()):
                 name = option.replace('_', '-')
                 raise FileNotFoundError(f'`--{name} {path}`: there is no such file.')
 

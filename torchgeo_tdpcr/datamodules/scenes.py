@@ -23,9 +23,10 @@ from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.declared import declare
 from ..datasets.scenes.formats.products import find_optical
 from ..datasets.scenes.progress import Progress
+from ..datasets.scenes.windows.detection import check_detector
 from ..datasets.sources import trusting
 from ..files import expanded
-from ..kinds import CloudMaskKind, SARScale
+from ..kinds import MASK_WORDS, CloudMaskKind, MaskWord, SARScale
 from ..samplers.windows import WindowSampler
 from ..transforms.bands import check_bands
 from ..transforms.normalize import SARClip
@@ -90,7 +91,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         self,
         s2: Path | Sequence[Path] | None = None,
         s1: Path | Sequence[Path] | None = None,
-        cloud_mask: Path | None = None,
+        cloud_mask: Path | MaskWord | None = None,
         pairs: Path | None = None,
         max_days: float | None = None,
         bands: Sequence[str] | None = None,
@@ -117,8 +118,10 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 list.
             s1: Sentinel-1 raster with VV and VH in any CRS, resolution and extent. Or a
                 folder of several, or a list; they are paired by place and date.
-            cloud_mask: Cloud mask of a single product, see `cloud_mask_kind` (defaults
-                to the product's own, if it has one).
+            cloud_mask: Cloud mask of a single product, see `cloud_mask_kind`. Or
+                `'auto'`: clouds and shadows are found by ukis-csmask, which `pip install
+                'torchgeo-tdpcr[clouds]'` brings. Or `'product'`: that of each product,
+                which must have one (defaults to the product's own, if it has one).
             pairs: Table in place of `s2` and `s1`: a CSV file with the columns `s2`
                 and `s1`, and optionally `cloud_mask` and `name`.
             max_days: Most days between the two of a pair; a pair with an unknown date is
@@ -153,6 +156,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 `'python-fmask'` or `'hls'`.
 
         Raises:
+            ModuleNotFoundError: If `cloud_mask` is `'auto'` without ukis-csmask.
             ValueError: If neither `pairs` nor both of `s2` and `s1` are given, or an
                 argument is out of its range.
 
@@ -176,6 +180,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             sar_scale=sar_scale,
             cloud_mask_kind=cloud_mask_kind,
         )
+        if cloud_mask == 'auto':
+            check_detector()
         names = check_bands(bands)
         super().__init__(
             cast(Any, SceneDataset),
@@ -253,6 +259,9 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             )
         if self.cloud_mask is None:
             return pairs
+        if self.cloud_mask in MASK_WORDS:
+            word = cast(MaskWord, self.cloud_mask)
+            return [replace(p, cloud_mask=p.cloud_mask or word) for p in pairs]
         if len(pairs) + len(faults) > 1:
             raise ValueError(
                 f'`cloud_mask={str(self.cloud_mask)!r}` is of one scene, but there are '

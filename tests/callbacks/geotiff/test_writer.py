@@ -154,6 +154,32 @@ def test_keep_clear(tmp_path: Path, scene: ScenePaths) -> None:
     assert not change[there & ~near].any()
 
 
+def test_cloud_mask(tmp_path: Path, scene: ScenePaths) -> None:
+    layers = {'layers': ['image', 'cloud_mask']}
+    predict(tmp_path / 'given', data(scene, cloud_mask=scene.clouds), **layers)
+    there = (read(scene.s2) > 0).all(0)
+    mask = read(tmp_path / 'given/scene_s2/scene_s2_cloud_mask.tif')[0]
+    np.testing.assert_array_equal(mask[there], read(scene.clouds)[0][there] > 0)
+    assert (mask[~there] == 255).all()
+    found = {'keep_clear': True, 'feather': 0, **layers}
+    task = make_task()
+    torch.nn.init.constant_(task.model.scale, 0.5)
+    predict(tmp_path / 'found', data(scene, cloud_mask='auto'), task, **found)
+    folder = tmp_path / 'found/scene_s2'
+    mask = read(folder / 'scene_s2_cloud_mask.tif')[0]
+    assert (mask[there] == 1).any()
+    # What is kept is what is clear by the same mask
+    same = (read(folder / 'scene_s2_image.tif') == read(scene.s2)).all(0)
+    np.testing.assert_array_equal(same[there], mask[there] == 0)
+    item = json.loads((folder / 'scene_s2.json').read_text())
+    assert item['properties']['tdpcr:cloud_detector'].startswith('ukis-csmask')
+    classes = item['assets']['cloud_mask']['classification:classes']
+    assert [(c['value'], c['name']) for c in classes] == [
+        (0, 'clear'),
+        (1, 'cloud or shadow'),
+    ]
+
+
 def test_keep_clear_without_a_mask(tmp_path: Path, scene: ScenePaths) -> None:
     with pytest.raises(ScenesFailed, match='has no cloud mask of its own'):
         predict(tmp_path, data(scene), keep_clear=True)

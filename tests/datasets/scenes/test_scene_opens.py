@@ -13,6 +13,7 @@ import pytest
 import rasterio
 
 from torchgeo_tdpcr.datasets.scenes import ScenePair, pair_scenes, read_pairs
+from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.dataset import SceneDataset
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import (
     Kind,
@@ -127,6 +128,22 @@ def test_what_was_found_goes_with_the_pair(
     SceneDataset([replace(copy, cloud_mask=paths.clouds)])
     assert opened['xml'] == 0
     assert opened['sar'] == 1
+
+
+def test_the_mask_that_is_asked_for(scenes: dict[Kind, ScenePaths]) -> None:
+    own, none = (
+        ScenePair('a', scenes[kind].s2, scenes[kind].s1) for kind in ('safe', 'geotiff')
+    )
+    usual = SceneDataset([own])
+    asked = SceneDataset([replace(own, cloud_mask='product')])
+    assert asked.info(0) == usual.info(0)
+    found = SceneDataset([replace(own, cloud_mask='auto')])
+    assert found.info(0).detector.startswith('ukis-csmask')
+    assert replace(found.info(0), detector='') == usual.info(0)
+    with pytest.raises(
+        SceneError, match='no cloud mask of its own, as `cloud_mask=pro'
+    ):
+        SceneDataset([replace(none, cloud_mask='product')])
 
 
 def test_other_files_put_into_a_pair(scenes: dict[Kind, ScenePaths]) -> None:

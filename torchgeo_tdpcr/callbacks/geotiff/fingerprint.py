@@ -46,6 +46,8 @@ def fingerprint(info: SceneInfo, weights: str, settings: dict[str, Any]) -> str:
     ]
     grid = [info.grid.crs.to_wkt(), *info.grid.transform, *info.grid[2:]]
     parts = [info.name, grid, info.bands, info.offset, files, weights, settings]
+    if info.detector:
+        parts.append(info.detector)
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

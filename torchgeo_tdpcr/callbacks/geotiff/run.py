@@ -268,6 +268,7 @@ class MappingRun:
             weigh if self.options.keep_clear else None,
             info.offset,
             info.white,
+            lambda: frame.clouds(scene, PixelBox(0, top, width, bottom)),
         )
 
     def _finish(self) -> None:
@@ -291,6 +292,7 @@ class MappingRun:
             **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
             'tdpcr:offset': info.offset,
             **({'tdpcr:declared': info.declared} if info.declared else {}),
+            **({'tdpcr:cloud_detector': info.detector} if info.detector else {}),
         }
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
@@ -15,15 +15,11 @@ from torchgeo.datasets.utils import Path as PathLike
 from ...datasets.chips.dataset import ChipDataset
 from ...datasets.chips.union import ChipUnion
 from ...files import expanded
+from ...kinds import LAYERS, LayerName
 from .chips import ChipFrame
 from .mosaic import Mosaic
 from .run import MappingRun, Options
 from .source import Frame, SceneFrame, SceneSource
-
-#: Names of what can be written.
-LayerName = Literal[
-    'image', 'classes', 'confidence', 'prompt', 'change', 'uncertainty', 'prediction'
-]
 
 
 class SceneWriter(BasePredictionWriter):
@@ -56,6 +52,8 @@ class SceneWriter(BasePredictionWriter):
     ``uncertainty``       uint16, expected absolute error of the image over the bands, in
                           digital numbers; 65535 is missing. Where the model predicts
                           it.
+    ``cloud_mask``        uint8, 1 in clouds and shadows by the mask of the scene, 0
+                          elsewhere; 255 is missing.
     ``prediction``        float32, where the task predicts a tensor, such as a
                           regression.
     ====================  ==========================================================
@@ -102,10 +100,9 @@ class SceneWriter(BasePredictionWriter):
                 name of a file.
         """
         super().__init__('batch')
-        known = get_args(LayerName)
         for layer in layers or ():
-            if layer not in known:
-                raise ValueError(f'`layers`: {layer!r} is none of {list(known)}.')
+            if layer not in LAYERS:
+                raise ValueError(f'`layers`: {layer!r} is none of {list(LAYERS)}.')
         if feather < 0:
             raise ValueError(f'`feather={feather}`: give 0 or more pixels.')
         if Path(name).name != name:

@@ -56,6 +56,7 @@ class SceneInfo:
         offset: What its digital numbers carry on top.
         white: Digital number, without offset, that a model takes for 1.
         declared: What the user said of its inputs, to read them again.
+        detector: Name and version of what finds its clouds, '' where a mask has them.
     """
 
     name: str
@@ -66,6 +67,7 @@ class SceneInfo:
     offset: float = 0.0
     white: float = QUANTIFICATION
     declared: dict[str, Any] = field(default_factory=dict)
+    detector: str = ''
 
 
 class WindowRun(NamedTuple):

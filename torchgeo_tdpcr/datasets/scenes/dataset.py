@@ -224,8 +224,9 @@ class SceneDataset(RasterDataset):
         if readers.clouds is None:
             raise SceneError(
                 readers.info.inputs['s2'],
-                'has no cloud mask of its own, so `keep_clear` cannot tell what is '
-                'clear. Give one as `cloud_mask`, or do without `keep_clear`.',
+                'has no cloud mask of its own, so nothing tells what is clear. Give one '
+                "as `cloud_mask`, or 'auto' to find clouds; or do without `keep_clear` "
+                'and the layer of clouds.',
             )
         return readers.clouds.read(window)
 

@@ -4,16 +4,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from ..grids import Grid
 from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
 from .declared import Declared
+from .formats.parts import OpticalProduct
 from .formats.rasters import RasterFiles
 from .pairing.dates import dates_of
 from .pairing.pairs import ScenePair
 from .windows.clouds import CloudReader
+from .windows.detection import DetectedClouds
 from .windows.optical.reader import OpticalReader
 from .windows.radar.mosaic import RadarMosaic, radar_reader
 from .windows.radar.reader import RadarReader
@@ -26,13 +29,13 @@ class SceneFiles(NamedTuple):
         info: What there is to know of it.
         optical: Reads Sentinel-2.
         radar: Reads Sentinel-1.
-        clouds: Reads the cloud mask, None where there is none.
+        clouds: Reads the cloud mask, or finds it; None where there is none.
     """
 
     info: SceneInfo
     optical: OpticalReader
     radar: RadarReader | RadarMosaic
-    clouds: CloudReader | None
+    clouds: CloudReader | DetectedClouds | None
 
 
 def open_scene(
@@ -82,17 +85,12 @@ def open_scene(
                 f'and {", ".join(f"'{path}'" for path in pair.slices)} together: {what}'
             )
         raise SceneError(pair.s1, what)
-    source = pair.cloud_mask or product.clouds
-    clouds = (
-        None
-        if source is None
-        else CloudReader(source, optical.grid, declared.cloud_mask_kind)
-    )
+    clouds = _open_clouds(pair, product, optical, declared)
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     for number, path in enumerate(pair.slices, 2):
         inputs[f's1_{number}'] = str(path.resolve())
-    if pair.cloud_mask is not None:
+    if isinstance(pair.cloud_mask, Path):
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     acquired = dates_of(product, found[0]).optical
     date = None if acquired is None else (_naive(acquired),) * 2
@@ -104,8 +102,31 @@ def open_scene(
         optical.bands,
         float(optical.offset),
         declared=declared.said,
+        detector=clouds.origin if isinstance(clouds, DetectedClouds) else '',
     )
     return SceneFiles(info, optical, radar, clouds)
+
+
+def _open_clouds(
+    pair: ScenePair,
+    product: OpticalProduct,
+    optical: OpticalReader,
+    declared: Declared,
+) -> CloudReader | DetectedClouds | None:
+    """Open the mask that was given, or asked for, or else the product's own."""
+    if pair.cloud_mask == 'auto':
+        return DetectedClouds(product, optical.grid, optical.offset, declared.scale)
+    if isinstance(pair.cloud_mask, Path):
+        return CloudReader(pair.cloud_mask, optical.grid, declared.cloud_mask_kind)
+    if product.clouds is not None:
+        return CloudReader(product.clouds, optical.grid, declared.cloud_mask_kind)
+    if pair.cloud_mask == 'product':
+        raise SceneError(
+            pair.s2,
+            'has no cloud mask of its own, as `cloud_mask=product` asks for. Give one, '
+            "or 'auto' for clouds that are found.",
+        )
+    return None
 
 
 def size_fault(grid: Grid) -> str:

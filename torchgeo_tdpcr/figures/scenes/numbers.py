@@ -16,6 +16,7 @@ from ...datasets.grids import Grid, PixelBox
 from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.rasters import reading
 from ...datasets.scenes.windows.clouds import CloudReader
+from ...datasets.scenes.windows.detection import DetectedClouds
 from ...datasets.scenes.windows.optical import OpticalReader
 from ...datasets.sources import open_raster
 from ...metrics.functional import restoration_scores
@@ -181,7 +182,7 @@ def scene_scores(
     scene: MappedScene,
     truth: OpticalReader,
     compared: OpticalReader | None = None,
-    clouds: CloudReader | None = None,
+    clouds: CloudReader | DetectedClouds | None = None,
     size: int = 512,
 ) -> dict[str, float]:
     """Compare a scene with a clear image of the same place, over all its pixels.

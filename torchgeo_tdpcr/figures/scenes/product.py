@@ -14,6 +14,7 @@ from ...datasets.scenes.common import SceneError
 from ...datasets.scenes.formats.parts import OpticalProduct
 from ...datasets.scenes.formats.products import find_optical
 from ...datasets.scenes.windows.clouds import CloudReader
+from ...datasets.scenes.windows.detection import DetectedClouds
 from ...datasets.scenes.windows.optical import OpticalReader
 from .files import RGB_BANDS, MappedScene, read_overview
 
@@ -101,15 +102,24 @@ def open_input(scene: MappedScene) -> SceneProduct:
     raise SceneError(paths[0], 'is no longer there.')
 
 
-def open_clouds(scene: MappedScene) -> CloudReader | None:
+def open_clouds(scene: MappedScene) -> CloudReader | DetectedClouds | None:
     """Open the cloud mask that a scene was mapped with, None where there is none.
 
     Args:
         scene: The scene.
 
     Returns:
-        The mask that was given, or else the product's own.
+        The mask that was given, or what was found, or else the product's own. None where
+        what found it is no longer installed.
     """
+    if scene.properties.get('tdpcr:cloud_detector'):
+        try:
+            product = open_input(scene).product
+            return DetectedClouds(
+                product, scene.grid, scene.offset, scene.declared.scale
+            )
+        except (SceneError, OSError, ModuleNotFoundError):
+            return None
     given = (scene.properties.get('tdpcr:inputs') or {}).get('cloud_mask')
     for base in (Path(), scene.folder):
         if given and (base / given).exists():

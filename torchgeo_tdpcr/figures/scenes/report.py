@@ -237,7 +237,7 @@ def _scores(views: Views) -> list[str]:
     cloudy = (
         'The map names no cloud mask, so there are no scores of cloudy pixels.'
         if clouds is None
-        else f'Cloud or shadow by {clouds.source.path}.'
+        else f'Cloud or shadow by {clouds.origin}.'
     )
     return [
         html.heading('Against the truth'),

@@ -70,6 +70,11 @@ class TestReadPairs:
             ScenePair('a', tmp_path / 'sub' / 'a.tif', tmp_path / 's1.tif', None),
         ]
 
+    def test_words_for_masks(self, tmp_path):
+        text = 's2,s1,cloud_mask,name\na.tif,s1.tif,auto,a\na.tif,s1.tif,Product,b\n'
+        masks = [pair.cloud_mask for pair in read_pairs(self.table(tmp_path, text))]
+        assert masks == ['auto', 'product']
+
     def test_two_columns_and_full_paths(self, tmp_path):
         text = f's2,s1\n{tmp_path}/a.tif,{tmp_path}/s1.tif\n'
         path = self.table(tmp_path, text)

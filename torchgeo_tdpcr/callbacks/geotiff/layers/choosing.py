@@ -10,6 +10,7 @@ from torch import Tensor
 from .kinds import (
     ChangeLayer,
     ClassesLayer,
+    CloudMaskLayer,
     ConfidenceLayer,
     ImageLayer,
     MapLayer,
@@ -75,6 +76,7 @@ def choose_layers(
         PromptLayer(),
         ChangeLayer(),
         UncertaintyLayer(),
+        CloudMaskLayer(),
         ValueLayer(),
     ]
     if asked is None:

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""What can be written of a prediction: image, classes, confidence, change, prompt.
+"""What can be written of a prediction: image, classes, confidence, change, clouds.
 
 A layer says which outputs of the task it is made from, turns blended rows of them into
 the numbers of its file, and knows what to say about its bands.
@@ -35,6 +35,7 @@ class Rows:
             None to use the reconstruction everywhere.
         offset: What digital numbers carry on top.
         white: Digital number, without offset, of 1.
+        find_clouds: Reads where these rows are cloud or shadow, H×W bool.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Rows:
         weigh: Callable[[], Tensor] | None = None,
         offset: float = 0.0,
         white: float = QUANTIFICATION,
+        find_clouds: Callable[[], NDArray[np.bool_]] | None = None,
     ) -> None:
         self.values = values
         self.valid = valid
@@ -52,6 +54,18 @@ class Rows:
         self._weigh = weigh
         self._offset = offset
         self._white = white
+        self._find_clouds = find_clouds
+
+    @property
+    def cloudy(self) -> NDArray[np.bool_]:
+        """Where there is cloud or shadow, H×W.
+
+        Raises:
+            ValueError: If nothing tells where there is.
+        """
+        if self._find_clouds is None:
+            raise ValueError('Of these rows nobody knows where clouds are.')
+        return self._find_clouds()
 
     @cached_property
     def observed(self) -> Tensor:
@@ -212,6 +226,27 @@ class UncertaintyLayer(DifferenceLayer):
     def difference(self, rows: Rows) -> Tensor:
         """Bring it to digital numbers; none where what was observed is kept."""
         return rows.weighted(rows.values[self.key])
+
+
+class CloudMaskLayer(MapLayer):
+    """Where clouds and their shadows were, by the mask of the scene."""
+
+    name = 'cloud_mask'
+    title = 'Cloud mask'
+    # What is under clouds is what was restored
+    key = 'reconstruction'
+    dtype = 'uint8'
+    nodata = 255
+    resampling = 'MODE'
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band of two classes."""
+        names = ('clear', 'cloud or shadow')
+        return [Band(self.name, classes=names, colors=((0, 0, 0), (255, 255, 255)))]
+
+    def encode(self, rows: Rows) -> NDArray[Any]:
+        """1 in clouds and shadows, and where nothing is known."""
+        return rows.cloudy[None].astype(self.dtype)
 
 
 class ClassesLayer(MapLayer):

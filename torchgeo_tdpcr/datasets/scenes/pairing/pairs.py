@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ....kinds import MaskWord
 from ..common import SceneError
 from ..formats.naming import name_fault
 from ..formats.parts import OpticalProduct
@@ -25,7 +26,10 @@ class ScenePair:
         name: Name, unique among the pairs; results are named after it.
         s2: The product, see :func:`~.products.find_optical`.
         s1: The raster, see :func:`~.polarisations.find_radar`; of two files that of VV.
-        cloud_mask: A cloud mask, in place of the product's own.
+        cloud_mask: A cloud mask, in place of the product's own; or ``'product'`` for
+            that, which must be there then; or ``'auto'`` for one that is found, see
+            :class:`~.detection.DetectedClouds`. None for the product's own, if there
+            is one.
         slices: Further rasters of Sentinel-1, which have pixels that *s1* misses.
         optical: What was found at *s2*; None if nobody has looked.
         radar: What was found at *s1*; None if nobody has looked.
@@ -35,7 +39,7 @@ class ScenePair:
     name: str
     s2: Path
     s1: Path
-    cloud_mask: Path | None = None
+    cloud_mask: Path | MaskWord | None = None
     slices: tuple[Path, ...] = ()
     optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
     radar: RadarProduct | None = field(default=None, compare=False, repr=False)

@@ -7,8 +7,10 @@ import io
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 from ....files import expanded
+from ....kinds import MASK_WORDS, MaskWord
 from ...sources import fault_of_place
 from ..common import SceneError
 from ..formats.naming import name_fault, product_name
@@ -30,7 +32,8 @@ def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
     Args:
         csv_path: CSV file with the columns ``s2`` and ``s1``, and optionally
             ``cloud_mask`` and ``name``, in capitals or not, with commas, semicolons or
-            tabs between them. Paths are relative to the file. Under ``s1`` there may be
+            tabs between them. Paths are relative to the file; a ``cloud_mask`` may also
+            be ``product`` or ``auto``, see :class:`.ScenePair`. Under ``s1`` there may be
             several with ``|`` between them: slices that cover the product together, of
             which the first that has a pixel is taken. Names that are left out are those
             of the Sentinel-2 products.
@@ -116,7 +119,8 @@ def _pair(
         raise SceneError(csv_path, f'row {line} has more fields than columns.')
     texts = dict(zip(columns, fields, strict=False))
     paths: dict[str, tuple[Path, ...]] = {}
-    for column in _COLUMNS[:3]:
+    word = texts.get('cloud_mask', '').lower()
+    for column in _REQUIRED if word in MASK_WORDS else _COLUMNS[:3]:
         text = texts.get(column, '')
         if not text.strip(_SLICES + ' '):
             if column in _REQUIRED:
@@ -131,7 +135,9 @@ def _pair(
     name = texts.get('name') or product_name(s2)
     if fault := name_fault(name):
         raise SceneError(csv_path, f'row {line}: {fault}')
-    mask = next(iter(paths.get('cloud_mask', ())), None)
+    mask: Path | MaskWord | None = next(iter(paths.get('cloud_mask', ())), None)
+    if word in MASK_WORDS:
+        mask = cast(MaskWord, word)
     return ScenePair(name, s2, s1, mask, tuple(slices))
 
 

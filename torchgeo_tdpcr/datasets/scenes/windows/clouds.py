@@ -114,6 +114,11 @@ class CloudReader:
         self._same = same_grid(self._own, grid)
         self.close()
 
+    @property
+    def origin(self) -> str:
+        """What tells where clouds are: the file of the mask."""
+        return self.source.path
+
     def read(self, window: PixelBox) -> NDArray[np.bool_]:
         """Read a window.
 
