@@ -34,8 +34,17 @@ type LayerName = Literal[
     'change',
     'uncertainty',
     'cloud_mask',
+    'source',
     'prediction',
 ]
+
+#: Where a pixel of an image may be from, by its number in the layer ``source``: what people
+#: call it, and its red, green and blue.
+SOURCES = (
+    ('observed', (77, 175, 74)),
+    ('other date', (255, 217, 47)),
+    ('restored', (228, 26, 28)),
+)
 
 SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
 CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)

@@ -71,10 +71,10 @@ def s2cloudless(threshold: float = 0.4, dilation: int = 2) -> Detect:
     return detect
 
 
-def synthetic(folder: Path) -> Iterator[tuple[Path, Mask]]:
+def synthetic(folder: Path, size: int) -> Iterator[tuple[Path, Mask]]:
     """Synthetic scenes and where they are cloud or shadow."""
     for seed, cover in SCENES:
-        pair = write_scene_pair(folder / str(seed), size=900, seed=seed, cover=cover)
+        pair = write_scene_pair(folder / str(seed), size=size, seed=seed, cover=cover)
         yield pair.s2, _read(pair.clouds)
 
 
@@ -115,6 +115,7 @@ def main(argv: list[str] | None = None) -> None:
         description='Compare detectors of clouds with known masks.',
     )
     parser.add_argument('--samples', type=Path, help='folder of real pairs')
+    parser.add_argument('--size', type=int, default=900, help='side of the scenes')
     parser.add_argument(
         '--out',
         type=Path,
@@ -130,7 +131,7 @@ def main(argv: list[str] | None = None) -> None:
         # By which the masks of the real pairs seem to have been made
         detectors['s2cloudless, 0.6, not grown'] = s2cloudless(0.6, 0)
     with tempfile.TemporaryDirectory() as folder:
-        sets = {'synthetic': list(synthetic(Path(folder)))}
+        sets = {'synthetic': list(synthetic(Path(folder), args.size))}
         if args.samples:
             sets['real'] = list(real(args.samples, Path(folder)))
         rows = []

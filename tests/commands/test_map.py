@@ -3,6 +3,7 @@
 """From training to a map, through the commands alone."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,38 @@ def test_clouds_that_are_found(
     )
     assert main(['report', str(folder), '--truth', str(scene.clear)]) == 0
     assert 'names no cloud mask' in (folder / 'report.html').read_text()
+
+
+def test_several_dates(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes = str(tmp_path / 'scenes')
+    arguments = ['--size', '192', '--seed', '1', '--other-days', '9', '-40']
+    assert main(['synthesize-scene', scenes, *arguments]) == 0
+    assert 'clouds, -40 days later: ' in capsys.readouterr().out
+    names = ('scene_s2', 'scene_20200613_s2', 'scene_20200425_s2')
+    s2 = [f'{scenes}/{name}.tif' for name in names]
+    arguments = ['map', '--checkpoint', str(checkpoint), '--no-progress']
+    arguments += ['--s1', f'{scenes}/scene_s1.tif', '--accelerator', 'cpu']
+    arguments += ['--composite', '--output', str(tmp_path / 'maps')]
+    assert main([*arguments, '--s2', s2[0]]) == 2
+    assert '`--composite` takes several dates of one place' in capsys.readouterr().err
+    assert main([*arguments, '--s2', *s2]) == 2
+    assert 'nothing tells where other dates are to stand' in capsys.readouterr().err
+    assert main([*arguments, '--s2', scenes, s2[0]]) == 2
+    error = capsys.readouterr().err
+    assert "scenes' holds" in error
+    assert 'Give each date by itself' in error
+    layers = ['--mask', 'auto', '--layers', 'image', 'source']
+    assert main([*arguments, '--s2', *s2, *layers]) == 0
+    folder = tmp_path / 'maps' / 'scene_s2'
+    item = json.loads((folder / 'scene_s2.json').read_text())
+    assert item['properties']['tdpcr:keep_clear'] is True
+    with rasterio.open(folder / 'scene_s2_source.tif') as file:
+        assert set(np.unique(file.read())) == {0, 1, 2}
+    assert main(['report', str(folder), '--output', str(tmp_path / 'report.html')]) == 0
+    text = (tmp_path / 'report.html').read_text()
+    assert re.search(r'observed \d+ %, other date \d+ %, restored \d+ %', text)
 
 
 def test_map_and_report(

@@ -131,6 +131,8 @@ def test_map() -> None:
     for folder in (
         'maps-of-table/bavaria',
         'maps-keep-clear/scene_s2',
+        'maps-found/scene_s2',
+        'maps-composite/scene_s2',
         'maps-of-torchgeo/scene_s2',
     ):
         assert Path(folder, f'{Path(folder).name}.json').is_file()
@@ -144,11 +146,11 @@ def test_map_states_the_types_of_the_files(checkpoint: Path) -> None:
         'torchgeo-tdpcr synthesize-scene scenes --size 64\n'
         'torchgeo-tdpcr map --s2 scenes/scene_s2.tif --s1 scenes/scene_s1.tif '
         f'--checkpoint {checkpoint} --no-progress '
-        '--layers image classes confidence change prompt'
+        '--mask auto --layers image classes confidence change prompt cloud_mask source'
     )
     page = (GUIDE / 'map.md').read_text(encoding='utf-8')
     rows = re.findall(r'^\| `(\w+)` \| (\w+) \| (\S+) \|', page, re.M)
-    assert len(rows) == 6
+    assert len(rows) == 8
     # A layer that the model of this checkpoint does not predict
     (told,) = (row for row in rows if row[0] == UncertaintyLayer.name)
     assert told[1:] == (UncertaintyLayer.dtype, str(UncertaintyLayer.nodata))

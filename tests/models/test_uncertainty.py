@@ -125,6 +125,14 @@ def test_layer_is_in_digital_numbers() -> None:
     # An offset is no error
     assert layer.encode(rows).tolist() == [[[100, 200, 65534]]]
     weight = torch.tensor([[0.0, 0.5, 0.0]])
+    mixed = Rows(
+        values,
+        valid,
+        lambda: np.zeros((13, 1, 3)),
+        find_others=lambda: (torch.zeros(13, 1, 3), torch.tensor([[0.0, 0.25, 1.0]])),
+    )
+    # 9.0 is beyond what the file holds
+    assert layer.encode(mixed).tolist() == [[[100, 150, 0]]]
     kept = Rows(values, valid, lambda: np.zeros((13, 1, 3)), lambda: weight)
     assert layer.encode(kept).tolist() == [[[0, 100, 0]]]
     torch.testing.assert_close(

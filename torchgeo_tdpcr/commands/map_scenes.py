@@ -44,10 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "pip install 'torchgeo-tdpcr[clouds]' (default: that of the product, if any)",
     )
     scenes.add_argument(
+        '--composite',
+        action='store_true',
+        help='the products of --s2 are dates of one place: where the first is cloudy, '
+        'clear pixels of the others stand for it, and what the model restores only where '
+        'there are none',
+    )
+    scenes.add_argument(
         '--pairs',
         type=user_path,
         help='table in place of these: a CSV file with the columns s2 and s1 (slices with '
-        '| between them), and optionally cloud_mask and name',
+        '| between them), and optionally cloud_mask, name and other_dates (with | '
+        'between them)',
     )
     scenes.add_argument(
         '--max-days',
@@ -139,6 +147,11 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(
             'Give `--s2` and `--s1`, or a table as `--pairs`, and not both.'
         )
+    if args.composite and len(args.s2 or ()) < 2:
+        raise ValueError(
+            '`--composite` takes several dates of one place as `--s2`, the one to be '
+            'mapped first. In a table, they are a column.'
+        )
     check_model_choice(args)
     _check_paths(args)
     check_output('--output', args.output_dir)
@@ -177,6 +190,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         num_workers=args.num_workers,
         trusted=args.trusted,
+        composite=args.composite,
     )
     task, about = load_chosen(args, datamodule)
     if args.compile:

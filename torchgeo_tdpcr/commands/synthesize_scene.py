@@ -11,6 +11,10 @@ NAME = 'synthesize-scene'
 HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
 
 
+#: Arguments that the scene shares with its other dates.
+OF_ALL_DATES = ('name', 'size', 'seed', 'cover', 'offset', 'sar_margin', 'date')
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('root', type=user_path, help='folder to write to')
@@ -58,6 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='leave a corner of the Sentinel-2 product empty',
     )
     parser.add_argument('--date', help='day of the acquisition (2020-06-04)')
+    parser.add_argument(
+        '--other-days',
+        nargs='+',
+        type=int,
+        default=(),
+        metavar='DAYS',
+        help='write Sentinel-2 of so many days later, too, or earlier if negative: '
+        'GeoTIFFs with their truth and cloud masks',
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -77,6 +90,7 @@ def doing(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Write a synthetic scene and print where its files are."""
+    from ..datasets.synthetic.scene_dates import write_scene_dates
     from ..datasets.synthetic.scene_pair import write_scene_pair
 
     names = (
@@ -96,11 +110,15 @@ def run(args: argparse.Namespace) -> int:
     if args.size is not None:
         # one number is both
         given['size'] = (args.size[0], args.size[-1])
-    paths = write_scene_pair(
-        args.root, **{name: value for name, value in given.items() if value is not None}
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    paths = write_scene_pair(args.root, **given)
+    shared = {name: given[name] for name in OF_ALL_DATES if name in given}
+    dates = write_scene_dates(args.root, args.other_days, **shared)
     for key, path in zip(paths._fields, paths, strict=True):
         print(f'{key}: {path}')
+    for days, others in zip(args.other_days, dates, strict=True):
+        for key, path in zip(others._fields, others, strict=True):
+            print(f'{key}, {days} days later: {path}')
     files = f'--s2 {paths.s2} --s1 {paths.s1}'
     print(f'Map it: torchgeo-tdpcr map {files}')
     return 0

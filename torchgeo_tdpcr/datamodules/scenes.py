@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from os import PathLike
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..datasets.scenes.common import SceneError, SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.declared import declare
 from ..datasets.scenes.formats.products import find_optical
+from ..datasets.scenes.pairing.pairs import OtherProduct
 from ..datasets.scenes.progress import Progress
 from ..datasets.scenes.windows.detection import check_detector
 from ..datasets.sources import trusting
@@ -109,6 +111,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         any_res: bool = False,
         polarisations: Sequence[str] | None = None,
         cloud_mask_kind: CloudMaskKind | Literal['auto'] = 'auto',
+        composite: bool = False,
     ) -> None:
         """Initialize a new SceneDataModule instance.
 
@@ -154,6 +157,10 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 cloud or shadow), `'probability'`, `'scl'`, `'fmask'` or `'cloudsen12'`,
                 or `'auto'` to find out. Where Fmask leaves several open: `'fmask4'`,
                 `'python-fmask'` or `'hls'`.
+            composite: Whether the list `s2` holds several dates of one place: where the
+                first is cloudy, clear pixels of the others stand for it, those of the
+                nearest date first, and the model's only where there are none. Each needs
+                a cloud mask of its own, or `cloud_mask='auto'`.
 
         Raises:
             ModuleNotFoundError: If `cloud_mask` is `'auto'` without ukis-csmask.
@@ -170,6 +177,12 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
             raise ValueError(
                 'Give `s2` and `s1`, or a table as `pairs`, and not both: '
                 f'`s2={s2!r}`, `s1={s1!r}`, `pairs={pairs!r}`.'
+            )
+        dates = [] if s2 is None or isinstance(s2, str | PathLike) else list(s2)
+        if composite and len(dates) < 2:
+            raise ValueError(
+                '`composite` takes the dates of one place as a list `s2`, the one to be '
+                f'mapped first: `s2={s2!r}`. In a table, they are a column.'
             )
         self.declared = declare(
             all_bands=all_bands,
@@ -198,6 +211,7 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         self.cloud_mask = cloud_mask
         self.pairs = pairs
         self.max_days = max_days
+        self.composite = composite
         self.overlap = overlap
         self.aug = self._set_input(bands, sar_clip)
 
@@ -250,18 +264,26 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         if self.pairs is not None:
             pairs = read_pairs(self.pairs)
         else:
+            products = cast(Any, self.s2)
             pairs = pair_scenes(
-                cast(Any, self.s2),
+                products[0] if self.composite else products,
                 cast(Any, self.s1),
                 self.max_days,
                 faults,
                 self.declared,
             )
+            if self.composite:
+                if len(pairs) + len(faults) > 1:
+                    raise ValueError(
+                        f"`composite`: '{products[0]}' holds {len(pairs) + len(faults)} "
+                        'products. Give each date by itself, the one to be mapped first.'
+                    )
+                others = tuple(OtherProduct(expanded(path)) for path in products[1:])
+                pairs = [replace(pair, others=others) for pair in pairs]
         if self.cloud_mask is None:
             return pairs
         if self.cloud_mask in MASK_WORDS:
-            word = cast(MaskWord, self.cloud_mask)
-            return [replace(p, cloud_mask=p.cloud_mask or word) for p in pairs]
+            return [_masked(pair, cast(MaskWord, self.cloud_mask)) for pair in pairs]
         if len(pairs) + len(faults) > 1:
             raise ValueError(
                 f'`cloud_mask={str(self.cloud_mask)!r}` is of one scene, but there are '
@@ -315,6 +337,12 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         """Read a window of the cloud mask, see :meth:`.SceneDataset.clouds`."""
         return self._scenes.clouds(scene, window)
 
+    def other_dates(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window of other dates, see :meth:`.SceneDataset.other_dates`."""
+        return self._scenes.other_dates(scene, window)
+
     def teardown(self, stage: str) -> None:
         """Close the files.
 
@@ -352,3 +380,11 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         """
         dataset = cast(SceneDataset | None, self.predict_dataset)
         return None if dataset is None else dataset.plot(*args, **kwargs)
+
+
+def _masked(pair: ScenePair, word: MaskWord) -> ScenePair:
+    """Say which masks to take where none is given."""
+    others = tuple(
+        replace(other, cloud_mask=other.cloud_mask or word) for other in pair.others
+    )
+    return replace(pair, cloud_mask=pair.cloud_mask or word, others=others)

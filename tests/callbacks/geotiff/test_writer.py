@@ -27,6 +27,7 @@ from writer_models import (
 from torchgeo_tdpcr import SceneWriter
 from torchgeo_tdpcr.callbacks import ScenesFailed
 from torchgeo_tdpcr.callbacks.geotiff.raster import RawRaster
+from torchgeo_tdpcr.datasets.synthetic.scene_dates import write_scene_dates
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 ALL = ('image', 'classes', 'confidence', 'prompt', 'change')
@@ -178,6 +179,50 @@ def test_cloud_mask(tmp_path: Path, scene: ScenePaths) -> None:
         (0, 'clear'),
         (1, 'cloud or shadow'),
     ]
+
+
+def test_composite(tmp_path: Path, scene: ScenePaths) -> None:
+    (paths,) = write_scene_dates(
+        tmp_path, [9], size=(150, 204), seed=3, sar_margin=24, cover=0.3
+    )
+    table = tmp_path / 'pairs.csv'
+    table.write_text(
+        's2,s1,other_dates,cloud_mask\n'
+        f'{scene.s2},{scene.s1},{paths.s2},{scene.clouds}|{paths.clouds}\n'
+    )
+    task = make_task()
+    torch.nn.init.constant_(task.model.scale, 0.5)
+    out = tmp_path / 'maps'
+    layers = ['image', 'source', 'cloud_mask']
+    predict(out, {'pairs': table}, task, feather=0, layers=layers)
+    folder = out / 'scene_s2'
+    image, observed = read(folder / 'scene_s2_image.tif'), read(scene.s2)
+    source = read(folder / 'scene_s2_source.tif')[0]
+    there = (observed > 0).all(0)
+    clouds, others = read(scene.clouds)[0] > 0, read(paths.clouds)[0] > 0
+    expected = np.where(clouds, np.where(others, 2, 1), 0)
+    np.testing.assert_array_equal(source, np.where(there, expected, 255))
+    np.testing.assert_array_equal(image[:, source == 0], observed[:, source == 0])
+    halved = (observed.clip(1000, 11000) - 1000.0) / 2 + 1000
+    np.testing.assert_allclose(image[:, source == 2], halved[:, source == 2], atol=0.51)
+    # Of the other date, but as bright as this one
+    clear = read(paths.s2).astype(float)
+    taken = image[7, source == 1].astype(float)
+    assert np.corrcoef(taken, clear[7, source == 1])[0, 1] > 0.99
+    apart = clear[7, (source < 2) & ~others].mean() - observed[7, source == 0].mean()
+    assert abs(taken.mean() - observed[7, source == 0].mean()) < abs(apart) + 60
+    item = json.loads((folder / 'scene_s2.json').read_text())
+    assert item['properties']['tdpcr:composite'] is True
+    assert item['properties']['tdpcr:inputs']['s2_2'] == str(paths.s2)
+    classes = item['assets']['source']['classification:classes']
+    assert [c['name'] for c in classes] == ['observed', 'other date', 'restored']
+
+    # With a border both fade, and all other settings are another map
+    predict(tmp_path / 'soft', {'pairs': table}, task, layers=['image', 'source'])
+    soft = read(tmp_path / 'soft/scene_s2/scene_s2_image.tif').astype(float)
+    low = np.minimum(np.minimum(halved, observed), image)
+    assert (soft[1] >= np.minimum(low, clear)[1] - 600)[there].all()
+    assert (soft[:, there] != image[:, there]).any()
 
 
 def test_keep_clear_without_a_mask(tmp_path: Path, scene: ScenePaths) -> None:

@@ -130,7 +130,7 @@ class ChipFrame:
             'The layer `change` and `keep_clear` are for scenes: use SceneDataModule.'
         )
 
-    clouds = observed
+    clouds = other_dates = observed
 
 
 def chip_names(chips: Sequence[str]) -> list[str]:

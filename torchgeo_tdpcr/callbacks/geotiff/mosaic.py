@@ -120,7 +120,7 @@ class Mosaic:
             'SceneDataModule.'
         )
 
-    clouds = observed
+    clouds = other_dates = observed
 
 
 def _wanted(datamodule: Any) -> int:

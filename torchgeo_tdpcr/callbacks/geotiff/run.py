@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from rasterio.errors import RasterioError
 from torch import Tensor
@@ -27,6 +28,13 @@ from .summary import Summary, join_processes
 
 #: Errors that end a scene, but not the others: its files, or the disk.
 _SCENE_ERRORS = (OSError, RasterioError, SceneError)
+
+#: What the item of a composite says.
+_COMPOSITE = {'tdpcr:composite': True, 'tdpcr:keep_clear': True}
+
+#: Border in pixels between other dates and what is restored. Both are about as bright as
+#: the scene, and a wider one would leave little of other dates between small clouds.
+_SEAM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,19 +264,29 @@ class MappingRun:
         bottom = top + len(valid)
         feather = self.options.feather
 
+        first, last = max(top - feather, 0), min(bottom + feather, height)
+        around, inner = (
+            PixelBox(0, first, width, last),
+            slice(top - first, bottom - first),
+        )
+
         def weigh() -> Tensor:
-            first, last = max(top - feather, 0), min(bottom + feather, height)
-            clouds = frame.clouds(scene, PixelBox(0, first, width, last))
-            return cloud_weight(clouds, feather)[top - first : bottom - first]
+            return cloud_weight(frame.clouds(scene, around), feather)[inner]
+
+        def find_others() -> tuple[Tensor, Tensor]:
+            numbers, clear = frame.other_dates(scene, around)
+            share = 1 - cloud_weight(~clear, min(feather, _SEAM))
+            return torch.from_numpy(numbers)[:, inner], share[inner]
 
         return Rows(
             values,
             valid,
             lambda: frame.observed(scene, PixelBox(0, top, width, bottom)),
-            weigh if self.options.keep_clear else None,
+            weigh if self.options.keep_clear or info.composite else None,
             info.offset,
             info.white,
             lambda: frame.clouds(scene, PixelBox(0, top, width, bottom)),
+            find_others if info.composite else None,
         )
 
     def _finish(self) -> None:
@@ -293,6 +311,7 @@ class MappingRun:
             'tdpcr:offset': info.offset,
             **({'tdpcr:declared': info.declared} if info.declared else {}),
             **({'tdpcr:cloud_detector': info.detector} if info.detector else {}),
+            **(_COMPOSITE if info.composite else {}),
         }
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:

@@ -57,6 +57,14 @@ class SceneSource(Protocol):
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window is cloud or shadow."""
 
+    def other_dates(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Digital numbers of other dates without offset, and where they are clear.
+
+        Asked only of scenes that are composites (:attr:`.SceneInfo.composite`).
+        """
+
 
 class Placed(NamedTuple):
     """Where the windows of a batch lie.
@@ -128,6 +136,11 @@ class Frame(Protocol):
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window is cloud or shadow."""
 
+    def other_dates(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """See :class:`SceneSource`."""
+
 
 class SceneFrame:
     """The scenes of a data module.
@@ -183,3 +196,9 @@ class SceneFrame:
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window is cloud or shadow."""
         return self._source.clouds(scene, window)
+
+    def other_dates(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Digital numbers of other dates without offset, and where they are clear."""
+        return self._source.other_dates(scene, window)

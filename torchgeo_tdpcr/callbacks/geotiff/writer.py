@@ -54,6 +54,8 @@ class SceneWriter(BasePredictionWriter):
                           it.
     ``cloud_mask``        uint8, 1 in clouds and shadows by the mask of the scene, 0
                           elsewhere; 255 is missing.
+    ``source``            uint8, where the image is from: 0 observed, 1 another date, 2
+                          restored; 255 is missing.
     ``prediction``        float32, where the task predicts a tensor, such as a
                           regression.
     ====================  ==========================================================
@@ -84,7 +86,7 @@ class SceneWriter(BasePredictionWriter):
             layers: What to write (defaults to image, classes and prediction, as far as
                 the task predicts them).
             keep_clear: Whether the image keeps what was observed where the cloud mask
-                of the scene says clear.
+                of the scene says clear. Composites of several dates do, in any case.
             feather: Width in pixels of the border around clouds in which the image
                 fades from one to the other.
             class_names: Names of the classes (defaults to the `labels` of the task).

@@ -57,6 +57,7 @@ class SceneInfo:
         white: Digital number, without offset, that a model takes for 1.
         declared: What the user said of its inputs, to read them again.
         detector: Name and version of what finds its clouds, '' where a mask has them.
+        composite: Whether clear pixels of other dates stand for cloudy ones.
     """
 
     name: str
@@ -68,6 +69,7 @@ class SceneInfo:
     white: float = QUANTIFICATION
     declared: dict[str, Any] = field(default_factory=dict)
     detector: str = ''
+    composite: bool = False
 
 
 class WindowRun(NamedTuple):

@@ -230,6 +230,27 @@ class SceneDataset(RasterDataset):
             )
         return readers.clouds.read(window)
 
+    def other_dates(
+        self, scene: int, window: PixelBox
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window of other dates of a scene, where they are clear.
+
+        Args:
+            scene: Row of the scene in the index.
+            window: The window.
+
+        Returns:
+            Digital numbers without offset, as bright as the scene's own, C×H×W, and
+            where there are any, H×W.
+
+        Raises:
+            SceneError: If the scene has no other dates.
+        """
+        readers = self._readers[scene]
+        if readers.others is None:
+            raise SceneError(readers.info.inputs['s2'], 'has no other dates.')
+        return readers.others.read(window)
+
     def __getitem__(self, index: WindowRun | GeoSlice) -> Any:
         """Read a batch of windows, or a sample.
 

@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from ...kinds import MaskWord
 from ..grids import Grid
 from ..plausibility import TEN_METRES, within
 from .common import SceneError, SceneInfo
+from .composite import ClearDates, OtherDate
 from .declared import Declared
 from .formats.parts import OpticalProduct
+from .formats.products import find_optical
 from .formats.rasters import RasterFiles
 from .pairing.dates import dates_of
-from .pairing.pairs import ScenePair
+from .pairing.pairs import OtherProduct, ScenePair
 from .windows.clouds import CloudReader
 from .windows.detection import DetectedClouds
 from .windows.optical.reader import OpticalReader
@@ -30,12 +33,14 @@ class SceneFiles(NamedTuple):
         optical: Reads Sentinel-2.
         radar: Reads Sentinel-1.
         clouds: Reads the cloud mask, or finds it; None where there is none.
+        others: Reads clear pixels of other dates; None where there are none.
     """
 
     info: SceneInfo
     optical: OpticalReader
     radar: RadarReader | RadarMosaic
     clouds: CloudReader | DetectedClouds | None
+    others: ClearDates | None = None
 
 
 def open_scene(
@@ -85,7 +90,7 @@ def open_scene(
                 f'and {", ".join(f"'{path}'" for path in pair.slices)} together: {what}'
             )
         raise SceneError(pair.s1, what)
-    clouds = _open_clouds(pair, product, optical, declared)
+    clouds = _open_clouds(pair.s2, pair.cloud_mask, product, optical, declared)
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     for number, path in enumerate(pair.slices, 2):
@@ -93,6 +98,22 @@ def open_scene(
     if isinstance(pair.cloud_mask, Path):
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     acquired = dates_of(product, found[0]).optical
+    others = None
+    if pair.others:
+        if clouds is None:
+            raise SceneError(
+                pair.s2,
+                'has no cloud mask of its own, so nothing tells where other dates are '
+                "to stand for it. Give one as `cloud_mask`, or 'auto' to find clouds.",
+            )
+        dates = [
+            _open_other(other, optical, declared, acquired) for other in pair.others
+        ]
+        others = ClearDates(optical, clouds, dates)
+    for number, other in enumerate(pair.others, 2):
+        inputs[f's2_{number}'] = str(other.s2.resolve())
+        if isinstance(other.cloud_mask, Path):
+            inputs[f'cloud_mask_{number}'] = str(other.cloud_mask.resolve())
     date = None if acquired is None else (_naive(acquired),) * 2
     info = SceneInfo(
         pair.name,
@@ -103,30 +124,55 @@ def open_scene(
         float(optical.offset),
         declared=declared.said,
         detector=clouds.origin if isinstance(clouds, DetectedClouds) else '',
+        composite=others is not None,
     )
-    return SceneFiles(info, optical, radar, clouds)
+    return SceneFiles(info, optical, radar, clouds, others)
 
 
 def _open_clouds(
-    pair: ScenePair,
+    s2: Path,
+    mask: Path | MaskWord | None,
     product: OpticalProduct,
     optical: OpticalReader,
     declared: Declared,
 ) -> CloudReader | DetectedClouds | None:
     """Open the mask that was given, or asked for, or else the product's own."""
-    if pair.cloud_mask == 'auto':
+    if mask == 'auto':
         return DetectedClouds(product, optical.grid, optical.offset, declared.scale)
-    if isinstance(pair.cloud_mask, Path):
-        return CloudReader(pair.cloud_mask, optical.grid, declared.cloud_mask_kind)
+    if isinstance(mask, Path):
+        return CloudReader(mask, optical.grid, declared.cloud_mask_kind)
     if product.clouds is not None:
         return CloudReader(product.clouds, optical.grid, declared.cloud_mask_kind)
-    if pair.cloud_mask == 'product':
+    if mask == 'product':
         raise SceneError(
-            pair.s2,
+            s2,
             'has no cloud mask of its own, as `cloud_mask=product` asks for. Give one, '
             "or 'auto' for clouds that are found.",
         )
     return None
+
+
+def _open_other(
+    other: OtherProduct,
+    scene: OpticalReader,
+    declared: Declared,
+    acquired: datetime | None,
+) -> OtherDate:
+    """Open a product of another date, with its mask."""
+    product = find_optical(other.s2, declared.all_bands)
+    optical = OpticalReader(product, scene.bands, declared.offset, declared.scale)
+    clouds = _open_clouds(other.s2, other.cloud_mask, product, optical, declared)
+    if clouds is None:
+        raise SceneError(
+            other.s2,
+            'is of another date and has no cloud mask of its own, so nothing tells where '
+            "it is clear. Give a mask of each date, or 'auto' as `cloud_mask` to find "
+            'clouds.',
+        )
+    days = None
+    if acquired is not None and product.date is not None:
+        days = (_naive(product.date) - _naive(acquired)).total_seconds() / 86_400
+    return OtherDate(optical, clouds, scene.grid, days)
 
 
 def size_fault(grid: Grid) -> str:

@@ -94,7 +94,7 @@ def build_scene(
     )
 
 
-def _between_dates(rng: np.random.Generator) -> FloatArray:
+def between_dates(rng: np.random.Generator) -> FloatArray:
     """Factor per band between two dates that is the same all over a chip.
 
     Season, moisture and viewing angle change the infrared more than the visible; B9
@@ -134,7 +134,7 @@ def cloudy_chip(
     clear, other = scene.clear[window], scene.other[window]
     share = np.float32(rng.beta(1.6, 1.6))
     ground = clear + share * (other - clear)
-    ground *= _between_dates(rng)
+    ground *= between_dates(rng)
     low, high = covers
     sky = None
     for attempt in range(8):

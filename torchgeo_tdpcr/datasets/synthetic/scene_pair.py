@@ -34,11 +34,11 @@ from .writer import PIXEL, Place
 
 Scale = Literal['db', 'linear']
 
-# Farmland in Bavaria, on the 60 m grid of the Sentinel-2 tile 32UPU.
-_PLACE = Place(32632, 660_000, 5_360_040)
+#: Farmland in Bavaria, on the 60 m grid of the Sentinel-2 tile 32UPU.
+PLACE = Place(32632, 660_000, 5_360_040)
 _SIZES = (32, 10_980)
-# How far the ground is from the truth to the scene's other date, which is any season.
-_CHANGE = 0.3
+#: How far the ground is from the truth to the scene's other date, which is any season.
+CHANGE = 0.3
 # When Sentinel-1 passes Bavaria southwards, in UTC.
 _RADAR_TIME = time(5, 26)
 # Metres of one degree of latitude.
@@ -132,8 +132,8 @@ def write_scene_pair(
     """
     shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     _check(name, shape, seed, kind, cover, offset, sar_res, sar_scale, sar_margin)
-    day = _parse_date(date)
-    sar_crs = _parse_crs(_PLACE.epsg if sar_epsg is None else sar_epsg)
+    day = parse_date(date)
+    sar_crs = _parse_crs(PLACE.epsg if sar_epsg is None else sar_epsg)
 
     root = expanded(root)
     product = product_name(kind, name, day, offset)
@@ -146,13 +146,9 @@ def write_scene_pair(
             )
 
     rng = np.random.default_rng(seed)
-    # the scene begins where blocks do, so that they lie on the grid of 60 m
-    pad = -(-sar_margin // BLOCK) * BLOCK
-    padded = (shape[0] + 2 * pad, shape[1] + 2 * pad)
-    scene = build_scene(rng, padded, BIOMES[0])
-    inner = np.s_[..., pad : pad + shape[0], pad : pad + shape[1]]
+    scene, inner, pad = padded_scene(rng, shape, sar_margin)
     sky = _cloudy(rng, scene, inner, cover)
-    image = _digital(sky.image, offset)
+    image = digital_numbers(sky.image, offset)
     if nodata_corner:
         image[:, _corner(shape)] = 0
 
@@ -160,10 +156,10 @@ def write_scene_pair(
     # files of a killed run stay in a hidden folder, apart from whole ones
     with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
         parts = ScenePaths(*(Path(scratch, file) for file in names))
-        grid = from_origin(_PLACE.left, _PLACE.top, PIXEL, PIXEL)
-        crs = CRS.from_epsg(_PLACE.epsg)
+        grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
+        crs = CRS.from_epsg(PLACE.epsg)
         write_product(parts.s2, kind, image, sky, grid, crs, day, offset)
-        clear = _digital(scene.clear[inner], offset)
+        clear = digital_numbers(scene.clear[inner], offset)
         write_tiff(parts.clear, clear, grid, crs, 0, tuple(SENTINEL2_BANDS))
         write_tiff(parts.labels, scene.label[inner][None], grid, crs, IGNORE)
         write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
@@ -180,6 +176,25 @@ def write_scene_pair(
         for part, path in zip(parts, paths, strict=True):
             os.replace(part, path)
     return paths
+
+
+def padded_scene(
+    rng: np.random.Generator, shape: tuple[int, int], margin: int
+) -> tuple[Scene, tuple[Any, ...], int]:
+    """Make a scene with room around it.
+
+    Args:
+        rng: Source of randomness, as the seed of the scene begins it.
+        shape: Height and width without that room, in pixels of 10 m.
+        margin: How much room there is at least.
+
+    Returns:
+        The scene, where in it the pixels without that room are, and how much it is: it
+        begins where blocks do, so that they lie on the grid of 60 m.
+    """
+    pad = -(-margin // BLOCK) * BLOCK
+    scene = build_scene(rng, (shape[0] + 2 * pad, shape[1] + 2 * pad), BIOMES[0])
+    return scene, np.s_[..., pad : pad + shape[0], pad : pad + shape[1]], pad
 
 
 def _check(
@@ -219,7 +234,12 @@ def _check(
         )
 
 
-def _parse_date(text: str) -> Date:
+def parse_date(text: str) -> Date:
+    """Read a day.
+
+    Raises:
+        ValueError: If it is none.
+    """
     try:
         return Date.fromisoformat(text)
     except ValueError:
@@ -241,11 +261,11 @@ def _cloudy(
 ) -> CloudyImage:
     """Put a sky over the scene some days from the truth, part of the way to `other`."""
     clear, other = scene.clear[inner], scene.other[inner]
-    ground = clear + np.float32(_CHANGE) * (other - clear)
+    ground = clear + np.float32(CHANGE) * (other - clear)
     return simulate_clouds(ground, rng, cover, sun=scene.sun)
 
 
-def _digital(image: FloatArray, offset: int) -> np.ndarray:
+def digital_numbers(image: FloatArray, offset: int) -> np.ndarray:
     """Digital numbers, each band the same all over a pixel of its own resolution.
 
     Haze, and clouds that bands see displaced, are no blocks: all bands are averaged.
@@ -274,10 +294,10 @@ def _write_radar(
 ) -> None:
     """Write the radar on a grid of its own; power is averaged, not decibels."""
     power = np.float32(10) ** (decibels / np.float32(10))
-    left = _PLACE.left - margin * PIXEL + GRID_SHIFT[0]
-    top = _PLACE.top + margin * PIXEL + GRID_SHIFT[1]
+    left = PLACE.left - margin * PIXEL + GRID_SHIFT[0]
+    top = PLACE.top + margin * PIXEL + GRID_SHIFT[1]
     grid = from_origin(left, top, PIXEL, PIXEL)
-    source = CRS.from_epsg(_PLACE.epsg)
+    source = CRS.from_epsg(PLACE.epsg)
     if crs != source or res != PIXEL:
         height, width = power.shape[1:]
         bounds = array_bounds(height, width, grid)

@@ -3,11 +3,13 @@
 """A mapped scene at a glance: one HTML page or one picture, before and after."""
 
 import json
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from rasterio.transform import xy
 
@@ -16,8 +18,9 @@ from ...datasets.grids import PixelBox
 from ...datasets.plotting import add_legend, panel_figure
 from ...datasets.scenes.windows.optical import OpticalReader
 from ...files import expanded, write_text
+from ...kinds import SOURCES
 from . import page as html
-from .files import MappedScene, image_detail, read_detail, read_overview
+from .files import LandCoverClass, MappedScene, image_detail, read_detail, read_overview
 from .land_cover import labels_overview, land_cover_scores
 from .numbers import class_areas, largest_changes, scene_scores
 from .product import open_clouds
@@ -303,9 +306,27 @@ def _land_cover_truth(views: Views, path: Path | None) -> list[str]:
     ]
 
 
+def _source(views: Views) -> list[str]:
+    """Where the pixels of the image are from, and how many."""
+    if 'source' not in views.scene.assets:
+        return []
+    kinds = tuple(
+        LandCoverClass(value, name, to_hex((red / 255, green / 255, blue / 255)))
+        for value, (name, (red, green, blue)) in enumerate(SOURCES)
+    )
+    assets = {'classes': views.scene.assets['source']}
+    scene = replace(views.scene, classes=kinds, assets=assets)
+    areas = sorted(class_areas(scene), key=lambda area: area.kind.value)
+    shares = ', '.join(f'{area.kind.name} {area.share:.0%}' for area in areas)
+    labels = labels_overview(views.scene.assets['source'], views.shape)
+    legend = 'green what was observed, yellow another date, red what was restored'
+    caption = f'Source of the image: {shares}; {legend}'
+    return [html.figure(class_picture(scene, labels), caption.replace('%', ' %'), True)]
+
+
 def _maps(views: Views) -> list[str]:
-    """The prompt and the change."""
-    figures = []
+    """The source, the prompt and the change."""
+    figures = _source(views)
     if 'prompt' in views.scene.assets:
         prompt = read_overview(views.scene.assets['prompt'], None, views.shape)
         caption = 'Degradation prompt, first three components as red, green and blue'

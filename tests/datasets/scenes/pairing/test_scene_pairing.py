@@ -17,6 +17,7 @@ from torchgeo_tdpcr.datasets.scenes import (
     pair_scenes,
     read_pairs,
 )
+from torchgeo_tdpcr.datasets.scenes.pairing.pairs import OtherProduct
 
 SIZE = 32
 X, Y = 6e5, 5e6
@@ -68,6 +69,24 @@ class TestReadPairs:
                 'x', tmp_path / 'a.tif', tmp_path / 's1.tif', tmp_path / 'mask.tif'
             ),
             ScenePair('a', tmp_path / 'sub' / 'a.tif', tmp_path / 's1.tif', None),
+        ]
+
+    def test_other_dates(self, tmp_path):
+        head = 's2,s1,other_dates,cloud_mask,name\n'
+        rows = [
+            'a.tif,s1.tif,sub/a.tif|a.tif,mask.tif||auto,x',
+            'a.tif,s1.tif,sub/a.tif,auto,y',
+            'a.tif,s1.tif,sub/a.tif,mask.tif,z',
+        ]
+        pairs = read_pairs(self.table(tmp_path, head + '\n'.join(rows)))
+        again, own = tmp_path / 'sub' / 'a.tif', tmp_path / 'a.tif'
+        assert [(pair.cloud_mask, pair.others) for pair in pairs] == [
+            (
+                tmp_path / 'mask.tif',
+                (OtherProduct(again), OtherProduct(own, 'auto')),
+            ),
+            ('auto', (OtherProduct(again, 'auto'),)),
+            (tmp_path / 'mask.tif', (OtherProduct(again),)),
         ]
 
     def test_words_for_masks(self, tmp_path):
@@ -161,6 +180,11 @@ class TestReadPairs:
             (
                 f's2,s1,name\na.tif,s1.tif,{"ä" * 101}\n',
                 "row 2: the name 'ä+…' has 202 bytes",
+            ),
+            ('s2,s1\na.tif|sub/a.tif,s1.tif\n', 'row 2 has several s2; see other_da'),
+            (
+                's2,s1,other_dates,cloud_mask\na.tif,s1.tif,sub/a.tif,auto|auto|auto\n',
+                'row 2 has 3 masks for 2 dates',
             ),
             ('s2:s1\na.tif:s1.tif\n', r"has no column s2: .* \['s2:s1'\]"),
             ('S2,s2,s1\na.tif,a.tif,s1.tif\n', 'has the column s2 twice'),

@@ -14,6 +14,7 @@ from .kinds import (
     ConfidenceLayer,
     ImageLayer,
     MapLayer,
+    SourceLayer,
     UncertaintyLayer,
     ValueLayer,
 )
@@ -77,6 +78,7 @@ def choose_layers(
         ChangeLayer(),
         UncertaintyLayer(),
         CloudMaskLayer(),
+        SourceLayer(),
         ValueLayer(),
     ]
     if asked is None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ....datasets.plotting import class_colour
 from ....datasets.scenes.common import SceneInfo
+from ....kinds import SOURCES
 from ....transforms.bands import QUANTIFICATION
 from ..raster import Band, RawRaster
 
@@ -36,6 +37,9 @@ class Rows:
         offset: What digital numbers carry on top.
         white: Digital number, without offset, of 1.
         find_clouds: Reads where these rows are cloud or shadow, H×W bool.
+        find_others: Reads other dates of these rows: digital numbers without offset,
+            C×H×W, and how much of what is not observed they are, H×W in 0 to 1; None
+            if there are no other dates.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Rows:
         offset: float = 0.0,
         white: float = QUANTIFICATION,
         find_clouds: Callable[[], NDArray[np.bool_]] | None = None,
+        find_others: Callable[[], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.values = values
         self.valid = valid
@@ -55,6 +60,12 @@ class Rows:
         self._offset = offset
         self._white = white
         self._find_clouds = find_clouds
+        self._find_others = find_others
+
+    @cached_property
+    def others(self) -> tuple[Tensor, Tensor] | None:
+        """Other dates and how much they count; None if there are none."""
+        return None if self._find_others is None else self._find_others()
 
     @property
     def cloudy(self) -> NDArray[np.bool_]:
@@ -80,7 +91,11 @@ class Rows:
     def weighted(self, values: Tensor) -> Tensor:
         """Values of the reconstruction as digital numbers, less where it is kept out."""
         numbers = values * self._white
-        return numbers if self.weight is None else numbers * self.weight
+        if self.weight is not None:
+            numbers = numbers * self.weight
+        if self.others is not None:
+            numbers = numbers * (1 - self.others[1])
+        return numbers
 
     @cached_property
     def image(self) -> Tensor:
@@ -89,6 +104,9 @@ class Rows:
         if self.weight is None:
             return image
         weight = self.weight
+        if self.others is not None:
+            numbers, share = self.others
+            image = image + share * (numbers + self._offset - image)
         # Not lerp_, which does not give back the observed value at weight 0 exactly
         mixed = self.observed * (1 - weight) + image * weight
         return torch.where(weight > 0, mixed, self.observed)
@@ -247,6 +265,32 @@ class CloudMaskLayer(MapLayer):
     def encode(self, rows: Rows) -> NDArray[Any]:
         """1 in clouds and shadows, and where nothing is known."""
         return rows.cloudy[None].astype(self.dtype)
+
+
+class SourceLayer(MapLayer):
+    """Where each pixel of the image is from: what counts most in it."""
+
+    name = 'source'
+    title = 'Source of the image'
+    key = 'reconstruction'
+    dtype = 'uint8'
+    nodata = 255
+    resampling = 'MODE'
+
+    def bands(self, count: int, info: SceneInfo) -> list[Band]:
+        """One band of three classes."""
+        names = tuple(name for name, _ in SOURCES)
+        colors = tuple(color for _, color in SOURCES)
+        return [Band(self.name, classes=names, colors=colors)]
+
+    def encode(self, rows: Rows) -> NDArray[Any]:
+        """Take the largest share."""
+        restored = torch.ones(rows.valid.shape) if rows.weight is None else rows.weight
+        shares = [1 - restored, torch.zeros_like(restored), restored]
+        if rows.others is not None:
+            share = rows.others[1]
+            shares[1:] = [restored * share, restored * (1 - share)]
+        return torch.stack(shares).argmax(0, keepdim=True).numpy().astype(self.dtype)
 
 
 class ClassesLayer(MapLayer):

@@ -17,6 +17,19 @@ from ..formats.rasters import RasterFiles
 
 
 @dataclass(frozen=True, slots=True)
+class OtherProduct:
+    """A Sentinel-2 product of another date of a scene.
+
+    Args:
+        s2: The product, see :func:`~.products.find_optical`.
+        cloud_mask: A cloud mask, see :class:`ScenePair`.
+    """
+
+    s2: Path
+    cloud_mask: Path | MaskWord | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScenePair:
     """A Sentinel-2 product, its Sentinel-1 raster, and perhaps a cloud mask.
 
@@ -31,6 +44,7 @@ class ScenePair:
             :class:`~.detection.DetectedClouds`. None for the product's own, if there
             is one.
         slices: Further rasters of Sentinel-1, which have pixels that *s1* misses.
+        others: Products of other dates, whose clear pixels stand for cloudy ones.
         optical: What was found at *s2*; None if nobody has looked.
         radar: What was found at *s1*; None if nobody has looked.
         radar_slices: What was found at *slices*, as far as somebody has looked.
@@ -41,6 +55,7 @@ class ScenePair:
     s1: Path
     cloud_mask: Path | MaskWord | None = None
     slices: tuple[Path, ...] = ()
+    others: tuple[OtherProduct, ...] = ()
     optical: OpticalProduct | None = field(default=None, compare=False, repr=False)
     radar: RadarProduct | None = field(default=None, compare=False, repr=False)
     radar_slices: tuple[RadarProduct, ...] = field(

@@ -14,13 +14,13 @@ from ....kinds import MASK_WORDS, MaskWord
 from ...sources import fault_of_place
 from ..common import SceneError
 from ..formats.naming import name_fault, product_name
-from .pairs import ScenePair, uniquely_named
+from .pairs import OtherProduct, ScenePair, uniquely_named
 
 _REQUIRED = ('s2', 's1')
-_COLUMNS = (*_REQUIRED, 'cloud_mask', 'name')
+_COLUMNS = (*_REQUIRED, 'cloud_mask', 'name', 'other_dates')
 
-#: What stands between slices of Sentinel-1.
-_SLICES = '|'
+#: What stands between slices of Sentinel-1, dates, and their masks.
+_BETWEEN = '|'
 
 #: What spreadsheets and people put between fields.
 _DELIMITERS = (',', ';', '\t')
@@ -31,12 +31,14 @@ def read_pairs(csv_path: str | PathLike[str]) -> list[ScenePair]:
 
     Args:
         csv_path: CSV file with the columns ``s2`` and ``s1``, and optionally
-            ``cloud_mask`` and ``name``, in capitals or not, with commas, semicolons or
-            tabs between them. Paths are relative to the file; a ``cloud_mask`` may also
-            be ``product`` or ``auto``, see :class:`.ScenePair`. Under ``s1`` there may be
-            several with ``|`` between them: slices that cover the product together, of
-            which the first that has a pixel is taken. Names that are left out are those
-            of the Sentinel-2 products.
+            ``cloud_mask``, ``name`` and ``other_dates``, in capitals or not, with
+            commas, semicolons or tabs between them. Paths are relative to the file.
+            Under ``s1`` there may be several with ``|`` between them: slices that cover
+            the product together, of which the first that has a pixel is taken. So there
+            may be of ``other_dates``, products of other days whose clear pixels stand
+            for cloudy ones; then ``cloud_mask`` may have one for each date. It may also
+            be ``product`` or ``auto``, see :class:`.ScenePair`. Names that are left out
+            are those of the Sentinel-2 products.
 
     Returns:
         A pair for each row.
@@ -118,27 +120,52 @@ def _pair(
     if any(fields[len(columns) :]):
         raise SceneError(csv_path, f'row {line} has more fields than columns.')
     texts = dict(zip(columns, fields, strict=False))
-    paths: dict[str, tuple[Path, ...]] = {}
-    word = texts.get('cloud_mask', '').lower()
-    for column in _REQUIRED if word in MASK_WORDS else _COLUMNS[:3]:
-        text = texts.get(column, '')
-        if not text.strip(_SLICES + ' '):
-            if column in _REQUIRED:
-                raise SceneError(csv_path, f'row {line} has no {column}.')
-            continue
-        several = column == 's1' and not (csv_path.parent / expanded(text)).exists()
-        parts = [part.strip() for part in text.split(_SLICES)] if several else [text]
-        paths[column] = tuple(
-            _path(csv_path, line, column, part) for part in parts if part
-        )
-    s2, (s1, *slices) = paths['s2'][0], paths['s1']
+    parts = {column: _split(csv_path, texts.get(column, '')) for column in _COLUMNS}
+    for column in _REQUIRED:
+        if not any(parts[column]):
+            raise SceneError(csv_path, f'row {line} has no {column}.')
+    (s2, *more), (s1, *slices), others = (
+        [_path(csv_path, line, column, part) for part in parts[column] if part]
+        for column in ('s2', 's1', 'other_dates')
+    )
+    if more:
+        raise SceneError(csv_path, f'row {line} has several s2; see other_dates.')
+    masks = _masks(csv_path, line, parts['cloud_mask'], len(others))
     name = texts.get('name') or product_name(s2)
     if fault := name_fault(name):
         raise SceneError(csv_path, f'row {line}: {fault}')
-    mask: Path | MaskWord | None = next(iter(paths.get('cloud_mask', ())), None)
-    if word in MASK_WORDS:
-        mask = cast(MaskWord, word)
-    return ScenePair(name, s2, s1, mask, tuple(slices))
+    dates = tuple(map(OtherProduct, others, masks[1:]))
+    return ScenePair(name, s2, s1, masks[0], tuple(slices), dates)
+
+
+def _split(csv_path: Path, text: str) -> list[str]:
+    """The parts of a field; a file whose name holds what stands between them is one."""
+    if _BETWEEN not in text or (csv_path.parent / expanded(text)).exists():
+        return [text]
+    return [part.strip() for part in text.split(_BETWEEN)]
+
+
+def _masks(
+    csv_path: Path, line: int, texts: Sequence[str], count: int
+) -> list[Path | MaskWord | None]:
+    """Masks of a scene and of its other dates: one for each, or a word for all."""
+    masks: list[Path | MaskWord | None] = [
+        cast(MaskWord, text.lower())
+        if text.lower() in MASK_WORDS
+        else _path(csv_path, line, 'cloud_mask', text)
+        if text
+        else None
+        for text in texts
+    ]
+    if len(masks) > 1 and len(masks) != 1 + count:
+        raise SceneError(
+            csv_path,
+            f'row {line} has {len(masks)} masks for {1 + count} dates. Give one for '
+            'each, that of s2 first.',
+        )
+    if len(masks) == 1:
+        masks += [None if isinstance(masks[0], Path) else masks[0]] * count
+    return masks
 
 
 def _path(csv_path: Path, line: int, column: str, text: str) -> Path:

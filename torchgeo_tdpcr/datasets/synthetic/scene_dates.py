@@ -1,0 +1,133 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""`write_scene_dates`: the scene of `write_scene_pair` on other days."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.transform import from_origin
+
+from ...files import expanded
+from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
+from ...transforms.clouds import simulate_clouds
+from ...transforms.noise import FloatArray
+from .safe_writer import write_product, write_tiff
+from .scene import Scene, between_dates
+from .scene_pair import CHANGE, PLACE, digital_numbers, padded_scene, parse_date
+from .writer import PIXEL
+
+# Days after which the ground has gone most of the way to any other season.
+_DAYS = 60.0
+_MOST_DAYS = 3650
+
+
+class DatePaths(NamedTuple):
+    """Where a synthetic scene of one day lies.
+
+    Attributes:
+        s2: The cloudy Sentinel-2 product, a GeoTIFF.
+        clear: The same without clouds.
+        clouds: 1 where there is cloud or shadow, else 0, uint8.
+    """
+
+    s2: Path
+    clear: Path
+    clouds: Path
+
+
+def write_scene_dates(
+    root: str | os.PathLike[str],
+    days: Sequence[int],
+    name: str = 'scene',
+    size: int | tuple[int, int] = 1020,
+    seed: int = 0,
+    cover: float = 0.4,
+    offset: int = BASELINE_OFFSET,
+    sar_margin: int = 64,
+    date: str = '2020-06-04',
+) -> list[DatePaths]:
+    """Write a scene as Sentinel-2 sees it on other days than that of the pair.
+
+    It is the place that :func:`write_scene_pair` makes of the same name, size, seed and
+    margin. The longer before or after, the more of its fields have changed; light and
+    air change from day to day, and the clouds of each day are others. Files of a day are
+    `<name>_<YYYYMMDD>_s2.tif`, `…_clear.tif` and `…_clouds.tif`.
+
+    Args:
+        root: Folder to write to; made if it does not exist.
+        days: How many days after `date`, or before if negative. At 0 the ground is what
+            the pair's cloudy product sees.
+        name: Start of the names of the files.
+        size: Side, or height and width, in pixels of 10 m, 32 to 10980.
+        seed: That of the pair.
+        cover: Part of the scene under cloud or shadow on each day, 0 to 1.
+        offset: What is added to the digital numbers.
+        sar_margin: That of the pair.
+        date: Day of the pair, `YYYY-MM-DD`.
+
+    Returns:
+        Where the files of each day are.
+
+    Raises:
+        ValueError: If a day is given twice, or is ten years off.
+        FileExistsError: If one of the files is there already.
+
+    Example:
+        >>> root = tempfile.mkdtemp()
+        >>> dates = write_scene_dates(root, [10], size=48, sar_margin=6)
+        >>> dates[0].s2.name
+        'scene_20200614_s2.tif'
+    """
+    shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    if len(set(days)) < len(days) or any(abs(day) > _MOST_DAYS for day in days):
+        raise ValueError(
+            f'`days={list(days)}`: give each day once, at most {_MOST_DAYS} off.'
+        )
+    first = parse_date(date)
+    root = expanded(root)
+    found = []
+    for day in days:
+        start = f'{name}_{first + timedelta(day):%Y%m%d}'
+        found.append(
+            DatePaths(*(root / f'{start}_{key}.tif' for key in DatePaths._fields))
+        )
+    for path in (path for paths in found for path in paths):
+        if path.exists():
+            raise FileExistsError(
+                f"'{path}' is there already. Delete it, or give another `root` or `name`."
+            )
+    scene, inner, _ = padded_scene(np.random.default_rng(seed), shape, sar_margin)
+    root.mkdir(parents=True, exist_ok=True)
+    grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
+    crs = CRS.from_epsg(PLACE.epsg)
+    for day, paths in zip(days, found, strict=True):
+        rng = np.random.default_rng([seed, abs(day), int(day < 0)])
+        ground = _ground(rng, scene, inner, day)
+        sky = simulate_clouds(ground, rng, cover, sun=scene.sun)
+        with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
+            parts = DatePaths(*(Path(scratch, path.name) for path in paths))
+            image = digital_numbers(sky.image, offset)
+            when = first + timedelta(day)
+            write_product(parts.s2, 'geotiff', image, sky, grid, crs, when, offset)
+            clear = digital_numbers(ground, offset)
+            write_tiff(parts.clear, clear, grid, crs, 0, tuple(SENTINEL2_BANDS))
+            write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
+            for part, path in zip(parts, paths, strict=True):
+                os.replace(part, path)
+    return found
+
+
+def _ground(
+    rng: np.random.Generator, scene: Scene, inner: tuple[Any, ...], day: int
+) -> FloatArray:
+    """The ground so many days after the pair, under the air of that day."""
+    clear, other = scene.clear[inner], scene.other[inner]
+    share = CHANGE + 1 - np.exp(-abs(day) / _DAYS)
+    ground: FloatArray = clear + np.float32(share) * (other - clear)
+    return ground * between_dates(rng) if day else ground
