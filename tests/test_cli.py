@@ -103,6 +103,8 @@ def test_a_home_folder(
     assert (parsed.checkpoint, parsed.s2) == (f'{home}/no.ckpt', [f'{home}/a'])
     assert (parsed.s1, parsed.output_dir) == ([f'{home}/b'], f'{home}/maps')
     assert (parsed.pairs, parsed.cloud_mask) == (f'{home}/c', f'{home}/d')
+    for text, mask in (('auto', 'auto'), ('./auto', str(Path('auto').absolute()))):
+        assert make_parser().parse_args(['map', '--mask', text]).cloud_mask == mask
     parsed = make_parser().parse_args(['report', '~/a', '--truth=~/b', '--output=~/c'])
     assert [parsed.scene, parsed.truth, parsed.output] == [f'{home}/{x}' for x in 'abc']
     (root.parent / 'a=b.ckpt').touch()

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument(
         '--cloud-mask',
         '--mask',
-        type=user_path,
+        type=_mask,
         metavar='FILE|auto|product',
         help='cloud mask; auto: found in the image by ukis-csmask, which is installed by '
         "pip install 'torchgeo-tdpcr[clouds]' (default: that of the product, if any)",
@@ -258,6 +258,12 @@ def _check_paths(args: argparse.Namespace) -> None:
             if not (word or path.startswith('/vsi') or Path(path).exists()):
                 name = option.replace('_', '-')
                 raise FileNotFoundError(f'`--{name} {path}`: there is no such file.')
+
+
+def _mask(text: str) -> str:
+    """A word for a mask, or the path of one; `./auto` is a path."""
+    path = user_path(text)
+    return str(Path(path).absolute()) if path in MASK_WORDS and text != path else path
 
 
 def _one_or_many(paths: list[str] | None) -> str | list[str] | None:

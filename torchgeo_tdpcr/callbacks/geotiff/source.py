@@ -9,7 +9,7 @@ dataset of any other becomes one mosaic, placed by the queries of its sampler: s
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +57,17 @@ class SceneSource(Protocol):
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Where a window is cloud or shadow."""
 
+
+class CompositeSource(SceneSource, Protocol):
+    """A data module some of whose scenes are composites of several dates.
+
+    They say so (:attr:`.SceneInfo.composite`), and only of them other dates are asked.
+    """
+
     def other_dates(
         self, scene: int, window: PixelBox
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Digital numbers of other dates without offset, and where they are clear.
-
-        Asked only of scenes that are composites (:attr:`.SceneInfo.composite`).
-        """
+        """Digital numbers of other dates without offset, and where they are clear."""
 
 
 class Placed(NamedTuple):
@@ -139,7 +143,7 @@ class Frame(Protocol):
     def other_dates(
         self, scene: int, window: PixelBox
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """See :class:`SceneSource`."""
+        """See :class:`CompositeSource`."""
 
 
 class SceneFrame:
@@ -201,4 +205,4 @@ class SceneFrame:
         self, scene: int, window: PixelBox
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Digital numbers of other dates without offset, and where they are clear."""
-        return self._source.other_dates(scene, window)
+        return cast(CompositeSource, self._source).other_dates(scene, window)
