@@ -96,6 +96,9 @@ def test_several_dates(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scenes = str(tmp_path / 'scenes')
+    assert main(['synthesize-scene', scenes, '--other-days', '3', '3']) == 2
+    assert '`--other-days 3 3`: give each day once' in capsys.readouterr().err
+    assert not Path(scenes).exists()
     arguments = ['--size', '192', '--seed', '1', '--other-days', '9', '-40']
     assert main(['synthesize-scene', scenes, *arguments]) == 0
     assert 'clouds, -40 days later: ' in capsys.readouterr().out

@@ -90,7 +90,7 @@ def doing(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Write a synthetic scene and print where its files are."""
-    from ..datasets.synthetic.scene_dates import write_scene_dates
+    from ..datasets.synthetic.scene_dates import paths_of_dates, write_scene_dates
     from ..datasets.synthetic.scene_pair import write_scene_pair
 
     names = (
@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
         # one number is both
         given['size'] = (args.size[0], args.size[-1])
     given = {name: value for name, value in given.items() if value is not None}
+    name, date = given.get('name', 'scene'), given.get('date', '2020-06-04')
+    paths_of_dates(args.root, args.other_days, name, date)
     paths = write_scene_pair(args.root, **given)
     shared = {name: given[name] for name in OF_ALL_DATES if name in given}
     dates = write_scene_dates(args.root, args.other_days, **shared)

@@ -53,7 +53,7 @@ def test_days_do_not_depend_on_each_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('days', [[3, 3], [4000]])
 def test_faults(tmp_path: Path, days: list[int]) -> None:
-    with pytest.raises(ValueError, match=r'`days=\['):
+    with pytest.raises(ValueError, match=r'`other_days=\['):
         write_scene_dates(tmp_path, days, **SIZE)
     assert not list(tmp_path.iterdir())
 

@@ -312,6 +312,11 @@ class MappingRun:
             **({'tdpcr:declared': info.declared} if info.declared else {}),
             **({'tdpcr:cloud_detector': info.detector} if info.detector else {}),
             **(_COMPOSITE if info.composite else {}),
+            **(
+                {'tdpcr:other_cloud_detectors': info.other_detectors}
+                if any(info.other_detectors)
+                else {}
+            ),
         }
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:

@@ -58,6 +58,7 @@ class SceneInfo:
         declared: What the user said of its inputs, to read them again.
         detector: Name and version of what finds its clouds, '' where a mask has them.
         composite: Whether clear pixels of other dates stand for cloudy ones.
+        other_detectors: What finds the clouds of each other date, see *detector*.
     """
 
     name: str
@@ -70,6 +71,7 @@ class SceneInfo:
     declared: dict[str, Any] = field(default_factory=dict)
     detector: str = ''
     composite: bool = False
+    other_detectors: tuple[str, ...] = ()
 
 
 class WindowRun(NamedTuple):

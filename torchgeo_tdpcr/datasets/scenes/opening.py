@@ -99,7 +99,11 @@ def open_scene(
         inputs['cloud_mask'] = str(pair.cloud_mask.resolve())
     acquired = dates_of(product, found[0]).optical
     others = None
+    detectors: tuple[str, ...] = ()
     if pair.others:
+        places = [pair.s2.resolve(), *(other.s2.resolve() for other in pair.others)]
+        if len(set(places)) < len(places):
+            raise SceneError(pair.s2, 'or one of its other dates is given twice.')
         if clouds is None:
             raise SceneError(
                 pair.s2,
@@ -109,6 +113,7 @@ def open_scene(
         dates = [
             _open_other(other, optical, declared, acquired) for other in pair.others
         ]
+        detectors = tuple(_detector(date.clouds) for date in dates)
         others = ClearDates(optical, clouds, dates)
     for number, other in enumerate(pair.others, 2):
         inputs[f's2_{number}'] = str(other.s2.resolve())
@@ -123,8 +128,9 @@ def open_scene(
         optical.bands,
         float(optical.offset),
         declared=declared.said,
-        detector=clouds.origin if isinstance(clouds, DetectedClouds) else '',
+        detector=_detector(clouds),
         composite=others is not None,
+        other_detectors=detectors,
     )
     return SceneFiles(info, optical, radar, clouds, others)
 
@@ -150,6 +156,11 @@ def _open_clouds(
             "or 'auto' for clouds that are found.",
         )
     return None
+
+
+def _detector(clouds: CloudReader | DetectedClouds | None) -> str:
+    """Name and version of what finds clouds, '' where a mask has them."""
+    return clouds.origin if isinstance(clouds, DetectedClouds) else ''
 
 
 def _open_other(

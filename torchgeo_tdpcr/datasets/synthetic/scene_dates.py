@@ -43,7 +43,7 @@ class DatePaths(NamedTuple):
 
 def write_scene_dates(
     root: str | os.PathLike[str],
-    days: Sequence[int],
+    other_days: Sequence[int],
     name: str = 'scene',
     size: int | tuple[int, int] = 1020,
     seed: int = 0,
@@ -61,8 +61,8 @@ def write_scene_dates(
 
     Args:
         root: Folder to write to; made if it does not exist.
-        days: How many days after `date`, or before if negative. At 0 the ground is what
-            the pair's cloudy product sees.
+        other_days: How many days after `date`, or before if negative. At 0 the ground is
+            what the pair's cloudy product sees.
         name: Start of the names of the files.
         size: Side, or height and width, in pixels of 10 m, 32 to 10980.
         seed: That of the pair.
@@ -85,28 +85,14 @@ def write_scene_dates(
         'scene_20200614_s2.tif'
     """
     shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    if len(set(days)) < len(days) or any(abs(day) > _MOST_DAYS for day in days):
-        raise ValueError(
-            f'`days={list(days)}`: give each day once, at most {_MOST_DAYS} off.'
-        )
-    first = parse_date(date)
     root = expanded(root)
-    found = []
-    for day in days:
-        start = f'{name}_{first + timedelta(day):%Y%m%d}'
-        found.append(
-            DatePaths(*(root / f'{start}_{key}.tif' for key in DatePaths._fields))
-        )
-    for path in (path for paths in found for path in paths):
-        if path.exists():
-            raise FileExistsError(
-                f"'{path}' is there already. Delete it, or give another `root` or `name`."
-            )
+    first = parse_date(date)
+    found = paths_of_dates(root, other_days, name, date)
     scene, inner, _ = padded_scene(np.random.default_rng(seed), shape, sar_margin)
     root.mkdir(parents=True, exist_ok=True)
     grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
     crs = CRS.from_epsg(PLACE.epsg)
-    for day, paths in zip(days, found, strict=True):
+    for day, paths in zip(other_days, found, strict=True):
         rng = np.random.default_rng([seed, abs(day), int(day < 0)])
         ground = _ground(rng, scene, inner, day)
         sky = simulate_clouds(ground, rng, cover, sun=scene.sun)
@@ -120,6 +106,48 @@ def write_scene_dates(
             write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
             for part, path in zip(parts, paths, strict=True):
                 os.replace(part, path)
+    return found
+
+
+def paths_of_dates(
+    root: str | os.PathLike[str], days: Sequence[int], name: str, date: str
+) -> list[DatePaths]:
+    """Tell where files of other days go, before anything is written.
+
+    Args:
+        root: See :func:`write_scene_dates`, as the others.
+        days: How many days after *date*.
+        name: Start of the names of the files.
+        date: Day of the pair.
+
+    Returns:
+        Where the files of each day go.
+
+    Raises:
+        ValueError: If a day is given twice, or is ten years off.
+        FileExistsError: If one of the files is there already.
+    """
+    first, root = parse_date(date), expanded(root)
+    try:
+        if len(set(days)) < len(days) or any(abs(day) > _MOST_DAYS for day in days):
+            raise OverflowError
+        dates = [first + timedelta(day) for day in days]
+    except OverflowError:
+        raise ValueError(
+            f'`other_days={list(days)}`: give each day once, at most {_MOST_DAYS} off '
+            'and in a year of four digits.'
+        ) from None
+    found = [
+        DatePaths(
+            *(root / f'{name}_{day:%Y%m%d}_{key}.tif' for key in DatePaths._fields)
+        )
+        for day in dates
+    ]
+    for path in (path for paths in found for path in paths):
+        if path.exists():
+            raise FileExistsError(
+                f"'{path}' is there already. Delete it, or give another `root` or `name`."
+            )
     return found
 
 

@@ -2,6 +2,7 @@
 
 """Tests of clear pixels of other dates of a scene."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.warp import calculate_default_transform, reproject
 
+from torchgeo_tdpcr.callbacks.geotiff.fingerprint import fingerprint
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes import ScenePair
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
@@ -152,6 +154,16 @@ def test_masks_are_needed(pair, dates):
     assert not plain.info(0).composite
     with pytest.raises(SceneError, match='has no other dates'):
         plain.other_dates(0, box)
+    found = OtherProduct(dates[1].s2, 'auto')
+    by_detector = SceneDataset([ScenePair(*_fields(scene), others=(found,))]).info(0)
+    assert by_detector.other_detectors[0].startswith('ukis-csmask')
+    assert by_detector.detector == ''
+    assert fingerprint(by_detector, '', {}) != fingerprint(
+        replace(by_detector, other_detectors=('',)), '', {}
+    )
+    twice = OtherProduct(pair.s2, pair.clouds)
+    with pytest.raises(SceneError, match='given twice'):
+        SceneDataset([ScenePair(*_fields(scene), others=(twice,))])
     unmasked = OtherProduct(dates[1].s2)
     with pytest.raises(SceneError, match='of another date and has no cloud mask'):
         SceneDataset([ScenePair(*_fields(scene), others=(unmasked,))])

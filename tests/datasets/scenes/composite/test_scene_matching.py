@@ -82,3 +82,15 @@ def test_too_few_pixels_change_nothing(other):
     np.testing.assert_array_equal(learn(other + 500, other, both)(other, WHOLE), other)
     both[:10, :10] = True
     np.testing.assert_array_equal(learn(other + 500, other, both)(other, WHOLE), other)
+
+
+@pytest.mark.parametrize('side', [25, 33, 60])
+def test_few_pixels_of_a_whole_tile(side):
+    rng = np.random.default_rng(0)
+    other = rng.uniform(500, 3000, (1, 512, 512)).astype(np.float32)
+    both = np.zeros((512, 512), bool)
+    both[7 : 7 + side, 9 : 9 + side] = True
+    matcher = Matcher(1, 10_980, 10_980)
+    matcher.add(1.2 * other + 100, other, both, PixelBox(0, 0, 512, 512))
+    matching = matcher.result()
+    np.testing.assert_allclose([matching.gain[0], matching.shift[0]], [1.2, 100], 0.02)

@@ -89,6 +89,14 @@ class TestReadPairs:
             (tmp_path / 'mask.tif', (OtherProduct(again),)),
         ]
 
+    def test_many_long_names(self, tmp_path):
+        names = [f'{"a" * 80}{i}.tif' for i in range(5)]
+        for name in names:
+            (tmp_path / name).touch()
+        text = f's2,s1,other_dates\na.tif,s1.tif,{"|".join(names)}\n'
+        (pair,) = read_pairs(self.table(tmp_path, text))
+        assert [other.s2.name for other in pair.others] == names
+
     def test_words_for_masks(self, tmp_path):
         text = 's2,s1,cloud_mask,name\na.tif,s1.tif,auto,a\na.tif,s1.tif,Product,b\n'
         masks = [pair.cloud_mask for pair in read_pairs(self.table(tmp_path, text))]

@@ -99,10 +99,12 @@ class Matcher:
         self._counts[part] += counts
         for sums, image in zip(self._sums, (scene, other), strict=True):
             sums[:, *part] += _cells(np.where(both, image, np.float32(0)))
-        few = np.s_[:: self._step, :: self._step]
-        chosen = both[few]
-        pair = np.stack([scene[:, *few][:, chosen], other[:, *few][:, chosen]])
-        self._samples.append(pair)
+        places = np.flatnonzero(both)
+        # Where few are clear in both, as at the edge of a swath, each of them counts
+        number = min(max(len(places) // self._step**2, _FEWEST), len(places))
+        chosen = places[np.linspace(0, len(places) - 1, number).astype(np.int64)]
+        pair = [image.reshape(len(image), -1)[:, chosen] for image in (scene, other)]
+        self._samples.append(np.stack(pair))
 
     def result(self) -> Matching:
         """What was learned; nothing changes where hardly any pixel is clear in both."""
@@ -115,8 +117,10 @@ class Matcher:
         scene, other = np.concatenate(self._samples, axis=2)
         low, middle, high = np.percentile(scene, (10, 50, 90), axis=1)
         low_other, middle_other, high_other = np.percentile(other, (10, 50, 90), axis=1)
-        spread = np.maximum(high_other - low_other, 1)
-        gain[:] = np.clip((high - low) / spread, 0.5, 2)
+        spread = high_other - low_other
+        ratio = np.clip((high - low) / np.maximum(spread, 1), 0.5, 2)
+        # A level band tells no gain
+        gain[:] = np.where(spread < 1, 1, ratio)
         shift[:] = middle - gain * middle_other
         # Sums of differences, not means: few pixels weigh little
         lacking = self._sums[0] - gain[:, None, None] * self._sums[1]

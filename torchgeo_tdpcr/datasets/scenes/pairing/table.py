@@ -4,6 +4,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -140,7 +141,8 @@ def _pair(
 
 def _split(csv_path: Path, text: str) -> list[str]:
     """The parts of a field; a file whose name holds what stands between them is one."""
-    if _BETWEEN not in text or (csv_path.parent / expanded(text)).exists():
+    # Not Path.exists, to which a long list is an error
+    if _BETWEEN not in text or os.path.exists(csv_path.parent / expanded(text)):
         return [text]
     return [part.strip() for part in text.split(_BETWEEN)]
 
