@@ -48,7 +48,7 @@ def fingerprint(info: SceneInfo, weights: str, settings: dict[str, Any]) -> str:
     parts = [info.name, grid, info.bands, info.offset, files, weights, settings]
     if info.detector:
         parts.append(info.detector)
-    if any(info.other_detectors):
+    if info.other_detectors:
         parts.append(info.other_detectors)
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,18 +4,21 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from torch import Tensor
 from tqdm import tqdm
 
 from ...datasets.grids import PixelBox
-from ...datasets.scenes.common import SceneError
+from ...datasets.scenes.common import SceneError, SceneInfo
 from ...input_record import same_names
 from .fingerprint import fingerprint, weights_hash
 from .folder import SavedProgress, SceneFolder
@@ -28,9 +31,6 @@ from .summary import Summary, join_processes
 
 #: Errors that end a scene, but not the others: its files, or the disk.
 _SCENE_ERRORS = (OSError, RasterioError, SceneError)
-
-#: What the item of a composite says.
-_COMPOSITE = {'tdpcr:composite': True, 'tdpcr:keep_clear': True}
 
 #: Border in pixels between other dates and what is restored. Both are about as bright as
 #: the scene, and a wider one would leave little of other dates between small clouds.
@@ -89,7 +89,6 @@ class MappingRun:
             'tdpcr:task': type(module).__name__,
             'tdpcr:checkpoint': str(trainer.ckpt_path) if trainer.ckpt_path else None,
             'tdpcr:weights_sha256': weights,
-            'tdpcr:keep_clear': options.keep_clear,
             **options.properties,
         }
         given = asdict(options)
@@ -270,8 +269,9 @@ class MappingRun:
             slice(top - first, bottom - first),
         )
 
-        def weigh() -> Tensor:
-            return cloud_weight(frame.clouds(scene, around), feather)[inner]
+        @cache
+        def find_clouds() -> NDArray[np.bool_]:
+            return frame.clouds(scene, around)
 
         def find_others() -> tuple[Tensor, Tensor]:
             numbers, clear = frame.other_dates(scene, around)
@@ -282,12 +282,18 @@ class MappingRun:
             values,
             valid,
             lambda: frame.observed(scene, PixelBox(0, top, width, bottom)),
-            weigh if self.options.keep_clear or info.composite else None,
+            (lambda: cloud_weight(find_clouds(), feather)[inner])
+            if self._keeps_clear(info)
+            else None,
             info.offset,
             info.white,
-            lambda: frame.clouds(scene, PixelBox(0, top, width, bottom)),
+            lambda: find_clouds()[inner],
             find_others if info.composite else None,
         )
+
+    def _keeps_clear(self, info: SceneInfo) -> bool:
+        """Whether a scene keeps what is clear in it, as every composite does."""
+        return self.options.keep_clear or info.composite
 
     def _finish(self) -> None:
         """Finish the scene that is being written, unless it has failed."""
@@ -305,18 +311,18 @@ class MappingRun:
             self.progress.fail(scene, IncompleteError(info, row))
             job.break_off()
             return
+        told = {
+            'tdpcr:bands': list(info.bands),
+            'tdpcr:declared': info.declared,
+            'tdpcr:cloud_detector': info.detector,
+            'tdpcr:composite': info.composite,
+            'tdpcr:other_cloud_detectors': info.other_detectors,
+        }
         properties = {
             **self._properties,
-            **({'tdpcr:bands': list(info.bands)} if info.bands else {}),
+            'tdpcr:keep_clear': self._keeps_clear(info),
             'tdpcr:offset': info.offset,
-            **({'tdpcr:declared': info.declared} if info.declared else {}),
-            **({'tdpcr:cloud_detector': info.detector} if info.detector else {}),
-            **(_COMPOSITE if info.composite else {}),
-            **(
-                {'tdpcr:other_cloud_detectors': info.other_detectors}
-                if any(info.other_detectors)
-                else {}
-            ),
+            **{key: value for key, value in told.items() if value},
         }
         names = ('torchgeo-tdpcr', 'torchgeo', 'torch')
         try:

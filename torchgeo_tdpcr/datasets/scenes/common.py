@@ -58,7 +58,8 @@ class SceneInfo:
         declared: What the user said of its inputs, to read them again.
         detector: Name and version of what finds its clouds, '' where a mask has them.
         composite: Whether clear pixels of other dates stand for cloudy ones.
-        other_detectors: What finds the clouds of each other date, see *detector*.
+        other_detectors: What finds the clouds of each other date, see *detector*; empty
+            where masks have all of them.
     """
 
     name: str

@@ -16,7 +16,7 @@ from .declared import Declared
 from .formats.parts import OpticalProduct
 from .formats.products import find_optical
 from .formats.rasters import RasterFiles
-from .pairing.dates import dates_of
+from .pairing.dates import dates_of, days_between
 from .pairing.pairs import OtherProduct, ScenePair
 from .windows.clouds import CloudReader
 from .windows.detection import DetectedClouds
@@ -90,7 +90,7 @@ def open_scene(
                 f'and {", ".join(f"'{path}'" for path in pair.slices)} together: {what}'
             )
         raise SceneError(pair.s1, what)
-    clouds = _open_clouds(pair.s2, pair.cloud_mask, product, optical, declared)
+    clouds = _open_clouds(pair.cloud_mask, product, optical, declared)
     # Absolute, so that they can be found again from anywhere
     inputs = {'s2': str(pair.s2.resolve()), 's1': str(pair.s1.resolve())}
     for number, path in enumerate(pair.slices, 2):
@@ -114,6 +114,7 @@ def open_scene(
             _open_other(other, optical, declared, acquired) for other in pair.others
         ]
         detectors = tuple(_detector(date.clouds) for date in dates)
+        detectors = detectors if any(detectors) else ()
         others = ClearDates(optical, clouds, dates)
     for number, other in enumerate(pair.others, 2):
         inputs[f's2_{number}'] = str(other.s2.resolve())
@@ -136,7 +137,6 @@ def open_scene(
 
 
 def _open_clouds(
-    s2: Path,
     mask: Path | MaskWord | None,
     product: OpticalProduct,
     optical: OpticalReader,
@@ -151,7 +151,7 @@ def _open_clouds(
         return CloudReader(product.clouds, optical.grid, declared.cloud_mask_kind)
     if mask == 'product':
         raise SceneError(
-            s2,
+            product.path,
             'has no cloud mask of its own, as `cloud_mask=product` asks for. Give one, '
             "or 'auto' for clouds that are found.",
         )
@@ -172,7 +172,7 @@ def _open_other(
     """Open a product of another date, with its mask."""
     product = find_optical(other.s2, declared.all_bands)
     optical = OpticalReader(product, scene.bands, declared.offset, declared.scale)
-    clouds = _open_clouds(other.s2, other.cloud_mask, product, optical, declared)
+    clouds = _open_clouds(other.cloud_mask, product, optical, declared)
     if clouds is None:
         raise SceneError(
             other.s2,
@@ -180,9 +180,7 @@ def _open_other(
             "it is clear. Give a mask of each date, or 'auto' as `cloud_mask` to find "
             'clouds.',
         )
-    days = None
-    if acquired is not None and product.date is not None:
-        days = (_naive(product.date) - _naive(acquired)).total_seconds() / 86_400
+    days = days_between(acquired, product.date)
     return OtherDate(optical, clouds, scene.grid, days)
 
 

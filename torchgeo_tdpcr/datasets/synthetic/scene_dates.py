@@ -19,7 +19,14 @@ from ...transforms.clouds import simulate_clouds
 from ...transforms.noise import FloatArray
 from .safe_writer import write_product, write_tiff
 from .scene import Scene, between_dates
-from .scene_pair import CHANGE, PLACE, digital_numbers, padded_scene, parse_date
+from .scene_pair import (
+    CHANGE,
+    PLACE,
+    digital_numbers,
+    padded_scene,
+    parse_date,
+    refuse_existing,
+)
 from .writer import PIXEL
 
 # Days after which the ground has gone most of the way to any other season.
@@ -88,6 +95,9 @@ def write_scene_dates(
     root = expanded(root)
     first = parse_date(date)
     found = paths_of_dates(root, other_days, name, date)
+    if not found:
+        # To make the scene takes seconds
+        return []
     scene, inner, _ = padded_scene(np.random.default_rng(seed), shape, sar_margin)
     root.mkdir(parents=True, exist_ok=True)
     grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
@@ -143,11 +153,7 @@ def paths_of_dates(
         )
         for day in dates
     ]
-    for path in (path for paths in found for path in paths):
-        if path.exists():
-            raise FileExistsError(
-                f"'{path}' is there already. Delete it, or give another `root` or `name`."
-            )
+    refuse_existing(path for paths in found for path in paths)
     return found
 
 

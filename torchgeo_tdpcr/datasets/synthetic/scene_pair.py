@@ -9,6 +9,7 @@ resolution everywhere.
 
 import os
 import tempfile
+from collections.abc import Iterable
 from datetime import date as Date
 from datetime import datetime, time
 from pathlib import Path
@@ -139,11 +140,7 @@ def write_scene_pair(
     product = product_name(kind, name, day, offset)
     names = (product, *(f'{name}_{end}.tif' for end in ScenePaths._fields[1:]))
     paths = ScenePaths(*(root / file for file in names))
-    for path in paths:
-        if path.exists():
-            raise FileExistsError(
-                f"'{path}' is there already. Delete it, or give another `root` or `name`."
-            )
+    refuse_existing(paths)
 
     rng = np.random.default_rng(seed)
     scene, inner, pad = padded_scene(rng, shape, sar_margin)
@@ -176,6 +173,22 @@ def write_scene_pair(
         for part, path in zip(parts, paths, strict=True):
             os.replace(part, path)
     return paths
+
+
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Raise where one of the files that are to be written is there.
+
+    Args:
+        paths: The files.
+
+    Raises:
+        FileExistsError: If one is.
+    """
+    for path in paths:
+        if path.exists():
+            raise FileExistsError(
+                f"'{path}' is there already. Delete it, or give another `root` or `name`."
+            )
 
 
 def padded_scene(

@@ -141,7 +141,7 @@ def test_nearest_date_first_and_as_bright(pair, dates):
 def test_masks_are_needed(pair, dates):
     scene = ScenePair('a', pair.s2, pair.s1, pair.clouds)
     other = OtherProduct(dates[1].s2, dates[1].clouds)
-    dataset = SceneDataset([ScenePair(*_fields(scene), others=(other,))])
+    dataset = SceneDataset([replace(scene, others=(other,))])
     info = dataset.info(0)
     assert info.composite
     assert info.inputs['s2_2'] == str(dates[1].s2.resolve())
@@ -155,7 +155,7 @@ def test_masks_are_needed(pair, dates):
     with pytest.raises(SceneError, match='has no other dates'):
         plain.other_dates(0, box)
     found = OtherProduct(dates[1].s2, 'auto')
-    by_detector = SceneDataset([ScenePair(*_fields(scene), others=(found,))]).info(0)
+    by_detector = SceneDataset([replace(scene, others=(found,))]).info(0)
     assert by_detector.other_detectors[0].startswith('ukis-csmask')
     assert by_detector.detector == ''
     assert fingerprint(by_detector, '', {}) != fingerprint(
@@ -163,16 +163,12 @@ def test_masks_are_needed(pair, dates):
     )
     twice = OtherProduct(pair.s2, pair.clouds)
     with pytest.raises(SceneError, match='given twice'):
-        SceneDataset([ScenePair(*_fields(scene), others=(twice,))])
+        SceneDataset([replace(scene, others=(twice,))])
     unmasked = OtherProduct(dates[1].s2)
     with pytest.raises(SceneError, match='of another date and has no cloud mask'):
-        SceneDataset([ScenePair(*_fields(scene), others=(unmasked,))])
+        SceneDataset([replace(scene, others=(unmasked,))])
     bare = ScenePair('a', pair.s2, pair.s1, others=(other,))
     with pytest.raises(
         SceneError, match='nothing tells where other dates are to stand'
     ):
         SceneDataset([bare])
-
-
-def _fields(pair: ScenePair):
-    return pair.name, pair.s2, pair.s1, pair.cloud_mask

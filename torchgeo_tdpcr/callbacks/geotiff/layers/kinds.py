@@ -246,16 +246,21 @@ class UncertaintyLayer(DifferenceLayer):
         return rows.weighted(rows.values[self.key])
 
 
-class CloudMaskLayer(MapLayer):
+class LabelLayer(MapLayer):
+    """Classes of pixels."""
+
+    dtype = 'uint8'
+    nodata = 255
+    resampling = 'MODE'
+
+
+class CloudMaskLayer(LabelLayer):
     """Where clouds and their shadows were, by the mask of the scene."""
 
     name = 'cloud_mask'
     title = 'Cloud mask'
     # What is under clouds is what was restored
     key = 'reconstruction'
-    dtype = 'uint8'
-    nodata = 255
-    resampling = 'MODE'
 
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """One band of two classes."""
@@ -267,15 +272,12 @@ class CloudMaskLayer(MapLayer):
         return rows.cloudy[None].astype(self.dtype)
 
 
-class SourceLayer(MapLayer):
+class SourceLayer(LabelLayer):
     """Where each pixel of the image is from: what counts most in it."""
 
     name = 'source'
     title = 'Source of the image'
     key = 'reconstruction'
-    dtype = 'uint8'
-    nodata = 255
-    resampling = 'MODE'
 
     def bands(self, count: int, info: SceneInfo) -> list[Band]:
         """One band of three classes."""
@@ -293,7 +295,7 @@ class SourceLayer(MapLayer):
         return torch.stack(shares).argmax(0, keepdim=True).numpy().astype(self.dtype)
 
 
-class ClassesLayer(MapLayer):
+class ClassesLayer(LabelLayer):
     """The most probable class of each pixel.
 
     Args:
@@ -305,9 +307,6 @@ class ClassesLayer(MapLayer):
     name = 'classes'
     title = 'Land cover'
     key = 'probabilities'
-    dtype = 'uint8'
-    nodata = 255
-    resampling = 'MODE'
 
     def __init__(
         self,

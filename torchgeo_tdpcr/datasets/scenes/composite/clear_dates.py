@@ -40,7 +40,7 @@ class ClearDates:
         self._clouds = clouds
         self.dates = sorted(
             dates,
-            key=lambda date: float('inf') if date.days is None else abs(date.days),
+            key=lambda date: float('inf') if date.days is None else date.days,
         )
         """The other dates, the nearest first."""
         self._matchings: dict[int, Matching] = {}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ...grids import PixelBox
+from ..blocks import block_sums
 
 #: Side in pixels of the cells in which the two dates are compared.
 CELL = 32
@@ -53,8 +54,6 @@ class Matching:
             Digital numbers as of the scene, C×H×W.
         """
         plain = numbers * self.gain[:, None, None] + self.shift[:, None, None]
-        if not self.rest.any():
-            return plain
         (top, bottom), (left, right) = window.ranges
         rest = _between(self.rest, np.arange(top, bottom), 1)
         return plain + _between(rest, np.arange(left, right), 2)
@@ -94,11 +93,11 @@ class Matcher:
         if not both.any():
             return
         row, column = window.top // CELL, window.left // CELL
-        counts = _cells(both[None].astype(np.float32))[0]
+        counts = block_sums(both, CELL)
         part = np.s_[row : row + counts.shape[0], column : column + counts.shape[1]]
         self._counts[part] += counts
         for sums, image in zip(self._sums, (scene, other), strict=True):
-            sums[:, *part] += _cells(np.where(both, image, np.float32(0)))
+            sums[:, *part] += block_sums(np.where(both, image, np.float32(0)), CELL)
         places = np.flatnonzero(both)
         # Where few are clear in both, as at the edge of a swath, each of them counts
         number = min(max(len(places) // self._step**2, _FEWEST), len(places))
@@ -128,17 +127,6 @@ class Matcher:
         weights = _smooth(self._counts[None])
         rest[:] = _smooth(lacking) / (weights + _DOUBT)
         return Matching(gain, shift, rest)
-
-
-def _cells(image: Array) -> NDArray[np.float64]:
-    """Sums over cells, C×h×w; what lacks of the last ones counts as 0."""
-    channels, height, width = image.shape
-    rows, columns = -(-height // CELL), -(-width // CELL)
-    beyond = (0, rows * CELL - height), (0, columns * CELL - width)
-    padded = np.pad(image, ((0, 0), *beyond)).astype(np.float64)
-    squares = padded.reshape(channels, rows, CELL, columns, CELL)
-    sums: NDArray[np.float64] = squares.sum(axis=(2, 4))
-    return sums
 
 
 def _smooth(cells: NDArray[np.float64]) -> NDArray[np.float64]:

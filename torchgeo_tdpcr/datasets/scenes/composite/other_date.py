@@ -25,7 +25,7 @@ class OtherDate:
         optical: Reads the product.
         clouds: Reads its cloud mask, or finds it, on the product's own pixels.
         grid: The pixels of the scene.
-        days: Days from the scene to this date, negative if before; None if unknown.
+        days: Days between the scene and this date; None if unknown.
     """
 
     def __init__(

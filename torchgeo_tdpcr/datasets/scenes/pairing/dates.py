@@ -28,12 +28,25 @@ class PairDates(NamedTuple):
 
     @property
     def days(self) -> float | None:
-        """Days between them, whole ones where a time is unknown; None where a day is."""
-        if self.optical is None or self.radar is None:
-            return None
-        if time() in (self.optical.time(), self.radar.time()):
-            return float(abs((self.optical.date() - self.radar.date()).days))
-        return abs((self.optical - self.radar).total_seconds()) / 86_400
+        """Days between them, see :func:`days_between`."""
+        return days_between(self.optical, self.radar)
+
+
+def days_between(one: datetime | None, other: datetime | None) -> float | None:
+    """Count the days between two dates.
+
+    Args:
+        one: A date.
+        other: Another one, earlier or later.
+
+    Returns:
+        The days, whole ones where a time is unknown; None where a day is.
+    """
+    if one is None or other is None:
+        return None
+    if time() in (one.time(), other.time()):
+        return float(abs((one.date() - other.date()).days))
+    return abs((one - other).total_seconds()) / 86_400
 
 
 def dates_of(product: OpticalProduct, radar: RadarProduct) -> PairDates:

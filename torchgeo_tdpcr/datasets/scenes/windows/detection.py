@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ....transforms.bands import QUANTIFICATION
 from ...grids import Grid, PixelBox
+from ..blocks import block_sums
 from ..common import SceneError
 from ..formats.parts import OpticalProduct
 from .optical.reader import OpticalReader
@@ -169,8 +170,8 @@ class DetectedClouds:
                 min(bottom * factor, own.height),
             )
             numbers, valid = self._optical.read(window)
-            weight = _sums(valid.astype(np.float32), factor)
-            sums = _sums(np.where(valid, numbers, 0).astype(np.float32), factor)
+            weight = block_sums(valid, factor)
+            sums = block_sums(np.where(valid, numbers, 0), factor)
             part = slice(top - box.top, bottom - box.top)
             mean = sums / np.maximum(weight, 1)
             mean = (mean - np.float32(self._optical.offset)) / np.float32(
@@ -229,15 +230,3 @@ def _choose(product: OpticalProduct) -> list[str]:
         )
     infrared = [band for band in wanted[4:] if band in product.bands]
     return wanted if len(infrared) == 2 else wanted[:4]
-
-
-def _sums(array: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Sums over squares of pixels; what lacks at the right and lower edge counts as 0."""
-    *rest, height, width = array.shape
-    rows, columns = -(-height // factor), -(-width // factor)
-    if (rows * factor, columns * factor) != (height, width):
-        beyond = (0, rows * factor - height), (0, columns * factor - width)
-        array = np.pad(array, (*[(0, 0)] * len(rest), *beyond))
-    squares = array.reshape(*rest, rows, factor, columns, factor)
-    sums: NDArray[np.float32] = squares.sum(axis=(-3, -1))
-    return sums
