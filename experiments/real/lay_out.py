@@ -4,25 +4,33 @@
 
 The ten cloudy / clear / SAR / cloud-mask quadruples of SEN12MS-CR carry no
 georeferencing; the places given to them here are invented. The three TerraMind places
-are clear; clouds are simulated over them.
+and the patches of BigEarthNet are clear; clouds are simulated over them.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
+from torchgeo_tdpcr.datasets.synthetic.scene import Level
+from torchgeo_tdpcr.datasets.synthetic.spectra import take_off_air
 from torchgeo_tdpcr.datasets.synthetic.writer import (
     chip_path,
     cover_folder,
     write_raster,
 )
 from torchgeo_tdpcr.transforms import simulate_clouds
+from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 
 #: TerraMind's labels as 0…6; flooded vegetation (3) is too rare to learn.
 TERRAMIND = {1: 0, 2: 1, 5: 2, 6: 3, 4: 4, 9: 5, 7: 6}
 TERRAMIND_LABELS = ['water', 'trees', 'built', 'bare', 'crops', 'rangeland', 'snow']
+#: Digital number of the blue band on average, above which a patch is cloud or snow.
+_BRIGHT = 2000
+# Amounts of aerosol and water vapour on an average day of the generator's
+_AEROSOL, _VAPOUR = 0.75, 1.0
 
 
 def write_chip(root: Path, roi: int, patch: int, layers: dict[str, np.ndarray]) -> str:
@@ -54,12 +62,29 @@ def read(path: Path) -> np.ndarray:
     return array
 
 
-def lay_out_pairs(samples: Path, root: Path) -> list[str]:
+def at_level(image: np.ndarray, level: Level) -> np.ndarray:
+    """Bring an image of level 1C to a level, by the air of an average day.
+
+    Args:
+        image: Digital numbers without offset, 13×H×W.
+        level: The level.
+
+    Returns:
+        The same in uint16. B10 is 0 at level 2A.
+    """
+    if level == '2A':
+        image = take_off_air(image.astype(np.float32), _AEROSOL, _VAPOUR)
+    found: np.ndarray = np.asarray(image).clip(0, 65_535).astype(np.uint16)
+    return found
+
+
+def lay_out_pairs(samples: Path, root: Path, level: Level = '1C') -> list[str]:
     """Rewrite the ten quadruples, the ROI being the rank by cloud cover from 1.
 
     Args:
         samples: Folder of the samples.
         root: Folder to write to.
+        level: Level that their images, which are of level 1C, are brought to.
 
     Returns:
         Names of the quadruples by ROI.
@@ -70,15 +95,52 @@ def lay_out_pairs(samples: Path, root: Path) -> list[str]:
     names.sort(key=lambda name: (masks[name].mean(), name))
     for roi, name in enumerate(names, 1):
         layers = {
-            layer: read(folder / f'{name}_{layer}.tif')
-            for layer in ('s1', 's2', 's2_cloudy')
+            layer: at_level(read(folder / f'{name}_{layer}.tif'), level)
+            for layer in ('s2', 's2_cloudy')
         }
+        layers['s1'] = read(folder / f'{name}_s1.tif')
         layers['cloud_detection_results'] = masks[name].astype(np.float32)
         write_chip(root, roi, 1, layers)
     return names
 
 
-def lay_out_terramind(samples: Path, root: Path, skies: int = 6, seed: int = 0) -> None:
+def write_skies(
+    root: Path,
+    roi: int,
+    first: int,
+    layers: dict[str, np.ndarray],
+    rng: np.random.Generator,
+    skies: int,
+    level: Level = '1C',
+) -> None:
+    """Write a clear place under simulated skies, of little cover to much.
+
+    Args:
+        root: Folder of the data set.
+        roi: Number of the ROI.
+        first: Number of the first patch.
+        layers: The clear image as ``s2``, 13×H×W, and what else there is.
+        rng: Draws the skies.
+        skies: How many.
+        level: Level that the images are brought to.
+    """
+    for sky in range(skies):
+        clouds = simulate_clouds(layers['s2'], rng, (sky + 0.5) / skies)
+        mask = np.asarray(clouds.mask, dtype=np.float32)
+        write_chip(
+            root, roi, first + sky,
+            {
+                **layers,
+                's2': at_level(layers['s2'], level),
+                's2_cloudy': at_level(np.asarray(clouds.image), level),
+                'cloud_detection_results': mask.reshape(1, *mask.shape[-2:]),
+            },
+        )  # fmt: skip
+
+
+def lay_out_terramind(
+    samples: Path, root: Path, skies: int = 6, seed: int = 0, level: Level = '1C'
+) -> None:
     """Rewrite the three places under simulated clouds: patch 1… north, 101… south.
 
     Args:
@@ -86,6 +148,7 @@ def lay_out_terramind(samples: Path, root: Path, skies: int = 6, seed: int = 0) 
         root: Folder to write to.
         skies: Number of skies over each half of each place.
         seed: Seed of the skies.
+        level: Level that the images, which are of level 1C, are brought to.
     """
     folder = samples / 'terramind'
     rng = np.random.default_rng(seed)
@@ -99,19 +162,48 @@ def lay_out_terramind(samples: Path, root: Path, skies: int = 6, seed: int = 0) 
             labels[lulc == old] = new
         middle = clear.shape[1] // 2
         for half, rows in enumerate((slice(0, middle), slice(middle, 2 * middle))):
-            for sky in range(skies):
-                cover = (sky + 0.5) / skies
-                clouds = simulate_clouds(clear[:, rows], rng, cover)
-                mask = np.asarray(clouds.mask, dtype=np.float32)
-                write_chip(
-                    root, roi, 100 * half + sky + 1,
-                    {
-                        's1': sar[:, rows],
-                        's2': clear[:, rows].clip(0).astype(np.uint16),
-                        's2_cloudy': np.asarray(clouds.image)
-                        .clip(0, 65_535)
-                        .astype(np.uint16),
-                        'land_cover_maps': labels[:, rows],
-                        'cloud_detection_results': mask.reshape(1, *mask.shape[-2:]),
-                    },
-                )  # fmt: skip
+            layers = {
+                's1': sar[:, rows],
+                's2': clear[:, rows],
+                'land_cover_maps': labels[:, rows],
+            }
+            write_skies(root, roi, 100 * half + 1, layers, rng, skies, level)
+
+
+def lay_out_bigearthnet(
+    samples: Path, root: Path, skies: int = 6, seed: int = 0
+) -> int:
+    """Rewrite the clear patches of BigEarthNet, level 2A, under simulated clouds.
+
+    Args:
+        samples: Folder of the samples.
+        root: Folder to write to.
+        skies: Number of skies over each patch.
+        seed: Seed of the skies.
+
+    Returns:
+        The number of clear patches.
+    """
+    folder = samples / 'bigearthnet'
+    rng = np.random.default_rng(seed)
+    roi = 0
+    for path in sorted((folder / 'BigEarthNet-S1-Example').glob('*/*.json')):
+        radar, name = (
+            path.parent,
+            json.loads(path.read_text())['corresponding_s2_patch'],
+        )
+        optical = folder / 'BigEarthNet-S2-Example' / name
+        sar = [read(radar / f'{radar.name}_{band}.tif')[0] for band in ('VV', 'VH')]
+        shape = sar[0].shape
+        clear = np.zeros((len(SENTINEL2_BANDS), *shape), np.float32)
+        for i, band in enumerate(SENTINEL2_BANDS):
+            if band != 'B10':
+                file = optical / f'{name}_B{band.removeprefix("B").zfill(2)}.tif'
+                plane = read(file)[0]
+                factor = shape[0] // plane.shape[0]
+                clear[i] = plane.repeat(factor, 0).repeat(factor, 1)
+        if clear[1].mean() > _BRIGHT:
+            continue
+        roi += 1
+        write_skies(root, roi, 1, {'s1': np.stack(sar), 's2': clear}, rng, skies)
+    return roi

@@ -119,12 +119,12 @@ def _select(tables: Iterable[Table], runs: Iterable[str]) -> None:
         )
     for table in tables:
         kept = [row for row in table.rows if row.run in runs and not row.reference]
-        # Any run of the table can tell what its systems are compared with, as all are
-        # tested on the same chips
+        # Any run of the table can tell of the input, or of the commonest class, as all are
+        # tested on the same chips; but not what another run has learnt
         references = [
             row if row.run in runs else replace(row, run=kept[0].run)
             for row in table.rows
-            if row.reference and kept
+            if row.reference and kept and (row.run in runs or row.prefix or row.suffix)
         ]
         table.rows = [*references, *kept]
 

@@ -12,9 +12,15 @@ from torch import Tensor
 
 from torchgeo_tdpcr import OSFCR, RestorationMetrics, SegmentationMetrics, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.biomes import CLASSES
+from torchgeo_tdpcr.datasets.synthetic.scene import Level
 
 from ..real.job import LABELLED, predictions, score
-from ..real.lay_out import TERRAMIND_LABELS, lay_out_pairs, lay_out_terramind
+from ..real.lay_out import (
+    TERRAMIND_LABELS,
+    lay_out_bigearthnet,
+    lay_out_pairs,
+    lay_out_terramind,
+)
 
 #: Figures by what they are of.
 Figures = dict[str, float]
@@ -27,6 +33,10 @@ _THICK = 0.3
 def measure(task: TDPCRTask, samples: Path) -> Figures:
     """Measure a task on the real samples.
 
+    Pairs and places are of level 1C. For a task without B10, which level 2A does not
+    have, they are brought to that level by taking off the air of an average day; the
+    patches of BigEarthNet are of that level.
+
     Args:
         task: The task, for evaluation.
         samples: Folder of the samples.
@@ -35,16 +45,36 @@ def measure(task: TDPCRTask, samples: Path) -> Figures:
         PSNR in dB, mIoU and PA in percent.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        lay_out_pairs(samples, root / 'pairs')
-        pairs = OSFCR(root / 'pairs', bands=_bands(task))
-        lay_out_terramind(samples, root / 'terramind')
-        places = OSFCR(root / 'terramind', layers=LABELLED, bands=_bands(task))
-        return {
+        root, bands = Path(scratch), _bands(task)
+        level: Level = '1C' if bands is None or 'B10' in bands else '2A'
+        lay_out_pairs(samples, root / 'pairs', level)
+        pairs = OSFCR(root / 'pairs', bands=bands)
+        lay_out_terramind(samples, root / 'terramind', level=level)
+        places = OSFCR(root / 'terramind', layers=LABELLED, bands=bands)
+        found = {
             **restored_pairs(score(task, pairs)),
             'PSNR of clear images that are handed on (dB)': handed_on(task, pairs),
             **land_cover(task, places),
         }
+        if level == '2A':
+            count = lay_out_bigearthnet(samples, root / 'bigearthnet')
+            patches = OSFCR(root / 'bigearthnet', bands=bands)
+            found |= under_simulated_clouds(score(task, patches), count)
+        return found
+
+
+def under_simulated_clouds(rows: list[dict[str, float]], count: int) -> Figures:
+    """PSNR of the patches of BigEarthNet over cloudy pixels, a mean over the skies.
+
+    Args:
+        rows: Scores of each patch under each sky.
+        count: Number of patches.
+    """
+    where = f'PSNR of {count} patches of level 2A under simulated clouds, cloudy pixels'
+    return {
+        f'{where}{of} (dB)': fmean(row[f'{prefix}psnr_cloudy'] for row in rows)
+        for prefix, of in (('', ''), ('input_', ', cloudy input'))
+    }
 
 
 def restored_pairs(rows: list[dict[str, float]]) -> Figures:

@@ -19,6 +19,7 @@ from model_checks import (
 from torchgeo_tdpcr.models import (
     TDPCR,
     ConcatFusion,
+    ContextSegmentationDecoder,
     NAFBlock,
     PromptBlend,
     PromptGenerator,
@@ -66,6 +67,32 @@ def test_literal_head() -> None:
     # 3×3 convolutions from 32, 64 and 128 channels to 8, then 24 to 7
     assert head == 9 * 8 * (32 + 64 + 128) + 3 * 8 + 24 * 7 + 7
     assert model(*pair(1, 64, 64))['logits'].shape == (1, 7, 64, 64)
+
+
+@pytest.mark.parametrize('stages', [1, 2, 4])
+def test_context_head(stages: int) -> None:
+    """It reads every map of the decoder, at the smallest image that a model takes."""
+    sizes = {'dims': (4, 8, 8, 8)[:stages], 'depths': (1,) * stages}
+    model = TDPCR(num_classes=3, head='context', **sizes)
+    side = model.smallest
+    model(*pair(1, side, side))['logits'].square().sum().backward()
+    read = [model.bottleneck, *model.up_levels, model.segmentation_decoder]
+    assert all(
+        any(p.grad is not None and p.grad.any() for p in part.parameters())
+        for part in read
+    )
+
+
+def test_context_head_looks_around() -> None:
+    """What is far away counts, other than with one 3×3 convolution over smooth maps."""
+    head = ContextSegmentationDecoder([8, 8, 8], num_classes=3).eval()
+    # New blocks are the identity
+    for name, value in head.named_parameters():
+        if name.endswith('_scale'):
+            torch.nn.init.ones_(value)
+    maps = [torch.rand(1, 8, 64 // n, 64 // n, requires_grad=True) for n in (1, 2, 4)]
+    head(maps)[0, :, 0, 0].sum().backward()
+    assert all(m.grad is not None and m.grad[0, :, -1, -1].any() for m in maps)
 
 
 @pytest.mark.parametrize('fusion', ['both', 'global', 'local', 'concat'])
@@ -174,7 +201,7 @@ def test_borders_are_mirrored() -> None:
     for name, value in model(image, sar).items():
         inner = value[..., 6:7, 9:10].expand_as(value)
         torch.testing.assert_close(value, inner, atol=1e-5, rtol=0, msg=name)
-    for head in ('table1', 'literal'):
+    for head in ('table1', 'literal', 'context'):
         whole = trained(num_classes=3, output='blend', head=head)
         layers = [m for m in whole.modules() if isinstance(m, torch.nn.Conv2d)]
         wide = [layer for layer in layers if layer.kernel_size == (3, 3)]

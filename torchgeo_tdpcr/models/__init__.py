@@ -20,6 +20,7 @@ from .costs import Costs as Costs
 from .costs import count_costs as count_costs
 from .fusion import ConcatFusion as ConcatFusion
 from .fusion import PromptGuidedFusion as PromptGuidedFusion
+from .heads import ContextSegmentationDecoder as ContextSegmentationDecoder
 from .heads import LiteralSegmentationDecoder as LiteralSegmentationDecoder
 from .heads import SegmentationDecoder as SegmentationDecoder
 from .inputs import OpticalSARModel as OpticalSARModel

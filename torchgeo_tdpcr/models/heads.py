@@ -3,16 +3,18 @@
 """Segmentation decoders over the reconstruction decoder's feature maps.
 
 Eqs. 9–10 of the TDP-CR paper (https://arxiv.org/abs/2601.12052), in the reading that
-reproduces its Table I and in the literal one.
+reproduces its Table I and in the literal one; and one that looks further around.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from .nafblock import MirroredConv2d, naf_stage
 
 
 def _gathered(layers: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:
@@ -92,4 +94,67 @@ class LiteralSegmentationDecoder(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Predict land cover, see :meth:`SegmentationDecoder.forward`."""
         logits: Tensor = self.predict(_gathered(self.projections, features))
+        return logits
+
+
+class ContextSegmentationDecoder(nn.Module):
+    """Blocks of its own over the normalised maps, down to the deepest and back.
+
+    What maps land cover is not at hand in the maps of a decoder that learnt to restore
+    alone, and the one 3×3 convolution of :class:`SegmentationDecoder` is too little to
+    find it. This one spends its operations at the coarser scales: a NAFBlock at each on
+    the way down, where the map of that scale is added, and one on the way up. It is no
+    part of the paper.
+
+    Args:
+        in_channels: Widths of the maps, finest first, each half as large as the one
+            before.
+        num_classes: Number of land-cover classes K.
+        channels: Width at the finest scale; twice that at the next, then four times.
+
+    Example:
+        >>> head = ContextSegmentationDecoder([32, 64], num_classes=7)
+        >>> head([torch.rand(1, 32, 16, 16), torch.rand(1, 64, 8, 8)]).shape
+        torch.Size([1, 7, 16, 16])
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], num_classes: int, channels: int = 32
+    ) -> None:
+        super().__init__()
+        widths = [channels * min(2**i, 4) for i in range(len(in_channels))]
+        steps = list(pairwise(widths))
+        self.laterals = nn.ModuleList(
+            nn.Sequential(LayerNorm2d(c), nn.Conv2d(c, width, 1))
+            for c, width in zip(in_channels, widths, strict=True)
+        )
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in steps)
+        self.refine_down = nn.ModuleList(naf_stage(b, 1) for _, b in steps)
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
+        # None at the finest scale, where a block costs as much as all the others
+        self.refine_up = nn.ModuleList(naf_stage(a, 1) for a, _ in steps[1:])
+        self.predict = nn.Sequential(
+            MirroredConv2d(channels, channels),
+            nn.GELU(),
+            nn.Conv2d(channels, num_classes, 1),
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Predict land cover, see :meth:`SegmentationDecoder.forward`."""
+        maps = [layer(x) for layer, x in zip(self.laterals, features, strict=True)]
+        scales = maps[:1]
+        for down, refine, coarser in zip(
+            self.downs, self.refine_down, maps[1:], strict=True
+        ):
+            scales.append(refine(down(scales[-1]) + coarser))
+
+        x = scales.pop()
+        for i in reversed(range(len(self.ups))):
+            finer = scales.pop()
+            x = finer + F.interpolate(
+                self.ups[i](x), finer.shape[-2:], mode='bilinear', align_corners=False
+            )
+            if i:
+                x = self.refine_up[i - 1](x)
+        logits: Tensor = self.predict(x)
         return logits

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 
 from .blend import PromptBlend
 from .fusion import ConcatFusion, PromptGuidedFusion
-from .heads import LiteralSegmentationDecoder, SegmentationDecoder
+from .heads import (
+    ContextSegmentationDecoder,
+    LiteralSegmentationDecoder,
+    SegmentationDecoder,
+)
 from .inputs import OpticalSARModel
 from .nafblock import MirroredConv2d, naf_stage
 from .prompt import BlindPrompt, PromptGenerator
@@ -31,7 +35,11 @@ Prompt = Literal['image', 'blind']
 #: correction to the cloudy one.
 Output = Literal['direct', 'blend', 'residual']
 
-HEADS = {'table1': SegmentationDecoder, 'literal': LiteralSegmentationDecoder}
+HEADS = {
+    'table1': SegmentationDecoder,
+    'literal': LiteralSegmentationDecoder,
+    'context': ContextSegmentationDecoder,
+}
 
 
 class UpLevel(nn.Module):
@@ -94,7 +102,9 @@ class TDPCR(OpticalSARModel):
             ``'blind'`` for a learned one that sees no image; None for none, where the
             local branch is conditioned on the sum of the stage's own features.
         head: ``'table1'`` for the segmentation decoder that matches the paper's
-            figures, ``'literal'`` for Eqs. 9–10 as written.
+            figures, ``'literal'`` for Eqs. 9–10 as written, ``'context'`` for one with
+            blocks of its own, which maps land cover better where all else is frozen,
+            see :class:`ContextSegmentationDecoder`.
         output: What the decoder predicts. ``'direct'``: the image itself.
             ``'blend'``: the image, blended with the cloudy one as the prompt says, see
             :class:`PromptBlend`. ``'residual'``: a correction to the cloudy image. The
@@ -129,7 +139,7 @@ class TDPCR(OpticalSARModel):
         prompt_channels: int = 8,
         fusion: Fusion = 'both',
         prompt: Prompt | None = 'image',
-        head: Literal['table1', 'literal'] = 'table1',
+        head: Literal['table1', 'literal', 'context'] = 'table1',
         output: Output = 'direct',
         uncertainty: bool = False,
     ) -> None:
@@ -200,11 +210,11 @@ class TDPCR(OpticalSARModel):
             if uncertainty
             else None
         )
+        # The paper's reads the levels above the bottleneck, where there are any
+        read = dims if head == 'context' else dims[:-1] or dims
+        self._maps_read = len(read)
         self.segmentation_decoder = (
-            None
-            if num_classes is None
-            # A single-stage model has no level above the bottleneck to read from.
-            else HEADS[head](list(dims[:-1]) or list(dims), num_classes)
+            None if num_classes is None else HEADS[head](read, num_classes)
         )
         self.to(memory_format=torch.channels_last)
 
@@ -272,7 +282,7 @@ class TDPCR(OpticalSARModel):
             skips.append(optical)
 
         x = self.bottleneck(skips.pop())
-        decoded = [] if skips else [x]
+        decoded = [x]
         for level in self.up_levels:
             x = level(x, skips.pop())
             decoded.append(x)
@@ -288,7 +298,9 @@ class TDPCR(OpticalSARModel):
         if self.uncertainty_head is not None:
             outputs['uncertainty'] = self.uncertainty_head(x, prompt)
         if self.segmentation_decoder is not None and self.segments:
-            outputs['logits'] = self.segmentation_decoder(decoded[::-1])
+            outputs['logits'] = self.segmentation_decoder(
+                decoded[::-1][: self._maps_read]
+            )
         return outputs
 
 

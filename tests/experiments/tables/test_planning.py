@@ -377,3 +377,16 @@ def test_order_where_less_is_better() -> None:
     found = [{'psnr': [0.1]}, {'psnr': [0.2]}]
     assert order.compare(table, found, column) == ([('a', 'b')], [], 0)
     assert order.order_in_words(table, [{}, {}]) == ''
+
+
+def test_a_reference_is_told_by_its_own_run_or_by_any(tmp_path: Path) -> None:
+    """Any run can tell of the commonest class, none but its own what it has learnt."""
+
+    def references(*rows: str) -> dict[str, str]:
+        options = Options((2,), out=str(tmp_path), rows=rows)
+        (table,) = make_plan(options).tables.values()
+        return {row.label: row.run for row in table.rows if row.reference}
+
+    assert references('joint-cloudseg') == {'Commonest class': 'joint-cloudseg'}
+    both = {'Commonest class': 'lcs-clear', 'Clear': 'lcs-clear'}
+    assert references('lcs-clear', 'joint-cloudseg') == both

@@ -7,6 +7,7 @@ are drawn as in any landscape.
 """
 
 import hashlib
+import warnings
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 
 from ...files import expanded
 from ...transforms.noise import smooth
@@ -78,8 +80,11 @@ def read_layout(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: If a number is no label.
     """
-    with rasterio.open(path) as file:
-        labels: NDArray[np.int64] = file.read(1).astype(np.int64)
+    with warnings.catch_warnings():
+        # Where a layout comes from does not matter
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            labels: NDArray[np.int64] = file.read(1).astype(np.int64)
     if others := set(np.unique(labels).tolist()) - {*range(len(CLASSES)), IGNORE}:
         raise ValueError(
             f"'{path}' has the labels {sorted(others)}. A layout has "

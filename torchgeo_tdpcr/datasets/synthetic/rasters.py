@@ -2,12 +2,14 @@
 
 """Rasters written whole or not at all."""
 
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from ...files import replacing
@@ -38,7 +40,13 @@ def write_array(
     """
     count, height, width = array.shape
     shape = {'count': count, 'height': height, 'width': width, 'dtype': array.dtype}
-    with replacing(path) as part, MemoryFile(ext=path.suffix) as memory:
+    with (
+        replacing(path) as part,
+        MemoryFile(ext=path.suffix) as memory,
+        warnings.catch_warnings(),
+    ):
+        # Whoever gives no transform knows that there is none
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
         with memory.open(**shape, **profile) as file:
             file.write(array)
             for number, text in enumerate(descriptions, 1):

@@ -1,0 +1,75 @@
+# Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
+
+"""One command from real maps to packed weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from table_runs import TINY
+
+from experiments.weights import train
+from torchgeo_tdpcr import TDPCRTask
+
+
+def shrink(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same training, over at once."""
+    trainer, data = settings['trainer'], settings['data']['init_args']
+    trainer |= {'precision': '32-true', 'max_epochs': 1, 'limit_train_batches': 1}
+    trainer |= {'limit_val_batches': 0, 'enable_progress_bar': False}
+    settings['model']['init_args']['model_kwargs'] |= TINY
+    data |= {'batch_size': 2, 'patch_size': 32}
+    data['synthetic_args'] |= {'num_rois': 10, 'chips_per_roi': 1, 'chip_size': 32}
+    return settings
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Samples with two maps of land cover."""
+    maps = np.full((2, 64, 64), 6, np.uint8)
+    maps[0, :, :20], maps[1, :32] = 1, 5
+    folder = tmp_path / 'samples' / 'landcovernet'
+    folder.mkdir(parents=True)
+    np.savez(folder / 'labels_africa.npz', label=maps, chip=np.array(['a', 'b']))
+    return tmp_path / 'samples'
+
+
+@pytest.mark.parametrize('name', train.known_names())
+def test_trains_goes_on_and_packs(
+    name: str, tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = yaml.safe_load((train.HERE / f'{name}.yaml').read_text())
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs' / f'{name}.yaml').write_text(yaml.safe_dump(shrink(settings)))
+    packed: list[list[str]] = []
+    monkeypatch.setattr(train, 'HERE', tmp_path / 'configs')
+    monkeypatch.setattr(train, 'measure_and_pack', packed.append)
+    monkeypatch.chdir(tmp_path)
+    wanted = [name, f'--samples={archive}']
+    train.main(wanted)
+    train.main([*wanted, '--trainer.max_epochs=2'])
+
+    last = Path('runs', 'weights', name, 'checkpoints', 'last.ckpt')
+    assert f'--checkpoint={last}' in packed[0]
+    assert f'--training=python -m experiments.weights.train {name}' in packed[0]
+    assert packed == [packed[0]] * 2
+    assert len(list(Path('runs', 'weights', 'layouts').glob('*.tif'))) == 2
+    task = TDPCRTask.load_from_checkpoint(last)
+    assert task.input_record is not None
+    assert len(task.input_record.bands) == task.hparams['in_channels']
+    # It went on, rather than to begin anew
+    fits = sorted(Path('runs', 'weights', name).glob('fit*'))
+    assert len(fits) >= 1
+    assert {path.name for path in last.parent.glob('epoch*.ckpt')} == {'epoch=01.ckpt'}
+
+
+def test_samples_without_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match='2'):
+        train.main([train.known_names()[0], f'--samples={tmp_path}'])
+    assert "labels_africa.npz'" in capsys.readouterr().err
+    assert not Path('runs').exists()
