@@ -222,7 +222,17 @@ def test_channels_last_in_and_out() -> None:
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype: torch.dtype) -> None:
     error = 0.05 if dtype == torch.bfloat16 else 0.01
-    check_autocast(trained(num_classes=3), pair(), error, dtype)
+    for arguments in ({}, {'output': 'blend', 'head': 'context', 'uncertainty': True}):
+        check_autocast(trained(num_classes=3, **arguments), pair(), error, dtype)
+
+
+def test_what_is_handed_on_is_not_rounded_in_mixed_precision() -> None:
+    model = TDPCR(output='blend')
+    torch.nn.init.constant_(model.blend.weight.bias, 100)
+    image, sar = pair()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = model.eval()(image, sar)['reconstruction']
+    assert torch.equal(out, image)
 
 
 def test_compiles_without_graph_breaks() -> None:

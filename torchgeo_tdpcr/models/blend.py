@@ -53,7 +53,7 @@ class PromptBlend(nn.Module):
             prompt: Prompt, B×C_p×H×W.
 
         Returns:
-            The blend, B×C×H×W.
+            The blend, B×C×H×W, in the precision of the cloudy image.
         """
         restored = restored + self.addition(prompt)
         # Five times as steep, so that it can tell cloud from clear early in training
@@ -61,4 +61,5 @@ class PromptBlend(nn.Module):
         if self.training:
             keep = torch.rand(len(image), 1, 1, 1, device=image.device) >= self.dropped
             weight = weight * keep
-        return torch.lerp(restored, image, weight.to(restored.dtype))
+        # In mixed precision, what is handed on must not be rounded
+        return torch.lerp(restored.to(image.dtype), image, weight.to(image.dtype))

@@ -65,6 +65,8 @@ def read_initial(weights: Initial) -> Any:
 def load_weights(model: nn.Module, weights: Initial) -> Any:
     """Load weights into a model, all but those of the segmentation decoder strictly.
 
+    That decoder may be missing, and counts as missing where Phase 1 alone was trained.
+
     Args:
         model: The model.
         weights: See :func:`read_initial`.
@@ -81,7 +83,9 @@ def load_weights(model: nn.Module, weights: Initial) -> Any:
     state = _model_state(content)
 
     own = model.state_dict()
-    if not any(key.startswith(HEAD) for key in own):
+    trained = content.get('hyper_parameters', {}) if isinstance(content, dict) else {}
+    # What Phase 1 alone saved of a segmentation decoder is its random start
+    if trained.get('training') == 'cr' or not any(k.startswith(HEAD) for k in own):
         state = {k: v for k, v in state.items() if not k.startswith(HEAD)}
     missing = [k for k in own if k not in state and not k.startswith(HEAD)]
     unexpected = [k for k in state if k not in own]
