@@ -6,7 +6,7 @@ import os
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -297,6 +297,29 @@ def test_wrong_weights(tmp_path: Path, content: str) -> None:
     error = FileNotFoundError if content == 'missing' else ValueError
     with pytest.raises(error, match=r'weights\.ckpt'):
         TDPCRTask(model_kwargs=SMALL, training='fpft', weights=path)
+
+
+@pytest.mark.parametrize('training', ['cr', 'joint'])
+def test_weights_with_another_segmentation_decoder(
+    tmp_path: Path, training: Literal['cr', 'joint']
+) -> None:
+    """Phase 2 may begin with another one, as Phase 1 has trained none."""
+    path = tmp_path / 'weights.ckpt'
+    first = TDPCRTask(model_kwargs=SMALL, training=training)
+    content = {
+        'state_dict': first.state_dict(),
+        'hyper_parameters': dict(first.hparams),
+    }
+    torch.save(content, path)
+    second = partial(TDPCRTask, model_kwargs={**SMALL, 'head': 'context'}, weights=path)
+    if training == 'joint':
+        with pytest.raises(ValueError, match='another model'):
+            second(training='peft')
+        return
+    same = second(training='peft').model.state_dict()
+    for name, value in first.model.state_dict().items():
+        if not name.startswith('segmentation_decoder.'):
+            assert torch.equal(same[name], value), name
 
 
 def test_weights_of_an_earlier_version_of_the_model(tmp_path: Path) -> None:
