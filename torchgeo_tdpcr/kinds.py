@@ -4,6 +4,10 @@
 
 from typing import Literal, get_args
 
+#: Level of a Sentinel-2 product: reflectance at the top of the atmosphere, or at the
+#: surface.
+type Level = Literal['1C', '2A']
+
 #: What backscatter is in: dB, power, or amplitude, the square root of power.
 type SARScale = Literal['db', 'linear', 'amplitude']
 
@@ -46,6 +50,7 @@ SOURCES = (
     ('restored', (228, 26, 28)),
 )
 
+LEVELS: tuple[Level, ...] = get_args(Level.__value__)
 SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
 CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)
 MASK_WORDS: tuple[str, ...] = get_args(MaskWord.__value__)

@@ -14,13 +14,13 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
-from torchgeo_tdpcr.datasets.synthetic.scene import Level
 from torchgeo_tdpcr.datasets.synthetic.spectra import take_off_air
 from torchgeo_tdpcr.datasets.synthetic.writer import (
     chip_path,
     cover_folder,
     write_raster,
 )
+from torchgeo_tdpcr.kinds import Level
 from torchgeo_tdpcr.transforms import simulate_clouds
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchgeo_tdpcr import OSFCR, RestorationMetrics, SegmentationMetrics, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.biomes import CLASSES
-from torchgeo_tdpcr.datasets.synthetic.scene import Level
+from torchgeo_tdpcr.kinds import Level
 
 from ..real.job import LABELLED, predictions, score
 from ..real.lay_out import (

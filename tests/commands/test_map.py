@@ -4,6 +4,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -328,9 +329,37 @@ def test_no_weights_fit(
     ]
     assert main(['map', *arguments]) == 2
     error = capsys.readouterr().err
-    assert 'have the bands B2 B3 B4' in error
+    assert 'are of level 2A and have the bands B2 B3 B4' in error
     assert '--checkpoint' in error
     assert not (tmp_path / 'o').exists()
+
+
+def test_weights_are_of_the_level(
+    tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Level 1C without B10 must not be taken for level 2A, nor both be mapped as one."""
+    twelve = tmp_path / 'S2A_MSIL1C_20200604T101031_s2.tif'
+    with rasterio.open(scene.s2) as source:
+        names = [name for name in source.descriptions if name != 'B10']
+        profile = {**source.profile, 'count': 12}
+        with rasterio.open(twelve, 'w', **profile) as file:
+            file.write(source.read([source.descriptions.index(n) + 1 for n in names]))
+            file.descriptions = names
+            file.update_tags(OFFSET=1000)
+    surface = tmp_path / 'S2A_MSIL2A_20200604T101031_s2.tif'
+    shutil.copy(twelve, surface)
+    out = ['--output', str(tmp_path / 'o')]
+
+    assert main(['map', '--s2', str(twelve), '--s1', str(scene.s1), *out]) == 2
+    error = capsys.readouterr().err
+    assert 'are of level 1C and have the bands' in error
+
+    both = tmp_path / 'both.csv'
+    both.write_text(f's2,s1\n{scene.s2},{scene.s1}\n{surface},{scene.s1}\n')
+    assert main(['map', '--pairs', str(both), *out]) == 2
+    error = capsys.readouterr().err
+    assert '1C: scene_s2; 2A: S2A_MSIL2A_20200604T101031_s2' in error
+    assert 'each level on their own' in error
 
 
 def test_one_model_only(

@@ -4,15 +4,18 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..files import load_fault
+from ..kinds import LEVELS
 from ..weights import shipped_names
 from .arguments import user_path
 from .processes import is_first_process
 
 if TYPE_CHECKING:
     from ..datamodules import SceneDataModule
+    from ..datasets.scenes.formats.parts import OpticalProduct
     from ..models import TDPCR_Weights
     from ..tasks import TDPCRTask
 
@@ -64,7 +67,7 @@ def load_chosen(
     if args.weights:
         weights = TDPCR_Weights[args.weights]
     else:
-        weights = fitting_weights(datamodule.available_bands())
+        weights = fitting_weights(datamodule.products())
     summary = weights.meta['summary']
     if is_first_process():
         text = f'Weights of the package: {weights.name}. {summary}'
@@ -73,26 +76,41 @@ def load_chosen(
     return TDPCRTask.load_from_weights(weights), about
 
 
-def fitting_weights(available: frozenset[str]) -> 'TDPCR_Weights':
-    """The weights of the package that take most of some bands, and no others.
+def fitting_weights(products: Sequence['OpticalProduct']) -> 'TDPCR_Weights':
+    """The weights of the package that are of the level of products and have their bands.
 
     Args:
-        available: Names of the bands that there are.
+        products: The products.
 
     Raises:
-        ValueError: If all take others as well.
+        ValueError: If there are none, or the products are of both levels.
     """
     from ..models import TDPCR_Weights
 
-    fitting = [w for w in TDPCR_Weights if set(w.meta['bands']) <= available]
-    if not fitting:
-        needed = {w.name: ' '.join(w.meta['bands']) for w in TDPCR_Weights}
-        raise ValueError(
-            'No weights of the package fit these scenes, which have the bands '
-            f'{" ".join(sorted(available)) or "of none that could be read"}. They need: '
-            f'{needed}. Give a model of your own as `--checkpoint`.'
+    of_level = {level: [p for p in products if p.level == level] for level in LEVELS}
+    levels = [level for level, some in of_level.items() if some]
+    if len(levels) > 1:
+        found = (
+            f'{level}: {", ".join(product.name for product in of_level[level][:3])}'
+            for level in levels
         )
-    return max(fitting, key=lambda weights: len(weights.meta['bands']))
+        raise ValueError(
+            'These scenes are of both levels of Sentinel-2, which no weights are: '
+            f'{"; ".join(found)}. Map those of each level on their own.'
+        )
+    sets = [frozenset(product.bands) for product in products] or [frozenset()]
+    available = frozenset.intersection(*sets)
+    for weights in TDPCR_Weights:
+        if weights.meta['level'] in levels and available >= set(weights.meta['bands']):
+            return weights
+    names = ' '.join(sorted(available))
+    there = f'are of level {levels[0]} and have the bands {names}' if levels else ''
+    needed = {w.meta['level']: ' '.join(w.meta['bands']) for w in TDPCR_Weights}
+    raise ValueError(
+        'No weights of the package fit these scenes, which '
+        f'{there or "cannot be read"}. Needed are, by level: {needed}. Give a model of '
+        'your own as `--checkpoint`.'
+    )
 
 
 def _of_checkpoint(path: str) -> 'TDPCRTask':

@@ -22,6 +22,7 @@ from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
 from ..datasets.scenes.common import SceneError, SceneInfo, WindowRun
 from ..datasets.scenes.dataset import SceneDataset, SceneFailure
 from ..datasets.scenes.declared import declare
+from ..datasets.scenes.formats.parts import OpticalProduct
 from ..datasets.scenes.formats.products import find_optical
 from ..datasets.scenes.pairing.pairs import OtherProduct
 from ..datasets.scenes.progress import Progress
@@ -292,17 +293,16 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         (pair,) = pairs
         return [replace(pair, cloud_mask=expanded(self.cloud_mask))]
 
-    def available_bands(self) -> frozenset[str]:
-        """Names of the optical bands that all products have which can be read."""
-        found: list[frozenset[str]] = []
+    def products(self) -> list[OpticalProduct]:
+        """The Sentinel-2 products of the scenes, as far as they can be read."""
+        found: list[OpticalProduct] = []
         with trusting(self.kwargs['trusted']), warnings.catch_warnings():
             # They are told when the scenes are opened
             warnings.simplefilter('ignore')
             for pair in self._scene_pairs({}):
                 with contextlib.suppress(SceneError):
-                    product = find_optical(pair.s2, self.declared.all_bands)
-                    found.append(frozenset(product.bands))
-        return frozenset.intersection(*found) if found else frozenset()
+                    found.append(find_optical(pair.s2, self.declared.all_bands))
+        return found
 
     @property
     def _scenes(self) -> SceneDataset:

@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from ...files import expanded, write_text
+from ...kinds import LEVELS, Level
 from ..osfcr import COVERS
 from .biomes import BIOMES, CLASSES
 from .layouts import digest, draw_layout, find_layouts
-from .scene import Level, build_scene, cloudy_chip, correct, scene_shape, windows
+from .scene import build_scene, cloudy_chip, correct, scene_shape, windows
 from .writer import FOLDER, Place, write_chip
 
 # Raised whenever the same parameters would give other pixels.
@@ -132,7 +133,7 @@ class SyntheticOSFCR:
         layouts: str | os.PathLike[str] | None = None,
         layout_share: float = 1.0,
     ) -> None:
-        if level not in get_args(Level):
+        if level not in LEVELS:
             raise ValueError(f"`level={level!r}`: choose '1C' or '2A'.")
         for name, value, low, high in (
             ('num_rois', num_rois, 1, 999),

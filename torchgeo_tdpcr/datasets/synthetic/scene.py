@@ -9,11 +9,11 @@ and a date of its own.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...kinds import Level
 from ...transforms.clouds import CloudyImage, simulate_clouds
 from ...transforms.noise import FloatArray
 from .biomes import BIOMES, Biome
@@ -21,9 +21,6 @@ from .landscape import Landscape, build_landscape
 from .layouts import lay_out
 from .radar import render_radar
 from .spectra import Date, Palette, draw_date, render, take_off_air
-
-#: Level of a product: reflectance at the top of the atmosphere, or at the surface.
-Level = Literal['1C', '2A']
 
 # How far the estimate of an atmospheric correction is off.
 _AEROSOL_ERROR = 0.15

@@ -2,6 +2,7 @@
 
 """Tests of finding the bands of Sentinel-2 products that are no SAFE."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -155,3 +156,12 @@ class TestFind:
         path = write(tmp_path / 'x_B02.tif', numbers(3))
         with pytest.raises(SceneError, match=r"x_B02\.tif': has 3 bands; its name"):
             find_optical([path])
+
+
+def test_level(tmp_path):
+    product = find_optical(write(tmp_path / 's2.tif', numbers(13)))
+    assert product.level == '1C'
+    bands = {band: file for band, file in product.bands.items() if band != 'B10'}
+    assert replace(product, bands=bands).level == '2A'
+    assert replace(product, bands=bands, name='S2A_MSIL1C_x').level == '1C'
+    assert replace(product, name='S2A_MSIL2A_x').level == '2A'

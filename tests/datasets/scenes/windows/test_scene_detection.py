@@ -3,7 +3,6 @@
 """Tests of finding the clouds of a scene that has no mask."""
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from torchgeo_tdpcr.datasets.scenes.windows import detection
 from torchgeo_tdpcr.datasets.scenes.windows.detection import (
     DetectedClouds,
     check_detector,
-    level_of,
 )
 from torchgeo_tdpcr.datasets.scenes.windows.optical.reader import OpticalReader
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
@@ -141,15 +139,6 @@ class TestDetectedClouds:
         # Of four pixels, the first is missing and one is 0.2 brighter
         np.testing.assert_allclose(image[0, 0], 0.05 + 0.2 / 3, rtol=1e-6)
         np.testing.assert_allclose(image[22, 22], 0.05, rtol=1e-6)
-
-
-def test_level_of(pair):
-    product = find_optical(pair.s2)
-    assert level_of(product) == '1C'
-    bands = {band: file for band, file in product.bands.items() if band != 'B10'}
-    assert level_of(replace(product, bands=bands)) == '2A'
-    assert level_of(replace(product, bands=bands, name='S2A_MSIL1C_x')) == '1C'
-    assert level_of(replace(product, name='S2A_MSIL2A_x')) == '2A'
 
 
 @pytest.mark.parametrize('package', ['ukis_csmask', 'onnxruntime'])

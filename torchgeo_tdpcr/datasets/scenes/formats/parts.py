@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from ....kinds import CloudMaskKind
+from ....kinds import LEVELS, CloudMaskKind, Level
 from .evidence import Evidence, settle
 from .rasters import Headers
 
@@ -83,3 +83,12 @@ class OpticalProduct:
             SceneError: If the product contradicts itself.
         """
         return settle(self.path, self.evidence)
+
+    @property
+    def level(self) -> Level:
+        """What its name says, or else 1C if it has B10, which level 2A does not have."""
+        name = self.name.upper()
+        for level in LEVELS:
+            if f'L{level}' in name:
+                return level
+        return '1C' if 'B10' in self.bands else '2A'

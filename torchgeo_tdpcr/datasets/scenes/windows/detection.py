@@ -85,7 +85,7 @@ class DetectedClouds:
     ) -> None:
         check_detector()
         self.grid = grid
-        self.level = level_of(product)
+        self.level = product.level
         """Level of the product, by its name or else by whether it has a band of cirrus."""
         self._optical = OpticalReader(product, _choose(product), offset, scale)
         self._own = self._optical.grid
@@ -198,23 +198,6 @@ class DetectedClouds:
             )
         unclear: NDArray[np.bool_] = found.valid[..., 0] == 0
         return unclear
-
-
-def level_of(product: OpticalProduct) -> str:
-    """Level of a product: ``'1C'`` or ``'2A'``.
-
-    Args:
-        product: The product.
-
-    Returns:
-        What its name says, or else 1C if it has the band of cirrus, B10, which products
-        of level 2A do not.
-    """
-    name = product.name.upper()
-    for level in ('1C', '2A'):
-        if f'L{level}' in name:
-            return level
-    return '1C' if 'B10' in product.bands else '2A'
 
 
 def _choose(product: OpticalProduct) -> list[str]:
