@@ -102,7 +102,9 @@ def test_several_dates(
     assert not Path(scenes).exists()
     arguments = ['--size', '192', '--seed', '1', '--other-days', '9', '-40']
     assert main(['synthesize-scene', scenes, *arguments]) == 0
-    assert 'clouds, -40 days later: ' in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert 'clouds, 40 days earlier: ' in told
+    assert 'map --composite --mask auto --s1 ' in told
     names = ('scene_s2', 'scene_20200613_s2', 'scene_20200425_s2')
     s2 = [f'{scenes}/{name}.tif' for name in names]
     arguments = ['map', '--checkpoint', str(checkpoint), '--no-progress']

@@ -120,7 +120,13 @@ def run(args: argparse.Namespace) -> int:
         print(f'{key}: {path}')
     for days, others in zip(args.other_days, dates, strict=True):
         for key, path in zip(others._fields, others, strict=True):
-            print(f'{key}, {days} days later: {path}')
-    files = f'--s2 {paths.s2} --s1 {paths.s1}'
-    print(f'Map it: torchgeo-tdpcr map {files}')
+            when = f'{abs(days)} days {"later" if days >= 0 else "earlier"}'
+            print(f'{key}, {when}: {path}')
+    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}')
+    if dates:
+        files = ' '.join(str(others.s2) for others in dates)
+        print(
+            'Map them to one image: torchgeo-tdpcr map --composite --mask auto '
+            f'--s1 {paths.s1} --s2 {paths.s2} {files}'
+        )
     return 0

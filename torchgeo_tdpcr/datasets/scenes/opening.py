@@ -2,6 +2,7 @@
 
 """Opening a scene: its files, and whether they fit together."""
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from ...kinds import MaskWord
 from ..grids import Grid
 from ..plausibility import TEN_METRES, within
-from .common import SceneError, SceneInfo
+from .common import SceneError, SceneInfo, SceneWarning
 from .composite import ClearDates, OtherDate
 from .declared import Declared
 from .formats.parts import OpticalProduct
@@ -23,6 +24,7 @@ from .windows.detection import DetectedClouds
 from .windows.optical.reader import OpticalReader
 from .windows.radar.mosaic import RadarMosaic, radar_reader
 from .windows.radar.reader import RadarReader
+from .windows.warping import source_window
 
 
 class SceneFiles(NamedTuple):
@@ -172,6 +174,20 @@ def _open_other(
     """Open a product of another date, with its mask."""
     product = find_optical(other.s2, declared.all_bands)
     optical = OpticalReader(product, scene.bands, declared.offset, declared.scale)
+    if source_window(optical.grid, scene.grid, scene.grid.all) is None:
+        raise SceneError(
+            other.s2,
+            f"is given as another date of '{scene.product.path}', but lies elsewhere. "
+            'Give products of one place.',
+        )
+    if product.level != scene.product.level:
+        warnings.warn(
+            f"'{other.s2}' is of level {product.level}, '{scene.product.path}' of "
+            f'{scene.product.level}: their numbers do not mean the same. Give dates of one '
+            'level.',
+            SceneWarning,
+            stacklevel=2,
+        )
     clouds = _open_clouds(other.cloud_mask, product, optical, declared)
     if clouds is None:
         raise SceneError(

@@ -2,6 +2,7 @@
 
 """Tests of clear pixels of other dates of a scene."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rasterio.warp import calculate_default_transform, reproject
 from torchgeo_tdpcr.callbacks.geotiff.fingerprint import fingerprint
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes import ScenePair
-from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.common import SceneError, SceneWarning
 from torchgeo_tdpcr.datasets.scenes.composite import ClearDates, OtherDate
 from torchgeo_tdpcr.datasets.scenes.dataset import SceneDataset
 from torchgeo_tdpcr.datasets.scenes.formats.products import find_optical
@@ -136,6 +137,43 @@ def test_nearest_date_first_and_as_bright(pair, dates):
     np.testing.assert_allclose(two.read(window)[0], numbers[cut], rtol=1e-5)
     two.close()
     np.testing.assert_allclose(two.read(window)[0], numbers[cut], rtol=1e-5)
+
+
+def test_nothing_clear_in_both_is_told(pair, dates, tmp_path):
+    """Another date is taken as bright as it is then, which may leave seams."""
+    covered = tmp_path / 'all.tif'
+    shutil.copy(pair.clouds, covered)
+    with rasterio.open(covered, 'r+') as file:
+        file.write(np.ones_like(file.read()))
+    optical = OpticalReader(find_optical(pair.s2))
+    date = open_date(dates[1], optical.grid)
+    found = ClearDates(optical, CloudReader(covered, optical.grid), [date])
+    with pytest.warns(SceneWarning, match='hardly a clear pixel in common') as told:
+        both = [found.read(optical.grid.all) for _ in range(2)]
+    assert len(told) == 1
+    numbers, there = both[0]
+    plain = read(dates[1].s2).astype(float) - 1000
+    np.testing.assert_array_equal(numbers[:, there], plain[:, there])
+
+
+def test_another_place_is_refused(pair, dates, tmp_path):
+    scene = ScenePair('a', pair.s2, pair.s1, pair.clouds)
+    moved = [tmp_path / name for name in ('moved.tif', 'clouds.tif')]
+    for path, target in zip((dates[1].s2, dates[1].clouds), moved, strict=True):
+        shutil.copy(path, target)
+        with rasterio.open(target, 'r+') as file:
+            file.transform @= rasterio.Affine.translation(5000, 0)
+    with pytest.raises(SceneError, match=r"moved\.tif'.*lies elsewhere"):
+        SceneDataset([replace(scene, others=(OtherProduct(*moved),))])
+
+
+def test_another_level_is_told(pair, dates, tmp_path):
+    scene = ScenePair('a', pair.s2, pair.s1, pair.clouds)
+    surface = tmp_path / 'S2A_MSIL2A_20200714T101031.tif'
+    shutil.copy(dates[1].s2, surface)
+    other = OtherProduct(surface, dates[1].clouds)
+    with pytest.warns(SceneWarning, match='is of level 2A.*of 1C'):
+        SceneDataset([replace(scene, others=(other,))])
 
 
 def test_masks_are_needed(pair, dates):

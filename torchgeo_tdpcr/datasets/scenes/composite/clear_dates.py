@@ -2,12 +2,14 @@
 
 """Clear pixels of other dates of a scene, those of the nearest date first."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...grids import PixelBox
+from ..common import SceneWarning
 from ..windows.clouds import CloudReader
 from ..windows.detection import DetectedClouds
 from ..windows.optical.reader import OpticalReader
@@ -94,5 +96,13 @@ class ClearDates:
                     image, valid = self._optical.read(box)
                     scene = image.astype(np.float32) - np.float32(self._optical.offset)
                     matcher.add(scene, other, both & valid, box)
+            if not matcher.tells:
+                warnings.warn(
+                    f"'{self.dates[number].optical.product.path}' and "
+                    f"'{self._optical.product.path}' have hardly a clear pixel in common. "
+                    'So the one is taken as bright as it is.',
+                    SceneWarning,
+                    stacklevel=2,
+                )
             self._matchings[number] = matcher.result()
         return self._matchings[number]

@@ -105,13 +105,18 @@ class Matcher:
         pair = [image.reshape(len(image), -1)[:, chosen] for image in (scene, other)]
         self._samples.append(np.stack(pair))
 
+    @property
+    def tells(self) -> bool:
+        """Whether enough pixels are clear in both to tell anything."""
+        return bool(self._counts.sum() >= _FEWEST)
+
     def result(self) -> Matching:
-        """What was learned; nothing changes where hardly any pixel is clear in both."""
+        """What was learned; nothing changes where :attr:`tells` is false."""
         channels = self._sums.shape[1]
         gain = np.ones(channels, np.float32)
         shift = np.zeros(channels, np.float32)
         rest = np.zeros(self._sums.shape[1:], np.float32)
-        if self._counts.sum() < _FEWEST:
+        if not self.tells:
             return Matching(gain, shift, rest)
         scene, other = np.concatenate(self._samples, axis=2)
         low, middle, high = np.percentile(scene, (10, 50, 90), axis=1)
