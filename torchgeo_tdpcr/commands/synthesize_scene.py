@@ -4,6 +4,7 @@
 
 import argparse
 
+from ..kinds import LEVELS
 from .arguments import user_path
 from .checks import check_output, number, whole
 
@@ -12,7 +13,9 @@ HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
 
 
 #: Arguments that the scene shares with its other dates.
-OF_ALL_DATES = ('name', 'size', 'seed', 'cover', 'offset', 'sar_margin', 'date')
+OF_ALL_DATES = (
+    'name', 'size', 'seed', 'cover', 'offset', 'sar_margin', 'date', 'level',
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--date', help='day of the acquisition (2020-06-04)')
     parser.add_argument(
+        '--level',
+        choices=LEVELS,
+        help='level of the optical images, 2A without B10 and not as SAFE (1C)',
+    )
+    parser.add_argument(
         '--other-days',
         nargs='+',
         type=int,
@@ -105,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         'sar_margin',
         'nodata_corner',
         'date',
+        'level',
     )
     given = {name: getattr(args, name) for name in names}
     if args.size is not None:

@@ -63,3 +63,21 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match='scene_20200609_clouds'):
         write_scene_dates(tmp_path, [5], **SIZE)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_level_2a_of_a_day_is_what_the_pair_is_at_day_0(tmp_path: Path) -> None:
+    """The air that is taken off does not depend on clouds: clear pixels are the truth."""
+    (paths,) = write_scene_dates(
+        tmp_path, [9], size=96, seed=1, cover=0.2, sar_margin=12, level='2A'
+    )
+    with (
+        rasterio.open(paths.s2) as image,
+        rasterio.open(paths.clear) as truth,
+        rasterio.open(paths.clouds) as clouds,
+    ):
+        assert image.count == truth.count == 12
+        clear = clouds.read(1) == 0
+        apart = np.abs(image.read().astype(int) - truth.read())[:, clear]
+        assert np.median(apart) < 100
+    with pytest.raises(ValueError, match='`level='):
+        write_scene_dates(tmp_path, [20], size=96, level='1B')

@@ -195,6 +195,26 @@ def test_offset_is_added_to_the_same_scene(scene: ScenePaths, tmp_path: Path) ->
         assert (with_offset[inside] - without[inside] == 1000).all()
 
 
+def test_level_2a_has_no_air(scene: ScenePaths, tmp_path: Path) -> None:
+    """Nor B10, and is the same place under the same clouds."""
+    paths = write(tmp_path / 'a', level='2A')
+    names = [name for name in SENTINEL2_BANDS if name != 'B10']
+    with rasterio.open(paths.s2) as file:
+        assert list(file.descriptions) == names
+    kept = [list(SENTINEL2_BANDS).index(name) for name in names]
+    for key in ('s2', 'clear'):
+        above, surface = read(getattr(scene, key))[kept], read(getattr(paths, key))
+        # The air's light is blue
+        lost = np.median(above.astype(float) - surface, axis=(1, 2))
+        assert lost[0] > lost[1] > lost[2] > lost[3] > 0, key
+    for key in ('s1', 'labels', 'clouds'):
+        np.testing.assert_array_equal(
+            read(getattr(scene, key)), read(getattr(paths, key))
+        )
+    apart = write(tmp_path / 'b', level='2A', kind='bands')
+    assert len(list(apart.s2.glob('*.tif'))) == 12
+
+
 @pytest.mark.parametrize('seed', [0, 1, 2])
 def test_truth_is_of_the_same_place(tmp_path: Path, seed: int) -> None:
     paths = write(tmp_path, seed=seed, size=192)
@@ -280,6 +300,8 @@ def test_a_failure_leaves_nothing(
         ({'size': 16}, r'`size=16` is not within 32 to 10980'),
         ({'size': 100, 'kind': 'safe'}, 'Give multiples of 6'),
         ({'cover': 1.5}, r'`cover=1.5`'),
+        ({'level': '3'}, r"`level='3'`: give one of \['1C', '2A'\]"),
+        ({'level': '2A', 'kind': 'zip'}, 'SAFE is written of level 1C alone'),
         ({'offset': -1}, r'`offset=-1`'),
         ({'seed': -1}, r'`seed=-1`'),
         ({'sar_res': 0}, r'`sar_res=0`'),
@@ -336,6 +358,17 @@ def test_command_passes_everything_on(tmp_path: Path) -> None:
         '2019-01-02',
     )
     assert digests(tmp_path / 'a') == digests(tmp_path / 'b')
+
+
+def test_command_passes_the_level_on(tmp_path: Path) -> None:
+    argv = ['--size', '48', '--sar-margin', '12', '--level', '2A', '--other-days', '9']
+    assert synthesize_scene.run(parse(str(tmp_path), *argv)) == 0
+    found = sorted(tmp_path.glob('*_s2.tif'))
+    assert len(found) == 2
+    for path in found:
+        with rasterio.open(path) as file:
+            assert 'B10' not in file.descriptions
+            assert file.count == 12
 
 
 def test_command_takes_two_sizes_at_most(tmp_path: Path) -> None:

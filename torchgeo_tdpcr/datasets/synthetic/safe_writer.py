@@ -204,7 +204,7 @@ def write_safe(
 def write_product(
     path: Path,
     kind: Kind,
-    image: np.ndarray,
+    image: Mapping[str, np.ndarray],
     sky: CloudyImage,
     transform: Affine,
     crs: CRS,
@@ -216,7 +216,8 @@ def write_product(
     Args:
         path: Where to; its name is that of `product_name`.
         kind: Form of the product.
-        image: Digital numbers, 13×H×W uint16, equal within a band's own pixels.
+        image: Digital numbers by band, H×W uint16, equal within a band's own pixels; of
+            all bands unless it is a GeoTIFF or one a band.
         sky: The clouds in it, for the product's own mask.
         transform: Geotransform of the pixels of 10 m.
         crs: Coordinate reference system.
@@ -225,13 +226,12 @@ def write_product(
     """
     acquired = datetime.combine(day, _TIME)
     if kind == 'geotiff':
-        names = tuple(SENTINEL2_BANDS)
-        write_tiff(path, image, transform, crs, 0, names, acquired)
+        write_bands(path, image, transform, crs, acquired)
         return
     bands = {}
-    for band, plane in zip(SENTINEL2_BANDS.values(), image, strict=True):
-        step = band.resolution // 10
-        bands[band.name] = plane[::step, ::step]
+    for name, plane in image.items():
+        step = SENTINEL2_BANDS[name].resolution // 10
+        bands[name] = plane[::step, ::step]
     if kind == 'bands':
         path.mkdir()
         for name, plane in bands.items():
@@ -261,6 +261,26 @@ def _zip(folder: Path, path: Path) -> None:
             if file.is_file():
                 entry = file.relative_to(folder.parent).as_posix()
                 archive.writestr(ZipInfo(entry), file.read_bytes())
+
+
+def write_bands(
+    path: Path,
+    image: Mapping[str, np.ndarray],
+    transform: Affine,
+    crs: CRS,
+    acquired: datetime | None = None,
+) -> None:
+    """Write the bands of an image as one GeoTIFF, 0 being no value.
+
+    Args:
+        path: Where to.
+        image: Digital numbers by band, H×W.
+        transform: Geotransform.
+        crs: Coordinate reference system.
+        acquired: When it was acquired, in UTC.
+    """
+    planes = np.stack(list(image.values()))
+    write_tiff(path, planes, transform, crs, 0, tuple(image), acquired)
 
 
 def write_tiff(

@@ -7,15 +7,16 @@ and labels of overlapping chips are the same pixels. Every chip's cloudy image h
 and a date of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kinds import Level
+from ...transforms.bands import SENTINEL2_BANDS
 from ...transforms.clouds import CloudyImage, simulate_clouds
-from ...transforms.noise import FloatArray
+from ...transforms.noise import FloatArray, block_mean
 from .biomes import BIOMES, Biome
 from .landscape import Landscape, build_landscape
 from .layouts import lay_out
@@ -174,6 +175,46 @@ def correct(
     aerosol = max(aerosol + rng.normal(0, _AEROSOL_ERROR), 0)
     vapour *= np.exp(rng.normal(0, _VAPOUR_ERROR))
     return take_off_air(image, float(aerosol), float(vapour))
+
+
+def at_level(
+    level: Level,
+    rng: np.random.Generator,
+    image: FloatArray,
+    scene: Scene,
+    share: float = 0,
+) -> dict[str, FloatArray]:
+    """Bring an image of level 1C to a level.
+
+    Args:
+        level: The level.
+        rng: Source of randomness for the estimate of the air.
+        image: Digital numbers without offset, 13×H×W.
+        scene: The scene that it is of.
+        share: Where it stands between the scene's dates, 0 to 1.
+
+    Returns:
+        Digital numbers without offset of each band that the level has, H×W.
+    """
+    if level == '2A':
+        image = correct(rng, image, scene.dates, min(share, 1))
+    planes = dict(zip(SENTINEL2_BANDS, image, strict=True))
+    return {k: v for k, v in planes.items() if level == '1C' or k != 'B10'}
+
+
+def digital_numbers(
+    image: Mapping[str, FloatArray], offset: int
+) -> dict[str, NDArray[np.uint16]]:
+    """Digital numbers, each band the same all over a pixel of its own resolution.
+
+    Haze, and clouds that bands see displaced, are no blocks: all bands are averaged.
+    """
+    out = {}
+    for name, band in image.items():
+        step = SENTINEL2_BANDS[name].resolution // 10
+        plane = np.rint(block_mean(band, step)) + offset
+        out[name] = np.clip(plane, 1, 65535).astype(np.uint16)
+    return out
 
 
 def windows(count: int, size: int) -> Iterator[tuple[int, int]]:

@@ -14,15 +14,16 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 
 from ...files import expanded
-from ...transforms.bands import BASELINE_OFFSET, SENTINEL2_BANDS
+from ...kinds import Level
+from ...transforms.bands import BASELINE_OFFSET
 from ...transforms.clouds import simulate_clouds
 from ...transforms.noise import FloatArray
-from .safe_writer import write_product, write_tiff
-from .scene import Scene, between_dates
+from .safe_writer import write_bands, write_product, write_tiff
+from .scene import Scene, at_level, between_dates, digital_numbers
 from .scene_pair import (
     CHANGE,
     PLACE,
-    digital_numbers,
+    check_level,
     padded_scene,
     parse_date,
     refuse_existing,
@@ -58,6 +59,7 @@ def write_scene_dates(
     offset: int = BASELINE_OFFSET,
     sar_margin: int = 64,
     date: str = '2020-06-04',
+    level: Level = '1C',
 ) -> list[DatePaths]:
     """Write a scene as Sentinel-2 sees it on other days than that of the pair.
 
@@ -77,6 +79,7 @@ def write_scene_dates(
         offset: What is added to the digital numbers.
         sar_margin: That of the pair.
         date: Day of the pair, `YYYY-MM-DD`.
+        level: That of the pair.
 
     Returns:
         Where the files of each day are.
@@ -94,6 +97,7 @@ def write_scene_dates(
     shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     root = expanded(root)
     first = parse_date(date)
+    check_level(level)
     found = paths_of_dates(root, other_days, name, date)
     if not found:
         # To make the scene takes seconds
@@ -103,16 +107,23 @@ def write_scene_dates(
     grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
     crs = CRS.from_epsg(PLACE.epsg)
     for day, paths in zip(other_days, found, strict=True):
-        rng = np.random.default_rng([seed, abs(day), int(day < 0)])
-        ground = _ground(rng, scene, inner, day)
+        drawn = [seed, abs(day), int(day < 0)]
+        rng, air = np.random.default_rng(drawn), [*drawn, 1]
+        ground, share = _ground(rng, scene, inner, day)
         sky = simulate_clouds(ground, rng, cover, sun=scene.sun)
         with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
             parts = DatePaths(*(Path(scratch, path.name) for path in paths))
-            image = digital_numbers(sky.image, offset)
+            image, clear = (
+                # The same estimate of the air for both
+                digital_numbers(
+                    at_level(level, np.random.default_rng(air), array, scene, share),
+                    offset,
+                )
+                for array in (sky.image, ground)
+            )
             when = first + timedelta(day)
             write_product(parts.s2, 'geotiff', image, sky, grid, crs, when, offset)
-            clear = digital_numbers(ground, offset)
-            write_tiff(parts.clear, clear, grid, crs, 0, tuple(SENTINEL2_BANDS))
+            write_bands(parts.clear, clear, grid, crs)
             write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
             for part, path in zip(parts, paths, strict=True):
                 os.replace(part, path)
@@ -159,9 +170,9 @@ def paths_of_dates(
 
 def _ground(
     rng: np.random.Generator, scene: Scene, inner: tuple[Any, ...], day: int
-) -> FloatArray:
-    """The ground so many days after the pair, under the air of that day."""
+) -> tuple[FloatArray, float]:
+    """The ground so many days after the pair, and where it is between two dates."""
     clear, other = scene.clear[inner], scene.other[inner]
     share = CHANGE + 1 - np.exp(-abs(day) / _DAYS)
     ground: FloatArray = clear + np.float32(share) * (other - clear)
-    return ground * between_dates(rng) if day else ground
+    return ground * between_dates(rng) if day else ground, float(share)

@@ -23,14 +23,22 @@ from rasterio.transform import array_bounds, from_origin
 from rasterio.warp import calculate_default_transform, reproject
 
 from ...files import expanded
-from ...transforms.bands import BASELINE_OFFSET, SENTINEL1_BANDS, SENTINEL2_BANDS
+from ...kinds import LEVELS, Level
+from ...transforms.bands import BASELINE_OFFSET, SENTINEL1_BANDS
 from ...transforms.clouds import CloudyImage, simulate_clouds
-from ...transforms.noise import FloatArray, block_mean
+from ...transforms.noise import FloatArray
 from .biomes import BIOMES
 from .landscape import IGNORE
 from .radar import GRID_SHIFT
-from .safe_writer import BLOCK, Kind, product_name, write_product, write_tiff
-from .scene import Scene, build_scene
+from .safe_writer import (
+    BLOCK,
+    Kind,
+    product_name,
+    write_bands,
+    write_product,
+    write_tiff,
+)
+from .scene import Scene, at_level, build_scene, digital_numbers
 from .writer import PIXEL, Place
 
 Scale = Literal['db', 'linear']
@@ -42,6 +50,8 @@ _SIZES = (32, 10_980)
 CHANGE = 0.3
 # When Sentinel-1 passes Bavaria southwards, in UTC.
 _RADAR_TIME = time(5, 26)
+# Draws the estimate of the air, apart from all else that a seed draws.
+_AIR = 2
 # Metres of one degree of latitude.
 _DEGREE = 111_320.0
 
@@ -78,6 +88,7 @@ def write_scene_pair(
     sar_margin: int = 64,
     nodata_corner: bool = False,
     date: str = '2020-06-04',
+    level: Level = '1C',
 ) -> ScenePaths:
     """Write one scene as Sentinel-2 and Sentinel-1 see it, and the truth.
 
@@ -113,6 +124,8 @@ def write_scene_pair(
             truth, is 0, as at the edge of a swath.
         date: Day of both acquisitions, `YYYY-MM-DD`, which the GeoTIFFs tell as
             `ACQUISITIONDATETIME` of GDAL's domain `IMAGERY`, and SAFE by its metadata.
+        level: Level of the optical images: `'1C'`, or `'2A'`, which has no B10 and is not
+            written as SAFE.
 
     Returns:
         Where the files are.
@@ -133,6 +146,7 @@ def write_scene_pair(
     """
     shape = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     _check(name, shape, seed, kind, cover, offset, sar_res, sar_scale, sar_margin)
+    check_level(level, kind)
     day = parse_date(date)
     sar_crs = _parse_crs(PLACE.epsg if sar_epsg is None else sar_epsg)
 
@@ -145,9 +159,12 @@ def write_scene_pair(
     rng = np.random.default_rng(seed)
     scene, inner, pad = padded_scene(rng, shape, sar_margin)
     sky = _cloudy(rng, scene, inner, cover)
-    image = digital_numbers(sky.image, offset)
+    air = np.random.default_rng([seed, _AIR])
+    # Of two days, so estimated anew for each
+    image = digital_numbers(at_level(level, air, sky.image, scene, CHANGE), offset)
     if nodata_corner:
-        image[:, _corner(shape)] = 0
+        for plane in image.values():
+            plane[_corner(shape)] = 0
 
     root.mkdir(parents=True, exist_ok=True)
     # files of a killed run stay in a hidden folder, apart from whole ones
@@ -156,8 +173,8 @@ def write_scene_pair(
         grid = from_origin(PLACE.left, PLACE.top, PIXEL, PIXEL)
         crs = CRS.from_epsg(PLACE.epsg)
         write_product(parts.s2, kind, image, sky, grid, crs, day, offset)
-        clear = digital_numbers(scene.clear[inner], offset)
-        write_tiff(parts.clear, clear, grid, crs, 0, tuple(SENTINEL2_BANDS))
+        clear = digital_numbers(at_level(level, air, scene.clear[inner], scene), offset)
+        write_bands(parts.clear, clear, grid, crs)
         write_tiff(parts.labels, scene.label[inner][None], grid, crs, IGNORE)
         write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
         cut = slice(pad - sar_margin, sar_margin - pad or None)
@@ -247,6 +264,21 @@ def _check(
         )
 
 
+def check_level(level: str, kind: str = 'geotiff') -> None:
+    """Raise where a scene cannot be written of a level.
+
+    Raises:
+        ValueError: If there is no such level, or its SAFE is not written.
+    """
+    if level not in LEVELS:
+        raise ValueError(f'`level={level!r}`: give one of {list(LEVELS)}.')
+    if level != '1C' and kind in ('safe', 'zip'):
+        raise ValueError(
+            f'`level={level!r}` with `kind={kind!r}`: SAFE is written of level 1C alone. '
+            "Give `kind='geotiff'` or 'bands'."
+        )
+
+
 def parse_date(text: str) -> Date:
     """Read a day.
 
@@ -276,18 +308,6 @@ def _cloudy(
     clear, other = scene.clear[inner], scene.other[inner]
     ground = clear + np.float32(CHANGE) * (other - clear)
     return simulate_clouds(ground, rng, cover, sun=scene.sun)
-
-
-def digital_numbers(image: FloatArray, offset: int) -> np.ndarray:
-    """Digital numbers, each band the same all over a pixel of its own resolution.
-
-    Haze, and clouds that bands see displaced, are no blocks: all bands are averaged.
-    """
-    out = np.empty(image.shape, np.uint16)
-    for i, band in enumerate(SENTINEL2_BANDS.values()):
-        plane = np.rint(block_mean(image[i], band.resolution // 10)) + offset
-        out[i] = np.clip(plane, 1, 65535)
-    return out
 
 
 def _corner(shape: tuple[int, int]) -> np.ndarray:
