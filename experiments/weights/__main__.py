@@ -4,9 +4,11 @@
 
     python -m experiments.weights --checkpoint CKPT --name NAME --training COMMAND \
         --samples DIR
+    python -m experiments.weights --name NAME --samples DIR
 
-Writes `torchgeo_tdpcr/weights/NAME.safetensors` and `NAME.json`, and a page about all that
-are there, `docs/results/weights.md`.
+The second measures anew what is packed. Writes `torchgeo_tdpcr/weights/NAME.safetensors`
+and `NAME.json`, a picture of what they make of real pairs, `docs/_static/NAME.jpg`, and a
+page about all that are there, `docs/results/weights.md`.
 """
 
 import argparse
@@ -15,7 +17,8 @@ import sys
 from pathlib import Path
 
 from torchgeo_tdpcr.commands.checks import check_file, check_folder
-from torchgeo_tdpcr.files import write_text
+from torchgeo_tdpcr.files import replacing, write_text
+from torchgeo_tdpcr.weight_files import SUFFIX
 from torchgeo_tdpcr.weights import FOLDER
 
 
@@ -26,32 +29,42 @@ def main(argv: list[str] | None = None) -> None:
         description=(__doc__ or '').splitlines()[0],
     )
     add = parser.add_argument
-    add('--checkpoint', type=Path, required=True, help='of Phase 2')
+    add('--checkpoint', type=Path, help='of Phase 2 (default: measure what is packed)')
     add('--name', required=True, help='such as sentinel2_l1c_small')
-    add('--training', required=True, help='the command that trained it')
+    add('--training', help='the command that trained the checkpoint')
     add('--samples', type=Path, required=True, help='folder of the real samples')
     add('--out', type=Path, default=FOLDER, help='where to (default: the package)')
-    add('--page', type=Path, default=Path('docs/results/weights.md'), help='the page')
+    add('--docs', type=Path, default=Path('docs'), help='folder of the documentation')
     options = parser.parse_args(argv)
     try:
-        check_file('--checkpoint', str(options.checkpoint))
+        packed = options.out / f'{options.name.lower()}{SUFFIX}'
+        path = options.checkpoint or packed
+        check_file('--checkpoint' if options.checkpoint else '--name', str(path))
         check_folder('--samples', str(options.samples))
     except OSError as error:
         parser.error(str(error))
-    print(f"Measuring '{options.checkpoint}' …", file=sys.stderr, flush=True)
+    if (options.checkpoint is None) != (options.training is None):
+        parser.error('`--checkpoint` and `--training` go together.')
+    print(f"Measuring '{path}' …", file=sys.stderr, flush=True)
     # They import PyTorch and TorchGeo, which is silent for long
     from torchgeo_tdpcr import TDPCRTask
 
-    from .measuring import measure, rounded
-    from .packing import pack, page
+    from .measuring import measure
+    from .packing import pack, page, renew
 
-    task = TDPCRTask.load_from_checkpoint(options.checkpoint, map_location='cpu').eval()
-    figures = rounded(measure(task, options.samples))
-    meta = pack(
-        options.checkpoint, options.name, figures, options.training, options.out
-    )
+    if options.checkpoint:
+        task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
+    else:
+        task = TDPCRTask.load_from_weights(path)
+    measured = measure(task.eval(), options.samples)
+    if options.checkpoint:
+        meta = pack(path, options.name, measured, options.training, options.out)
+    else:
+        meta = renew(options.name, measured, options.out)
     print(json.dumps(meta, indent=2, ensure_ascii=False))
-    write_text(options.page, page(options.out))
+    with replacing(options.docs / '_static' / f'{options.name.lower()}.jpg') as part:
+        measured.sheet.save(part, quality=85)
+    write_text(options.docs / 'results' / 'weights.md', page(options.out))
 
 
 if __name__ == '__main__':

@@ -5,12 +5,20 @@
 import tempfile
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from torchgeo_tdpcr import OSFCR, RestorationMetrics, SegmentationMetrics, TDPCRTask
+from torchgeo_tdpcr import (
+    OSFCR,
+    OSFCRDataModule,
+    RestorationMetrics,
+    SegmentationMetrics,
+    TDPCRTask,
+)
+from torchgeo_tdpcr.callbacks import contact_sheet
 from torchgeo_tdpcr.datasets.synthetic.biomes import CLASSES
 from torchgeo_tdpcr.kinds import Level
 
@@ -21,6 +29,7 @@ from ..real.lay_out import (
     lay_out_pairs,
     lay_out_terramind,
 )
+from .calibration import errors, reliability, shares
 
 #: Figures by what they are of.
 Figures = dict[str, float]
@@ -30,7 +39,22 @@ COMMON = tuple(label for label in TERRAMIND_LABELS if label != 'snow')
 _THICK = 0.3
 
 
-def measure(task: TDPCRTask, samples: Path) -> Figures:
+class Measured(NamedTuple):
+    """What weights are worth.
+
+    Attributes:
+        figures: PSNR in dB, parts and mIoU in percent, by what they are of.
+        reliability: See :func:`.calibration.reliability`; empty where the model does not
+            tell how far off it expects to be.
+        sheet: What they make of the real pairs above 30 % cover.
+    """
+
+    figures: Figures
+    reliability: list[tuple[float, float]]
+    sheet: Image.Image
+
+
+def measure(task: TDPCRTask, samples: Path) -> Measured:
     """Measure a task on the real samples.
 
     Pairs and places are of level 1C. For a task without B10, which level 2A does not
@@ -42,7 +66,7 @@ def measure(task: TDPCRTask, samples: Path) -> Figures:
         samples: Folder of the samples.
 
     Returns:
-        PSNR in dB, mIoU and PA in percent.
+        What they are worth.
     """
     with tempfile.TemporaryDirectory() as scratch:
         root, bands = Path(scratch), _bands(task)
@@ -51,8 +75,9 @@ def measure(task: TDPCRTask, samples: Path) -> Figures:
         pairs = OSFCR(root / 'pairs', bands=bands)
         lay_out_terramind(samples, root / 'terramind', level=level)
         places = OSFCR(root / 'terramind', layers=LABELLED, bands=bands)
+        scores = score(task, pairs)
         found = {
-            **restored_pairs(score(task, pairs)),
+            **restored_pairs(scores),
             'PSNR of clear images that are handed on (dB)': handed_on(task, pairs),
             **land_cover(task, places),
         }
@@ -60,7 +85,15 @@ def measure(task: TDPCRTask, samples: Path) -> Figures:
             count = lay_out_bigearthnet(samples, root / 'bigearthnet')
             patches = OSFCR(root / 'bigearthnet', bands=bands)
             found |= under_simulated_clouds(score(task, patches), count)
-        return found
+        curve = []
+        if (known := errors(task, pairs)) is not None:
+            found |= shares(*known)
+            curve = reliability(*known)
+        thick = [i for i, row in enumerate(scores) if row['cover'] > _THICK]
+        module = OSFCRDataModule(bands=bands)
+        sheet = contact_sheet(task, module, pairs, thick, dpi=70)
+    rounded = {name: round(value, 2) for name, value in found.items()}
+    return Measured(rounded, [(round(a), round(b)) for a, b in curve], sheet)
 
 
 def under_simulated_clouds(rows: list[dict[str, float]], count: int) -> Figures:
@@ -140,11 +173,6 @@ def common(probabilities: Tensor) -> Tensor:
     same = [probabilities[:, order[name]] for name in COMMON[:-1]]
     rangeland = probabilities[:, order['grass']] + probabilities[:, order['shrub']]
     return torch.stack([*same, rangeland], 1)
-
-
-def rounded(figures: Figures) -> Figures:
-    """Figures with two digits after the point, as they are told."""
-    return {name: float(np.round(value, 2)) for name, value in figures.items()}
 
 
 def _bands(task: TDPCRTask) -> tuple[str, ...] | None:

@@ -10,23 +10,30 @@ from typing import Any
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.transforms.normalize import SAR_CLIPS
 from torchgeo_tdpcr.weight_files import SUFFIX, export_weights
+from torchgeo_tdpcr.weights import read_meta
 
 from ..markdown import table
-from .measuring import Figures
+from .measuring import Figures, Measured
+
+#: What a table of reliability is of.
+RELIABILITY = (
+    'How far off they expect cloudy pixels of the ten pairs to be, and how far off these '
+    'are, in digital numbers (means over the bands; fifths of the pixels):'
+)
 
 #: Level of the product that the bands are of.
 LEVELS = {13: '1C', 12: '2A'}
 
 
 def pack(
-    checkpoint: Path, name: str, figures: Figures, training: str, folder: Path
+    checkpoint: Path, name: str, measured: Measured, training: str, folder: Path
 ) -> dict[str, Any]:
     """Write a file of weights, and beside it what is known of them.
 
     Args:
         checkpoint: The checkpoint.
         name: Name of the weights.
-        figures: What they are worth.
+        measured: What they are worth.
         training: The command that trained them.
         folder: Where to.
 
@@ -39,7 +46,7 @@ def pack(
     clips = tuple(map(tuple, record['sar_clips']))
     (sar_clip,) = (k for k, v in SAR_CLIPS.items() if tuple(v.values()) == clips)
     meta = {
-        'summary': summary(figures),
+        'summary': summary(measured.figures),
         'level': LEVELS[len(record['bands'])],
         'model': arguments['model'],
         'in_chans': len(record['bands']),
@@ -55,11 +62,37 @@ def pack(
         'parameters': sum(value.numel() for value in content['state_dict'].values()),
         'sha256': content['sha256'],
         'torch': version('torch'),
-        'figures': figures,
+        'figures': measured.figures,
+        'reliability': measured.reliability,
     }
+    _write_meta(meta, name, folder)
+    return meta
+
+
+def renew(name: str, measured: Measured, folder: Path) -> dict[str, Any]:
+    """Write anew what weights that are packed are worth.
+
+    Args:
+        name: Name of the weights.
+        measured: What they are worth.
+        folder: Where they are.
+
+    Returns:
+        What is known of them.
+    """
+    meta: dict[str, Any] = read_meta(name, folder)
+    meta |= {
+        'summary': summary(measured.figures),
+        'figures': measured.figures,
+        'reliability': measured.reliability,
+    }
+    _write_meta(meta, name, folder)
+    return meta
+
+
+def _write_meta(meta: dict[str, Any], name: str, folder: Path) -> None:
     text = json.dumps(meta, indent=2, ensure_ascii=False) + '\n'
     write_text(folder / f'{name.lower()}.json', text)
-    return meta
 
 
 def summary(figures: Figures) -> str:
@@ -73,6 +106,14 @@ def summary(figures: Figures) -> str:
     )
 
 
+def _reliability(curve: list[tuple[float, float]]) -> str:
+    rows = [
+        [title, *(f'{pair[i]:g}' for pair in curve)]
+        for i, title in enumerate(('Expected', 'Found'))
+    ]
+    return table(['', *(f'{i}.' for i in range(1, len(curve) + 1))], rows, 1)
+
+
 def page(folder: Path) -> str:
     """A page about all weights of a folder.
 
@@ -84,7 +125,7 @@ def page(folder: Path) -> str:
     """
     sections = []
     for path in sorted(folder.glob('*.json')):
-        meta = json.loads(path.read_text(encoding='utf-8'))
+        meta = read_meta(path.stem, folder)
         rows = [
             ['Level', meta['level']],
             ['Bands', ' '.join(meta['bands'])],
@@ -97,4 +138,6 @@ def page(folder: Path) -> str:
             *([name, f'{value:.2f}'] for name, value in meta['figures'].items()),
         ]
         sections.append(f'### `{path.stem.upper()}`\n\n{table(["", ""], rows, 2)}\n')
+        if curve := meta['reliability']:
+            sections.append(f'{RELIABILITY}\n\n{_reliability(curve)}\n')
     return '\n'.join(sections)

@@ -27,6 +27,15 @@ def _gathered(layers: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:
     return torch.cat([maps[0], *coarser], 1)
 
 
+def _classifier(in_channels: int, channels: int, num_classes: int) -> nn.Sequential:
+    """A 3×3 convolution to a width and a 1×1 convolution to logits."""
+    return nn.Sequential(
+        MirroredConv2d(in_channels, channels),
+        nn.GELU(),
+        nn.Conv2d(channels, num_classes, 1),
+    )
+
+
 class SegmentationDecoder(nn.Module):
     """Lateral 1×1 convolutions, up-sampling, then one 3×3 and one 1×1 convolution.
 
@@ -49,11 +58,7 @@ class SegmentationDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
-        self.predict = nn.Sequential(
-            MirroredConv2d(len(in_channels) * channels, channels),
-            nn.GELU(),
-            nn.Conv2d(channels, num_classes, 1),
-        )
+        self.predict = _classifier(len(in_channels) * channels, channels, num_classes)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Predict land cover.
@@ -133,11 +138,7 @@ class ContextSegmentationDecoder(nn.Module):
         self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in steps)
         # None at the finest scale, where a block costs as much as all the others
         self.refine_up = nn.ModuleList(naf_stage(a, 1) for a, _ in steps[1:])
-        self.predict = nn.Sequential(
-            MirroredConv2d(channels, channels),
-            nn.GELU(),
-            nn.Conv2d(channels, num_classes, 1),
-        )
+        self.predict = _classifier(channels, channels, num_classes)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Predict land cover, see :meth:`SegmentationDecoder.forward`."""

@@ -19,12 +19,13 @@ def shipped_names() -> list[str]:
     return sorted(path.stem.upper() for path in FOLDER.glob('*.json'))
 
 
-def read_meta(name: str) -> dict[str, Any]:
+def read_meta(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """What is known of weights.
 
     Args:
         name: One of :func:`shipped_names`.
+        folder: Where they lie.
     """
-    path = FOLDER / f'{name.lower()}.json'
+    path = folder / f'{name.lower()}.json'
     meta: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
     return meta

@@ -4,15 +4,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from table_runs import tiny_task, write_run
 
 from experiments.weights import measuring
-from experiments.weights.packing import pack, page, summary
-from torchgeo_tdpcr import TDPCRTask
+from experiments.weights.measuring import Measured
+from experiments.weights.packing import pack, page, renew, summary
+from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.datasets.synthetic.biomes import CLASSES
+from torchgeo_tdpcr.transforms import SENTINEL2_BANDS
 
 FIGURES = {
     'PSNR of 8 real pairs above 30 % cover, cloudy pixels (dB)': 24.26,
@@ -21,11 +25,18 @@ FIGURES = {
 }
 
 
+def as_written(meta: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has it, which knows no tuples."""
+    content: dict[str, Any] = json.loads(json.dumps(meta))
+    return content
+
+
 def test_pack(tmp_path: Path, synthetic_root: Path) -> None:
     folder = write_run(tmp_path / 'runs', 'a', 0, synthetic_root, training='peft')
     checkpoint = folder / 'checkpoints' / 'last.ckpt'
-    meta = pack(checkpoint, 'TINY', FIGURES, 'torchgeo fit …', tmp_path)
-    assert meta == json.loads((tmp_path / 'tiny.json').read_text())
+    measured = Measured(FIGURES, [(100, 120), (300, 280)], Image.new('RGB', (1, 1)))
+    meta = pack(checkpoint, 'TINY', measured, 'torchgeo fit …', tmp_path)
+    assert as_written(meta) == json.loads((tmp_path / 'tiny.json').read_text())
     assert (meta['level'], meta['in_chans'], meta['sar_clip']) == ('1C', 13, 'joint')
     assert meta['figures'] == FIGURES
     assert '24.3 dB, where the cloudy image has 11.6 dB' in meta['summary']
@@ -35,6 +46,14 @@ def test_pack(tmp_path: Path, synthetic_root: Path) -> None:
     assert '### `TINY`' in text
     assert '| By | `torchgeo fit …` |' in text
     assert '| PSNR of 8 real pairs above 30 % cover, all pixels (dB) | 24.46 |' in text
+    assert '| Expected | 100 | 300 |\n| Found | 120 | 280 |' in text
+    better = dict.fromkeys(FIGURES, 30.0)
+    again = renew('TINY', Measured(better, [], measured.sheet), tmp_path)
+    assert again == json.loads((tmp_path / 'tiny.json').read_text())
+    assert again['figures'] == better
+    measured_anew = {'summary', 'figures', 'reliability'}
+    assert {k for k, v in as_written(meta).items() if v != again[k]} == measured_anew
+    assert 'Expected' not in page(tmp_path)
 
 
 def test_classes_that_are_not_told_apart_are_added() -> None:
@@ -63,10 +82,29 @@ def test_pairs_above_thirty_percent_count() -> None:
 
 
 def test_real_samples(samples: Path) -> None:
-    task = tiny_task(training='cr')
-    found = measuring.rounded(measuring.measure(task, samples))
+    measured = measuring.measure(tiny_task(training='cr'), samples)
+    assert measured.sheet.width > 300
+    assert measured.reliability == []
+    found = measured.figures
     # Of the input, whatever the model
     assert found[
         'PSNR of 8 real pairs above 30 % cover, cloudy pixels, cloudy input (dB)'
     ] == pytest.approx(11.62, abs=0.01)
     assert not any('TerraMind' in name for name in found)
+
+
+def test_real_samples_at_level_2a(samples: Path) -> None:
+    task = tiny_task(training='cr', in_channels=12, model_kwargs={'uncertainty': True})
+    names = [name for name in SENTINEL2_BANDS if name != 'B10']
+    task.input_record = OSFCRDataModule(bands=names).input_record
+    figures, reliability, _ = measuring.measure(task, samples)
+    where = 'PSNR of 5 patches of level 2A under simulated clouds, cloudy pixels'
+    assert 3 < figures[f'{where}, cloudy input (dB)'] < 20
+    once, twice = (
+        figures[f'Cloudy pixels within {name} the expected error (%)']
+        for name in ('once', 'twice')
+    )
+    assert 0 <= once <= twice <= 100
+    expected = [pair[0] for pair in reliability]
+    assert expected == sorted(expected)
+    assert len(expected) == 5
