@@ -64,7 +64,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add('--set', nargs='+', default=[], metavar='KEY=VALUE', help='torchgeo settings')
     add('--out', default='runs/tables', help='folder of the runs')
     add('--results', help='folder of the tables (default: with the runs)')
-    add('--plan', action='store_true', help='print what would be run, and stop')
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
+        '--plan', action='store_true', help='print what would be run, and stop'
+    )
+    only.add_argument(
+        '--done', action='store_true', help='run nothing: tables of what is done'
+    )
     args = parser.parse_args(argv)
     if args.data == 'osfcr' and not args.root:
         parser.error('--data osfcr: give the folder of LuojiaSET-OSFCR as --root')
@@ -82,7 +88,7 @@ def options_of(args: argparse.Namespace) -> Options:
     """Turn what the command line says into options."""
     values: dict[str, Any] = vars(args).copy()
     jobs, tables = values.pop('jobs'), values.pop('tables')
-    del values['plan']
+    del values['plan'], values['done']
     several = {
         name: tuple(values[name])
         for name in ('seeds', 'rows', 'add', 'set')
@@ -220,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
         SystemExit: On Ctrl-C, with 130, and on SIGTERM, with 143.
     """
     args = arguments(argv)
-    if find_spec('snakemake') is None:
+    if not args.done and find_spec('snakemake') is None:
         print(
             'The tables need Snakemake: `uv sync --group tables`, or '
             "`pip install 'snakemake>=9,<10'`.",
@@ -237,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.plan:
             return snakemake(options, args.jobs, '--dry-run')
         status = 0
-        if done < len(plan.jobs):
+        if done < len(plan.jobs) and not args.done:
             with locked(options.folder):
                 progress = Progress(plan.jobs.values())
                 status = snakemake(options, args.jobs, progress=progress)

@@ -41,7 +41,7 @@ def write_table(table: Table, jobs: Sequence[Job], options: Options) -> str:
     """
     found = [figures(row, jobs) for row in table.rows]
     costs = [_costs(row, jobs) if table.costs else {} for row in table.rows]
-    header, rows = table_cells(table, found, costs)
+    header, rows = table_cells(table, found, costs, len(options.seeds))
     best = best_cells(table, found)
     path = options.table_file(table.number)
     about = (
@@ -152,10 +152,9 @@ def _json(
 
 def _arguments(name: str, jobs: Sequence[Job]) -> dict[str, Any]:
     """What model a run was of, with what `--set` changed; none without the run."""
-    job = next((job for job in jobs if job.name == name), None)
-    result = None if job is None else job.result()
+    results = (job.result() for job in jobs if job.name == name)
     # A result of an earlier version does not say
-    arguments: dict[str, Any] = (result or {}).get('task', {})
+    arguments: dict[str, Any] = next(filter(None, results), {}).get('task', {})
     return arguments
 
 

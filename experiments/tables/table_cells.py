@@ -42,7 +42,7 @@ def best_cells(table: Table, found: list[Figures]) -> set[tuple[int, str]]:
 
 
 def table_cells(
-    table: Table, found: list[Figures], costs: list[dict[str, float]]
+    table: Table, found: list[Figures], costs: list[dict[str, float]], seeds: int
 ) -> tuple[Cells, list[Cells]]:
     """Header and rows of a table, with the paper's column beside ours.
 
@@ -50,12 +50,12 @@ def table_cells(
         table: The table.
         found: Figures of its rows.
         costs: Costs of its rows, empty where they are not shown.
+        seeds: How many runs each row should have.
 
     Returns:
         Titles, and the cells of each row.
     """
     rows = table.rows
-    seeds = max((len(v) for values in found for v in values.values()), default=0)
     grouped = any(row.group for row in rows)
     with_paper = {c.key for c in table.columns if any(c.key in r.paper for r in rows)}
     paper_costs = {
@@ -71,7 +71,7 @@ def table_cells(
         line = [*([row.group] if grouped else []), row.label]
         for column in table.columns:
             value = values.get(column.key, [])
-            # A run that failed with one seed must not look like one with all
+            # A run that lacks a seed must not look like one with all
             some = f' (n = {len(value)})' if len(value) < seeds else ''
             line.append(number(value, column) + some if value else '–')
             if column.key in with_paper:

@@ -2,6 +2,8 @@
 
 """What the tables' files say, without training anything."""
 
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -361,13 +363,16 @@ def test_a_missing_seed_shows() -> None:
     rows = [row('a', 3), row('b', 2), row('c', 1)]
     table = Table(1, 'title', [column], rows)
     found = [{'psnr': [5.0, 5.2]}, {'psnr': [6.04]}, {}]
-    header, lines = table_cells.table_cells(table, found, [{}, {}, {}])
+    header, lines = table_cells.table_cells(table, found, [{}, {}, {}], 2)
     assert header == ['System', 'PSNR', 'paper']
     assert lines == [
         ['a', '5.1 ± 0.1', '3.0'],
         ['b', '6.0 (n = 1)', '2.0'],
         ['c', '–', '1.0'],
     ]
+    # Also where no row has all
+    _, (_, line, _) = table_cells.table_cells(table, [{}, found[1], {}], [{}] * 3, 2)
+    assert line == ['b', '6.0 (n = 1)', '2.0']
 
 
 def test_order_where_less_is_better() -> None:
@@ -390,3 +395,24 @@ def test_a_reference_is_told_by_its_own_run_or_by_any(tmp_path: Path) -> None:
     assert references('joint-cloudseg') == {'Commonest class': 'joint-cloudseg'}
     both = {'Commonest class': 'lcs-clear', 'Clear': 'lcs-clear'}
     assert references('lcs-clear', 'joint-cloudseg') == both
+
+
+KEPT = Path(__file__).parents[3] / 'docs' / 'results'
+
+
+def test_the_documentation_shows_what_the_kept_results_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its tables are those of its own command, which neither trains nor needs Snakemake."""
+    page = (KEPT.parent / 'explanation' / 'tables.md').read_text()
+    written = page.split('```sh\npython -m experiments.tables ')[1].split('\n```')[0]
+    command = shlex.split(written.replace('\\\n', ' '))
+    assert '--done' in command
+    shutil.copytree(KEPT / 'runs' / 'synthetic-cpu', tmp_path / 'synthetic-cpu')
+    monkeypatch.setattr('experiments.tables.__main__.find_spec', lambda name: None)
+    assert main([*command, '--out', str(tmp_path)]) == 0
+    capsys.readouterr()
+    made = sorted((tmp_path / 'synthetic-cpu').glob('*.md'))
+    assert len(made) == 3
+    for path in made:
+        assert path.read_text() == (KEPT / path.name).read_text()
