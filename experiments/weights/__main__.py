@@ -32,6 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     add('--checkpoint', type=Path, help='of Phase 2 (default: measure what is packed)')
     add('--name', required=True, help='such as sentinel2_l1c_small')
     add('--training', help='the command that trained the checkpoint')
+    add(
+        '--dataset',
+        help='what the checkpoint was trained on (default: synthetic scenes)',
+    )
     add('--samples', type=Path, required=True, help='folder of the real samples')
     add('--out', type=Path, default=FOLDER, help='where to (default: the package)')
     add('--docs', type=Path, default=Path('docs'), help='folder of the documentation')
@@ -50,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     from torchgeo_tdpcr import TDPCRTask
 
     from .measuring import measure
-    from .packing import pack, page, renew
+    from .packing import SYNTHETIC, pack, page, renew
 
     if options.checkpoint:
         task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
@@ -58,7 +62,8 @@ def main(argv: list[str] | None = None) -> None:
         task = TDPCRTask.load_from_weights(path)
     measured = measure(task.eval(), options.samples)
     if options.checkpoint:
-        meta = pack(path, options.name, measured, options.training, options.out)
+        about = options.training, options.out, options.dataset or SYNTHETIC
+        meta = pack(path, options.name, measured, *about)
     else:
         meta = renew(options.name, measured, options.out)
     print(json.dumps(meta, indent=2, ensure_ascii=False))

@@ -21,12 +21,20 @@ RELIABILITY = (
     'are, in digital numbers (means over the bands; fifths of the pixels):'
 )
 
+#: What weights are trained on, as far as nothing else is said.
+SYNTHETIC = 'synthetic scenes (SyntheticOSFCR)'
+
 #: Level of the product that the bands are of.
 LEVELS = {13: '1C', 12: '2A'}
 
 
 def pack(
-    checkpoint: Path, name: str, measured: Measured, training: str, folder: Path
+    checkpoint: Path,
+    name: str,
+    measured: Measured,
+    training: str,
+    folder: Path,
+    dataset: str = SYNTHETIC,
 ) -> dict[str, Any]:
     """Write a file of weights, and beside it what is known of them.
 
@@ -36,6 +44,7 @@ def pack(
         measured: What they are worth.
         training: The command that trained them.
         folder: Where to.
+        dataset: What it was trained on.
 
     Returns:
         What is known of them.
@@ -43,11 +52,12 @@ def pack(
     content = export_weights(checkpoint, folder / f'{name.lower()}{SUFFIX}')
     arguments = content['hyper_parameters']
     record = arguments['input_record']
+    level = LEVELS[len(record['bands'])]
     clips = tuple(map(tuple, record['sar_clips']))
     (sar_clip,) = (k for k, v in SAR_CLIPS.items() if tuple(v.values()) == clips)
     meta = {
-        'summary': summary(measured.figures),
-        'level': LEVELS[len(record['bands'])],
+        'summary': summary(measured.figures, level),
+        'level': level,
         'model': arguments['model'],
         'in_chans': len(record['bands']),
         'num_classes': arguments['num_classes'],
@@ -55,7 +65,7 @@ def pack(
         'sar_bands': record['sar_bands'],
         'sar_clip': sar_clip,
         'classes': record['class_names'],
-        'dataset': 'synthetic scenes (SyntheticOSFCR)',
+        'dataset': dataset,
         'training': training,
         'license': 'MIT',
         'publication': 'https://arxiv.org/abs/2601.12052',
@@ -82,7 +92,7 @@ def renew(name: str, measured: Measured, folder: Path) -> dict[str, Any]:
     """
     meta: dict[str, Any] = read_meta(name, folder)
     meta |= {
-        'summary': summary(measured.figures),
+        'summary': summary(measured.figures, meta['level']),
         'figures': measured.figures,
         'reliability': measured.reliability,
     }
@@ -95,14 +105,16 @@ def _write_meta(meta: dict[str, Any], name: str, folder: Path) -> None:
     write_text(folder / f'{name.lower()}.json', text)
 
 
-def summary(figures: Figures) -> str:
+def summary(figures: Figures, level: str) -> str:
     """What whoever uses them must know, in a line."""
+    brought = ' that were brought to that level' if level == '2A' else ''
     pairs = {name: value for name, value in figures.items() if 'cloudy pixels' in name}
     (restored,) = (v for name, v in pairs.items() if 'input' not in name)
     (observed,) = (v for name, v in pairs.items() if 'input' in name)
     return (
-        'Trained on synthetic scenes and clouds. On eight real pairs they restore cloudy '
-        f'pixels to {restored:.1f} dB, where the cloudy image has {observed:.1f} dB.'
+        f'Trained on synthetic scenes and clouds of level {level}. On eight real pairs'
+        f'{brought} they restore cloudy pixels to {restored:.1f} dB, where the cloudy '
+        f'image has {observed:.1f} dB.'
     )
 
 

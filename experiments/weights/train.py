@@ -20,6 +20,11 @@ from .__main__ import main as measure_and_pack
 from .layouts import main as write_layouts
 
 HERE = Path(__file__).parent
+#: What the card says of scenes that maps lay out.
+LAID_OUT = (
+    'synthetic scenes (SyntheticOSFCR), a part of them laid out by land-cover maps of '
+    'LandCoverNet (Radiant Earth, CC BY 4.0)'
+)
 _ARCHIVE = Path('landcovernet') / 'labels_africa.npz'
 
 
@@ -63,11 +68,10 @@ def main(argv: list[str] | None = None) -> None:
     options, further = parser.parse_known_args(argv)
     config = HERE / f'{options.name}.yaml'
     settings = yaml.safe_load(config.read_text(encoding='utf-8'))
+    synthetic = settings['data']['init_args']['synthetic_args']
     try:
         check_folder('--samples', str(options.samples))
-        prepare_layouts(
-            settings['data']['init_args']['synthetic_args'], options.samples
-        )
+        prepare_layouts(synthetic, options.samples)
     except OSError as error:
         parser.error(str(error))
 
@@ -86,6 +90,7 @@ def main(argv: list[str] | None = None) -> None:
             f'--name={options.name}',
             f'--training={training}',
             f'--samples={options.samples}',
+            *([f'--dataset={LAID_OUT}'] if synthetic.get('layouts') else []),
         ]
     )
 

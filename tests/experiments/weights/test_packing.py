@@ -78,7 +78,10 @@ def test_pairs_above_thirty_percent_count() -> None:
     found = measuring.restored_pairs(rows)
     assert list(found.values()) == [20.0, 30.0, 6.0, 10.0]
     assert all('of 2 real pairs' in name for name in found)
-    assert summary(found).endswith('to 20.0 dB, where the cloudy image has 6.0 dB.')
+    told = summary(found, '1C')
+    assert told.endswith('to 20.0 dB, where the cloudy image has 6.0 dB.')
+    assert 'brought to that level' not in told
+    assert 'pairs that were brought to that level they' in summary(found, '2A')
 
 
 def test_real_samples(samples: Path) -> None:

@@ -61,6 +61,7 @@ def test_trains_goes_on_and_packs(
     assert f'--checkpoint={last}' in packed[0]
     assert f'--training=python -m experiments.weights.train {name}' in packed[0]
     assert packed == [packed[0]] * 2
+    assert any('LandCoverNet' in argument for argument in packed[0])
     assert len(list(Path('runs', 'weights', 'layouts').glob('*.tif'))) == 2
     task = TDPCRTask.load_from_checkpoint(last)
     assert task.input_record is not None
