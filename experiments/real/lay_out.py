@@ -8,10 +8,12 @@ and the patches of BigEarthNet are clear; clouds are simulated over them.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 from torchgeo_tdpcr.datasets.synthetic.spectra import take_off_air
@@ -57,8 +59,11 @@ def write_chip(root: Path, roi: int, patch: int, layers: dict[str, np.ndarray]) 
 
 def read(path: Path) -> np.ndarray:
     """Read a raster, bands first."""
-    with rasterio.open(path) as file:
-        array: np.ndarray = file.read()
+    with warnings.catch_warnings():
+        # The pairs lie nowhere on Earth, as far as their files say
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            array: np.ndarray = file.read()
     return array
 
 

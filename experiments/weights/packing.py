@@ -108,7 +108,11 @@ def _write_meta(meta: dict[str, Any], name: str, folder: Path) -> None:
 def summary(figures: Figures, level: str) -> str:
     """What whoever uses them must know, in a line."""
     brought = ' that were brought to that level' if level == '2A' else ''
-    pairs = {name: value for name, value in figures.items() if 'cloudy pixels' in name}
+    pairs = {
+        name: value
+        for name, value in figures.items()
+        if 'real pairs' in name and 'cloudy pixels' in name
+    }
     (restored,) = (v for name, v in pairs.items() if 'input' not in name)
     (observed,) = (v for name, v in pairs.items() if 'input' in name)
     return (

@@ -61,6 +61,7 @@ class TDPCR_Weights(WeightsEnum):
     """
 
     SENTINEL2_L1C_SMALL = _shipped('sentinel2_l1c_small')
+    SENTINEL2_L2A_SMALL = _shipped('sentinel2_l2a_small')
 
     def __reduce_ex__(self, proto: Any) -> Any:
         """By name: two modules that normalise alike are not equal."""
