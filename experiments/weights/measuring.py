@@ -72,7 +72,7 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
         root, bands = Path(scratch), _bands(task)
         level: Level = '1C' if bands is None or 'B10' in bands else '2A'
         lay_out_pairs(samples, root / 'pairs', level)
-        pairs = OSFCR(root / 'pairs', bands=bands)
+        pairs = OSFCR(root / 'pairs', bands=bands, class_names=CLASSES)
         lay_out_terramind(samples, root / 'terramind', level=level)
         places = OSFCR(root / 'terramind', layers=LABELLED, bands=bands)
         scores = score(task, pairs)

@@ -312,6 +312,32 @@ def test_without_a_checkpoint(
     assert '1 were there' in capsys.readouterr().out
 
 
+def test_level_2a_without_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = write_scene_pair(tmp_path / 'scenes', size=192, level='2A')
+    out = tmp_path / 'maps'
+    arguments = ['--s2', str(paths.s2), '--s1', str(paths.s1), '--output', str(out)]
+    arguments += ['--offset', '1000', '--layers', 'image', 'classes', 'uncertainty']
+    assert main(['map', *arguments, '--accelerator', 'cpu', '--no-progress']) == 0
+    assert 'Weights of the package: SENTINEL2_L2A_SMALL.' in capsys.readouterr().err
+    with (
+        rasterio.open(out / 'scene_s2' / 'scene_s2_image.tif') as file,
+        rasterio.open(paths.clear) as truth,
+        rasterio.open(paths.s2) as cloudy,
+        rasterio.open(paths.clouds) as clouds,
+    ):
+        assert file.count == 12
+        under = clouds.read(1) == 1
+        restored, seen = (
+            np.abs(image.read().astype(int) - truth.read())[:, under].mean()
+            for image in (file, cloudy)
+        )
+    assert restored < 0.5 * seen
+    with rasterio.open(out / 'scene_s2' / 'scene_s2_uncertainty.tif') as file:
+        assert 20 < np.median(file.read(1)) < 3000
+
+
 def test_no_weights_fit(
     tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
