@@ -336,6 +336,15 @@ def test_level_2a_without_a_checkpoint(
     assert restored < 0.5 * seen
     with rasterio.open(out / 'scene_s2' / 'scene_s2_uncertainty.tif') as file:
         assert 20 < np.median(file.read(1)) < 3000
+    # Nothing tells the offset of the truth either
+    folder = str(out / 'scene_s2')
+    assert main(['report', folder, '--truth', str(paths.clear)]) == 0
+    html = (out / 'scene_s2' / 'report.html').read_text()
+    before, after = (
+        float(re.search(rf'{name}, all pixels.*?([\d.]+) dB', html, re.DOTALL)[1])  # type: ignore[index]
+        for name in ('Before', 'After')
+    )
+    assert after > before + 3
 
 
 def test_no_weights_fit(

@@ -175,7 +175,7 @@ def test_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = run_page('bands')
-    for name in ('scene_s2', 'level2a'):
+    for name in ('scene_s2', 'level2a_s2'):
         with rasterio.open(f'maps/{name}/{name}_image.tif') as file:
             assert tuple(file.descriptions) == names['task'].input_record.bands
             assert set(file.offsets) == {-0.1}

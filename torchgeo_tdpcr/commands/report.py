@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--truth',
         type=user_path,
-        help='clear Sentinel-2 product on the same grid, to compare with',
+        help='clear Sentinel-2 product on the same grid, to compare with; where nothing '
+        'tells its offset, the `--offset` that the scene was mapped with counts',
     )
     parser.add_argument(
         '--truth-land-cover',

@@ -70,7 +70,11 @@ def look(
     elif original is not None:
         views.change = np.abs(image - original).mean(axis=0, dtype=np.float32)
     if truth is not None:
-        views.clear = SceneProduct(find_optical(truth), scene)
+        product = find_optical(truth)
+        # Neither its metadata nor B10 tell: then what was said of the scene counts
+        silent = product.offset is None and 'B10' not in product.bands
+        said = scene.declared.offset if silent else 'auto'
+        views.clear = SceneProduct(product, scene, said)
         views.truth = optical_picture(views.clear.overview(shape))
     if truth_land_cover is not None:
         check_labels(truth_land_cover, scene)
