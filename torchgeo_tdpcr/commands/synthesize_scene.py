@@ -100,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     """Write a synthetic scene and print where its files are."""
     from ..datasets.synthetic.scene_dates import paths_of_dates, write_scene_dates
     from ..datasets.synthetic.scene_pair import write_scene_pair
+    from ..transforms.bands import BASELINE_OFFSET
 
     names = (
         'name',
@@ -131,11 +132,17 @@ def run(args: argparse.Namespace) -> int:
         for key, path in zip(others._fields, others, strict=True):
             when = f'{abs(days)} days {"later" if days >= 0 else "earlier"}'
             print(f'{key}, {when}: {path}')
-    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}')
+    # A raster of level 2A does not tell its offset, for it has no B10
+    told = (
+        f' --offset {given.get("offset", BASELINE_OFFSET)}'
+        if args.level == '2A'
+        else ''
+    )
+    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}{told}')
     if dates:
         files = ' '.join(str(others.s2) for others in dates)
         print(
             'Map them to one image: torchgeo-tdpcr map --composite --mask auto '
-            f'--s1 {paths.s1} --s2 {paths.s2} {files}'
+            f'--s1 {paths.s1} --s2 {paths.s2} {files}{told}'
         )
     return 0

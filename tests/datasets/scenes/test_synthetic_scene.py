@@ -360,7 +360,9 @@ def test_command_passes_everything_on(tmp_path: Path) -> None:
     assert digests(tmp_path / 'a') == digests(tmp_path / 'b')
 
 
-def test_command_passes_the_level_on(tmp_path: Path) -> None:
+def test_command_passes_the_level_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = ['--size', '48', '--sar-margin', '12', '--level', '2A', '--other-days', '9']
     assert synthesize_scene.run(parse(str(tmp_path), *argv)) == 0
     found = sorted(tmp_path.glob('*_s2.tif'))
@@ -369,6 +371,9 @@ def test_command_passes_the_level_on(tmp_path: Path) -> None:
         with rasterio.open(path) as file:
             assert 'B10' not in file.descriptions
             assert file.count == 12
+    # Without B10 nothing tells the offset, so the commands do
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.endswith(' --offset 1000') for line in lines[-2:])
 
 
 def test_command_takes_two_sizes_at_most(tmp_path: Path) -> None:
