@@ -43,6 +43,9 @@ def test_refused_until_it_is_said(
     (item,) = json.loads(capsys.readouterr().out)
     assert (item['what'], item['refused'], item['offset']) == ('s2', None, 1000)
     assert item['scale_told_by'] == 'numbers'
+    assert 'doubt' not in item
+    assert main(['inspect', str(path), '--offset', '0']) == 0
+    assert '0 was given, but no band has numbers below 1' in capsys.readouterr().out
     assert main(['inspect', str(path), '--bands', 'B2', 'B3']) == 1
     assert '`--bands` names 2' in capsys.readouterr().out
     assert main(['inspect', str(path), '--as', 's1']) == 1

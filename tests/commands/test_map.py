@@ -4,6 +4,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -297,7 +298,7 @@ def test_without_a_checkpoint(
     arguments += ['--accelerator', 'cpu', '--no-progress']
     assert main(['map', *arguments]) == 0
     meta = read_meta('SENTINEL2_L1C_SMALL')
-    told = f'Weights of the package: SENTINEL2_L1C_SMALL. {meta["summary"]}'
+    told = 'Weights of the package: SENTINEL2_L1C_SMALL, of level 1C, trained on synth'
     assert told in capsys.readouterr().err
     folder = out / 'scene_s2'
     properties = json.loads((folder / 'scene_s2.json').read_text())['properties']
@@ -320,7 +321,7 @@ def test_level_2a_without_a_checkpoint(
     arguments = ['--s2', str(paths.s2), '--s1', str(paths.s1), '--output', str(out)]
     arguments += ['--offset', '1000', '--layers', 'image', 'classes', 'uncertainty']
     assert main(['map', *arguments, '--accelerator', 'cpu', '--no-progress']) == 0
-    assert 'Weights of the package: SENTINEL2_L2A_SMALL.' in capsys.readouterr().err
+    assert 'Weights of the package: SENTINEL2_L2A_SMALL, of level 2A,' in capsys.readouterr().err
     with (
         rasterio.open(out / 'scene_s2' / 'scene_s2_image.tif') as file,
         rasterio.open(paths.clear) as truth,
@@ -345,6 +346,34 @@ def test_level_2a_without_a_checkpoint(
         for name in ('Before', 'After')
     )
     assert after > before + 3
+
+
+def test_an_offset_that_the_numbers_speak_against(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands that are printed run; with another offset they warn, as the page does."""
+    arguments = ['--size', '160', '--level', '2A', '--sar-margin', '12']
+    assert main(['synthesize-scene', str(tmp_path), *arguments]) == 0
+    mapping, report = (
+        shlex.split(line.split(': ', 1)[1])[1:]
+        for line in capsys.readouterr().out.splitlines()
+        if ': torchgeo-tdpcr ' in line
+    )
+    page = tmp_path / 'maps' / 'scene_s2' / 'report.html'
+    assert main([*mapping, '--accelerator', 'cpu']) == 0
+    captured = capsys.readouterr()
+    assert 'was given, but' not in captured.err
+    # No terminal, no bar
+    assert 'px' not in captured.err
+    assert main(report) == 0
+    assert '1000, as it was given<' in page.read_text()
+
+    mapping[mapping.index('1000')] = '0'
+    assert main([*mapping, '--accelerator', 'cpu', '--overwrite']) == 0
+    error = capsys.readouterr().err
+    assert '`--offset 0` was given, but no band has numbers below 1' in error
+    assert main(report) == 0
+    assert '0, as it was given, but no band has numbers below 1' in page.read_text()
 
 
 def test_no_weights_fit(

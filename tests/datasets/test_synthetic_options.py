@@ -32,6 +32,7 @@ from torchgeo_tdpcr.datasets.synthetic.layouts import draw_layout, lay_out
 from torchgeo_tdpcr.datasets.synthetic.spectra import (
     Palette,
     draw_date,
+    place_tints,
     render,
     take_off_air,
 )
@@ -122,6 +123,7 @@ def test_usual_options_are_those_of_sets_that_do_not_say(tmp_path: Path) -> None
     content = json.loads(manifest.read_text())
     assert (content.pop('level'), content.pop('layouts')) == ('1C', None)
     assert content.pop('layout_share') == 1
+    assert content.pop('variety') == 0
     manifest.write_text(json.dumps(content))
     assert make(tmp_path) == folder
     with pytest.raises(FileExistsError, match="'level': '1C'"):
@@ -157,6 +159,44 @@ def test_a_part_of_the_regions_is_laid_out(tmp_path: Path) -> None:
     assert 2 <= lakes <= 10
     with pytest.raises(ValueError, match=r'`layout_share=1\.5`'):
         make(tmp_path / 'set', layout_share=1.5, **options)
+
+
+def town(seed: int, variety: float) -> np.ndarray:
+    """Mean spectrum of the built-up land of a place, without the lights of the day."""
+    palette = Palette(np.random.default_rng(seed), BIOMES[0], variety)
+    found, _ = palette.surface(draw_date(np.random.default_rng(0), northern=True))
+    return np.asarray(found[:, FIRST_ROOF:].mean(1))
+
+
+def test_places_differ_by_variety() -> None:
+    alike, varied = (
+        np.stack([town(seed, variety) for seed in range(40)])[:, [3, 7, 11]]
+        for variety in (0.0, 0.3)
+    )
+    for one, other in zip(alike.T, varied.T, strict=True):
+        assert np.log(one).std() < 0.1
+        assert 0.2 < np.log(other).std() < 0.5
+        # Places differ, all of them together do not
+        assert abs(np.log(other).mean() - np.log(one).mean()) < 0.15
+
+
+def test_tints_are_smooth_over_the_wavelengths() -> None:
+    tints = np.log(place_tints(np.random.default_rng(0), 0.3))
+    assert 0.2 < tints.std() < 0.4
+    # B6, B7, B8 and B8A are neighbours
+    assert np.abs(np.diff(tints[:, 5:9], axis=1)).max() < 0.1
+    np.testing.assert_array_equal(place_tints(np.random.default_rng(0), 0.0), 1)
+
+
+def test_variety_changes_colours_only(tmp_path: Path) -> None:
+    plain, varied = (
+        make(tmp_path / str(variety), variety=variety) for variety in (0.0, 0.3)
+    )
+    for name in 's1', 'land_cover_maps', 'cloud_thickness':
+        np.testing.assert_array_equal(layer(plain, name), layer(varied, name))
+    assert np.abs(layer(plain, 's2') - layer(varied, 's2')).mean() > 20
+    with pytest.raises(ValueError, match=r'`variety=-0\.1`'):
+        make(tmp_path / 'set', variety=-0.1)
 
 
 def test_what_lies_on_a_layout() -> None:

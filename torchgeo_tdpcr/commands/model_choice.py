@@ -70,7 +70,11 @@ def load_chosen(
         weights = fitting_weights(datamodule.products())
     summary = weights.meta['summary']
     if is_first_process():
-        text = f'Weights of the package: {weights.name}. {summary}'
+        text = (
+            f'Weights of the package: {weights.name}, of level {weights.meta["level"]}, '
+            'trained on synthetic clouds; `torchgeo-tdpcr weights` tells what they are '
+            'worth.'
+        )
         print(text, file=sys.stderr, flush=True)
     about = {'tdpcr:weights': weights.name, 'tdpcr:weights_summary': summary}
     return TDPCRTask.load_from_weights(weights), about

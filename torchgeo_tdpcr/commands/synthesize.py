@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number(0, 1),
         help='part of the regions that maps lay out (default: 1)',
     )
+    parser.add_argument(
+        '--variety',
+        type=number(0, 1),
+        help='how far leaves, soils and roofs of a region differ from those of others '
+        '(default: 0, those of one biome are alike)',
+    )
     add_root(parser)
 
 
@@ -56,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from ..datasets.synthetic import SyntheticOSFCR
 
     sizes = ('num_rois', 'chips_per_roi', 'chip_size')
-    names = (*sizes, 'seed', 'workers', 'level', 'layouts', 'layout_share')
+    options = ('level', 'layouts', 'layout_share', 'variety')
+    names = (*sizes, 'seed', 'workers', *options)
     given = {name: getattr(args, name) for name in names}
     SyntheticOSFCR(
         args.root,

@@ -3,6 +3,7 @@
 """``torchgeo-tdpcr synthesize-scene``."""
 
 import argparse
+from pathlib import Path
 
 from ..kinds import LEVELS
 from .arguments import user_path
@@ -98,6 +99,7 @@ def doing(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Write a synthetic scene and print where its files are."""
+    from ..datasets.scenes.formats.naming import product_name
     from ..datasets.synthetic.scene_dates import paths_of_dates, write_scene_dates
     from ..datasets.synthetic.scene_pair import write_scene_pair
     from ..transforms.bands import BASELINE_OFFSET
@@ -138,7 +140,16 @@ def run(args: argparse.Namespace) -> int:
         if args.level == '2A'
         else ''
     )
-    print(f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}{told}')
+    output = Path(args.root, 'maps')
+    mapped = output / product_name(paths.s2)
+    print(
+        f'Map it: torchgeo-tdpcr map --s2 {paths.s2} --s1 {paths.s1}{told} '
+        f'--mask {paths.clouds} --output {output}'
+    )
+    print(
+        f'Compare: torchgeo-tdpcr report {mapped} '
+        f'--truth {paths.clear} --truth-land-cover {paths.labels}'
+    )
     if dates:
         files = ' '.join(str(others.s2) for others in dates)
         print(

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         width = max(map(len, lines))
         for title, value in lines.items():
             print(f'  {title:<{width}}  {value}')
+        print('  measured')
         for figure, value in meta['figures'].items():
-            print(f'  {"":<{width}}  {figure}: {value:g}')
+            print(f'  {value:>7.2f}  {figure}')
     return 0

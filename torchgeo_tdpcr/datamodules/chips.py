@@ -35,7 +35,7 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
     def __init__(
         self,
         dataset_class: Callable[..., ChipDataset],
-        paths: Path | Sequence[Path],
+        paths: Sequence[Path] | Path,
         batch_size: int,
         patch_size: int,
         num_workers: int,

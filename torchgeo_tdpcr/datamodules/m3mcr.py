@@ -29,7 +29,7 @@ class M3MCRDataModule(ChipDataModule):
 
     def __init__(
         self,
-        paths: Path | Sequence[Path] = 'data',
+        paths: Sequence[Path] | Path = 'data',
         batch_size: int = 16,
         patch_size: int | None = None,
         num_workers: int = 0,

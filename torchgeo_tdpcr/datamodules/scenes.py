@@ -92,8 +92,8 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
 
     def __init__(
         self,
-        s2: Path | Sequence[Path] | None = None,
-        s1: Path | Sequence[Path] | None = None,
+        s2: Sequence[Path] | Path | None = None,
+        s1: Sequence[Path] | Path | None = None,
         cloud_mask: Path | MaskWord | None = None,
         pairs: Path | None = None,
         max_days: float | None = None,

@@ -19,7 +19,7 @@ class SEN12MSCRDataModule(ChipDataModule):
 
     def __init__(
         self,
-        paths: Path | Sequence[Path] = 'data',
+        paths: Sequence[Path] | Path = 'data',
         batch_size: int = 16,
         patch_size: int = 128,
         num_workers: int = 0,

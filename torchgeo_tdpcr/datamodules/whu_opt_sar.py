@@ -25,7 +25,7 @@ class WHUOPTSARDataModule(ChipDataModule):
 
     def __init__(
         self,
-        paths: Path | Sequence[Path] = 'data',
+        paths: Sequence[Path] | Path = 'data',
         batch_size: int = 16,
         patch_size: int | None = None,
         num_workers: int = 0,

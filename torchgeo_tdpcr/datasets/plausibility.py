@@ -120,8 +120,8 @@ def check_offset(offset: float | str) -> None:
     """
     if offset != 'auto' and offset not in OFFSETS:
         raise ValueError(
-            f'`offset={offset!r}`: no processing baseline has it. Give 1000 (since '
-            "baseline 04.00, 2022), 0 (before, or where it was removed) or 'auto'."
+            f'`offset={offset!r}`: no processing baseline has it. Give 1000 '
+            "(baseline 04.00 and later), 0 (before, or where it was removed) or 'auto'."
         )
 
 

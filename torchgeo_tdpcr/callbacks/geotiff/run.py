@@ -105,16 +105,18 @@ class MappingRun:
         self._looks: dict[int, tuple[str, str | None]] = {}
         for scene, info in self.scenes.items():
             self._look(scene, fingerprint(info, weights, settings))
+        total = sum(i.grid.height * i.grid.width for i in self.scenes.values())
+        made = sum(
+            self.progress.rows.get(scene, 0) * info.grid.width
+            for scene, info in self.scenes.items()
+        )
         self._bar = tqdm(
-            total=sum(i.grid.height * i.grid.width for i in self.scenes.values()),
-            initial=sum(
-                self.progress.rows.get(scene, 0) * info.grid.width
-                for scene, info in self.scenes.items()
-            ),
+            total=total,
+            initial=made,
             desc='Mapping',
             unit='px',
             unit_scale=True,
-            disable=not options.progress,
+            disable=None if options.progress and made < total else True,
             position=trainer.global_rank,
         )
 

@@ -114,7 +114,8 @@ class Summary:
         failed = {name: text for part in parts for name, text in part.failed.items()}
         failed |= {name: str(error) for name, error in rejected.items()}
         total = mapped + skipped + len(failed)
-        if first:
+        # Where all failed, the error says as much
+        if first and len(failed) < total:
             print(f'{mapped} of {total} {noun} mapped to {output_dir}', end='')
             print(f', {skipped} were there' if skipped else '', end='')
             print(f', {len(failed)} failed' if failed else '')

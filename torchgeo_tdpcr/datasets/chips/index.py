@@ -123,7 +123,7 @@ def build_table(
             desc=f'Reading the headers of {layout.name}',
             unit='chip',
             delay=2,
-            disable=not progress,
+            disable=None if progress else True,
         ) as bar,
     ):
         for result in pool.map(task, chunks):

@@ -72,7 +72,7 @@ def screen(
                 desc='Reading all chips once',
                 unit='chip',
                 delay=2,
-                disable=not progress,
+                disable=None if progress else True,
             )
             for row, finding in zip(fresh, findings, strict=True):
                 known[keys[row]] = finding

@@ -133,7 +133,7 @@ def _verify(
             desc=f'Verifying {layout.name}',
             unit='chip',
             delay=2,
-            disable=not progress,
+            disable=None if progress else True,
         )
         for (group, roi, patch), layers, found in zip(
             chips, chips.values(), results, strict=True

@@ -201,6 +201,8 @@ def _optical(path: Path, said: Declared) -> Inspection:
     facts['evidence of the offset'] = _once(reader.evidence)
     if not found.refused:
         facts['offset'] = int(reader.offset)
+    if reader.doubt and not found.refused:
+        facts['doubt'] = f'{said.offset:g} was given, but {reader.doubt}'
     facts['median reflectance'] = {
         band: round((median - reader.offset) / QUANTIFICATION, 4)
         for band, median in reader.medians.items()

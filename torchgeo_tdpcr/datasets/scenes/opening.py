@@ -66,7 +66,7 @@ def open_scene(
         SceneError: If a file cannot be used, or radar covers too little.
     """
     product = pair.find_optical(declared.all_bands)
-    optical = OpticalReader(product, bands, declared.offset, declared.scale)
+    optical = _open_optical(product, bands, declared)
     if not declared.any_res and (fault := size_fault(optical.grid)):
         raise SceneError(pair.s2, fault)
     rasters = RasterFiles()
@@ -138,6 +138,22 @@ def open_scene(
     return SceneFiles(info, optical, radar, clouds, others)
 
 
+def _open_optical(
+    product: OpticalProduct, bands: Sequence[str] | None, declared: Declared
+) -> OpticalReader:
+    """Open a product; what was said of it may be wrong, and then is followed all the same."""
+    optical = OpticalReader(product, bands, declared.offset, declared.scale)
+    if optical.doubt:
+        warnings.warn(
+            f"'{product.path}': `offset={declared.offset:g}` was given, but "
+            f'{optical.doubt}. If it is wrong, the image is too dark or too bright by a '
+            'reflectance of 0.1.',
+            SceneWarning,
+            stacklevel=3,
+        )
+    return optical
+
+
 def _open_clouds(
     mask: Path | MaskWord | None,
     product: OpticalProduct,
@@ -173,7 +189,7 @@ def _open_other(
 ) -> OtherDate:
     """Open a product of another date, with its mask."""
     product = find_optical(other.s2, declared.all_bands)
-    optical = OpticalReader(product, scene.bands, declared.offset, declared.scale)
+    optical = _open_optical(product, scene.bands, declared)
     if source_window(optical.grid, scene.grid, scene.grid.all) is None:
         raise SceneError(
             other.s2,

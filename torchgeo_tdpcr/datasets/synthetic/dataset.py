@@ -33,7 +33,12 @@ from .writer import FOLDER, Place, write_chip
 _VERSION = 2
 
 # What a manifest that does not say means.
-_USUAL: dict[str, Any] = {'level': '1C', 'layouts': None, 'layout_share': 1.0}
+_USUAL: dict[str, Any] = {
+    'level': '1C',
+    'layouts': None,
+    'layout_share': 1.0,
+    'variety': 0.0,
+}
 
 _MANIFEST = 'synthetic.json'
 _STARTED = 'synthetic.json.part'
@@ -60,7 +65,8 @@ def _make_roi(
     other_rng = np.random.default_rng([parameters['seed'], roi, 0, 1])
     by_map = layouts and other_rng.random() < parameters['layout_share']
     layout = draw_layout(other_rng, layouts, shape) if by_map else None
-    scene = build_scene(rng, shape, biome, northern=epsg < 32700, layout=layout)
+    northern, variety = epsg < 32700, parameters['variety']
+    scene = build_scene(rng, shape, biome, northern, layout, variety)
     level = parameters['level']
     seen = scene
     if level == '2A':
@@ -104,6 +110,8 @@ class SyntheticOSFCR:
             of the classes, by which regions are laid out; drawn if None.
         layout_share: Part of the regions that maps lay out, 0 to 1; the others are
             drawn.
+        variety: How far leaves, soils and roofs of one region differ from those of
+            others, as the spread of the logarithm of their brightness, 0 to 1.
 
     Raises:
         FileNotFoundError: If there are no maps in `layouts`.
@@ -132,6 +140,7 @@ class SyntheticOSFCR:
         level: Level = '1C',
         layouts: str | os.PathLike[str] | None = None,
         layout_share: float = 1.0,
+        variety: float = 0.0,
     ) -> None:
         if level not in LEVELS:
             raise ValueError(f"`level={level!r}`: choose '1C' or '2A'.")
@@ -141,6 +150,7 @@ class SyntheticOSFCR:
             ('chip_size', chip_size, 32, 4096),
             ('seed', seed, 0, 2**63 - 1),
             ('layout_share', layout_share, 0, 1),
+            ('variety', variety, 0, 1),
         ):
             if not low <= value <= high:
                 raise ValueError(f'`{name}={value}` is not within {low} to {high}.')
@@ -164,6 +174,7 @@ class SyntheticOSFCR:
             'level': level,
             'layouts': digest(self._layouts) if self._layouts else None,
             'layout_share': float(layout_share),
+            'variety': float(variety),
         }
 
     @property
@@ -197,7 +208,7 @@ class SyntheticOSFCR:
             total=total,
             desc='Synthetic OSFCR',
             unit='chip',
-            disable=not self.progress,
+            disable=None if self.progress else True,
         ) as bar:
             for made in self._run():
                 covers.update(made)

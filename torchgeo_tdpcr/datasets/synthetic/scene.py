@@ -58,6 +58,7 @@ def build_scene(
     biome: Biome = BIOMES[0],
     northern: bool = True,
     layout: NDArray[np.uint8] | None = None,
+    variety: float = 0.0,
 ) -> Scene:
     """Make a scene of any size.
 
@@ -67,6 +68,8 @@ def build_scene(
         biome: What the place is made of.
         northern: Whether it lies on the northern hemisphere.
         layout: Labels of a real place to lay it out by, H×W; drawn if None.
+        variety: How far its materials differ from those of other places, see
+            :func:`.place_tints`.
 
     Returns:
         The scene.
@@ -79,7 +82,7 @@ def build_scene(
     place: Landscape = build_landscape(rng, shape, biome)
     if layout is not None:
         place = lay_out(rng, place, layout, biome)
-    palette = Palette(rng, biome)
+    palette = Palette(rng, biome, variety)
     first, second = draw_date(rng, northern), draw_date(rng, northern)
     # rarely does a field look the same twice, but the place is the same
     second = replace(second, season=0.6 * first.season + 0.8 * second.season)

@@ -97,15 +97,42 @@ def draw_date(rng: np.random.Generator, northern: bool) -> Date:
     )
 
 
+def place_tints(rng: np.random.Generator, variety: float) -> FloatArray:
+    """How the materials of one place differ from those of others.
+
+    What grows and what is built differs from land to land more than within a place: one
+    town is brown, another grey. Only what is seen between the clouds tells which.
+
+    Args:
+        rng: Source of randomness.
+        variety: Spread of the logarithm of a material's brightness.
+
+    Returns:
+        Factors, materials × bands, smooth over the wavelengths.
+    """
+    at = np.log([band.wavelength for band in SENTINEL2_BANDS.values()])
+    slope = 2 * (at - at.min()) / (at.max() - at.min()) - 1
+    shapes = np.stack([np.ones_like(slope), slope, 1.5 * slope**2 - 0.5])
+    # A part of it is the same for all materials of the place
+    common = rng.normal(0, (0.5, 0.4, 0.2), 3)
+    own = rng.normal(0, (0.85, 0.5, 0.3), (len(_NAMES), 3))
+    tints: FloatArray = np.exp(variety * (common + own) @ shapes).astype(np.float32)
+    return tints
+
+
 class Palette:
     """Spectrum and spread of every segment of one place.
 
     Args:
         rng: Source of randomness; draws what no date changes.
         biome: What the place is made of.
+        variety: How far its materials differ from those of other places, see
+            :func:`place_tints`.
     """
 
-    def __init__(self, rng: np.random.Generator, biome: Biome) -> None:
+    def __init__(
+        self, rng: np.random.Generator, biome: Biome, variety: float = 0.0
+    ) -> None:
         self.biome = biome
         soil = np.asarray(biome.soil, float) + 0.02
         mixes = rng.dirichlet(soil * 6, NUM_SEGMENTS)
@@ -123,6 +150,13 @@ class Palette:
         self.algae = float(rng.beta(1, 5))
         self.kind = rng.random(NUM_PARCELS)
         self.parcel_vigour = rng.normal(0, 1, NUM_PARCELS)
+        self.materials = _SPECTRA
+        if variety:
+            # Of its own, so that all else is drawn as without
+            (rng,) = rng.spawn(1)
+            self.materials = _SPECTRA * place_tints(rng, variety)
+            town = rng.dirichlet((0.44, 0.6, 0.16, 0.8, 0.4))
+            self.roof = 0.6 * town + 0.4 * self.roof
 
     def fractions(self, date: Date) -> FloatArray:
         """Part of each material in each segment on a date, segments × materials."""
@@ -177,10 +211,10 @@ class Palette:
     def surface(self, date: Date) -> tuple[FloatArray, FloatArray]:
         """Spectra, and how they change with vigour: two arrays, bands × segments."""
         mix = self.fractions(date)
-        spectra = mix @ _SPECTRA
-        ground = _SPECTRA[[_NAMES.index(name) for name in _SOILS]]
+        spectra = mix @ self.materials
+        ground = self.materials[[_NAMES.index(name) for name in _SOILS]]
         soil = self.soil.astype(np.float32) @ ground
-        leaf = _SPECTRA[_NAMES.index('leaf')]
+        leaf = self.materials[_NAMES.index('leaf')]
         spread = np.full(NUM_SEGMENTS, 0.07, np.float32)
         spread[[BARE, GRASS, SHRUB, GARDEN, ROAD]] = (0.04, 0.11, 0.13, 0.15, 0.03)
         spread[WATER] = 0

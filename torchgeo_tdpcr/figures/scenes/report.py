@@ -163,12 +163,21 @@ def _header(views: Views) -> list[str]:
         ('CRS', _text(scene.properties.get('proj:code') or grid.crs)),
         ('Size', f'{grid.width} × {grid.height} pixels of {x:g} × {y:g}'),
         ('Bands', ', '.join(scene.bands)),
-        ('Offset of digital numbers', f'{scene.offset:g}'),
+        ('Offset of digital numbers', _offset(views)),
     ]
     return [
         html.heading(scene.name, level=1),
         html.facts([(name, text) for name, text in items if text]),
     ]
+
+
+def _offset(views: Views) -> str:
+    """What the digital numbers carry on top, and what is to be thought of it."""
+    text = f'{views.scene.offset:g}'
+    if views.scene.declared.offset == 'auto':
+        return text
+    doubt = views.original.reader.doubt if views.original is not None else ''
+    return f'{text}, as it was given' + (f', but {doubt}' if doubt else '')
 
 
 def _date(properties: dict[str, Any]) -> str:
@@ -264,11 +273,15 @@ def _land_cover(views: Views, truth: Path | None) -> list[str]:
             '–' if area.hectares is None else f'{area.hectares:,.1f}',
             f'{area.pixels:,}',
             f'{area.share * 100:.1f} %',
-            '–' if area.confidence is None else f'{area.confidence:.0f} %',
         ]
         for area in areas
     ]
-    head = ['Class', 'Area (ha)', 'Pixels', 'Share', 'Mean confidence']
+    head = ['Class', 'Area (ha)', 'Pixels', 'Share']
+    if any(area.confidence is not None for area in areas):
+        head.append('Mean confidence')
+        for row, area in zip(rows, areas, strict=True):
+            sure = area.confidence
+            row.append('–' if sure is None else f'{sure:.0f} %')
     labels = labels_overview(scene.assets['classes'], views.shape)
     picture = class_picture(scene, labels)
     return [

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....transforms.bands import BASELINE_OFFSET, QUANTIFICATION
-from ...plausibility import B10_OFFSET_RANGE, B10_WITH_OFFSET, OFFSETS
+from ...plausibility import B10_OFFSET_RANGE, B10_WITH_OFFSET, OFFSETS, Range, within
 from ..common import SceneError
 
 #: First processing baseline whose numbers carry an offset.
@@ -43,9 +43,14 @@ _LANDSAT_SCALE = 2.75e-5
 #: Cirrus that lifts B10 lifts the other short-wave bands by more than this times as much.
 _CIRRUS_RATIO = 1.3
 
+#: Where the lowest numbers of an image lie that carries an offset: dark ground reflects
+#: little more than nothing.
+_LOW_WITH_OFFSET: Range = (960.0, 1_300.0)
+
 ADVICE = (
-    'Give `offset`: 1000 since processing baseline 04.00 (2022), 0 before, '
-    'or where it was removed.'
+    'Give `offset`: 1000 of processing baseline 04.00 and later, whatever the day of the '
+    'image, for old ones have been processed anew; 0 of those before, or where it was '
+    'removed.'
 )
 
 
@@ -224,6 +229,35 @@ def _of_b10(lowest: float, lows: Mapping[str, float]) -> list[Evidence]:
     if short and min(short) < _CIRRUS_RATIO * lowest:
         return [Evidence(what, BASELINE_OFFSET)]
     return []
+
+
+def doubt_of(offset: float, samples: Mapping[str, NDArray[Any]]) -> str:
+    """Tell what digital numbers have against an offset that the user says.
+
+    Args:
+        offset: The offset.
+        samples: Numbers of bands, without missing pixels.
+
+    Returns:
+        What speaks against it in words, '' if nothing.
+
+    Example:
+        >>> doubt_of(0, {'B2': np.array([1102, 1530]), 'B8': np.array([3000, 3500])})
+        'no band has numbers below 1102, as where 1000 is on top'
+        >>> doubt_of(0, {'B2': np.array([410, 830]), 'B8': np.array([3000, 3500])})
+        ''
+    """
+    for piece in of_numbers(samples):
+        if piece.offset != offset:
+            return str(piece)
+    lows = [
+        float(np.quantile(numbers, _MIXED, method='lower'))
+        for band, numbers in samples.items()
+        if band != 'B10' and numbers.size
+    ]
+    if offset == 0 and lows and within(min(lows), _LOW_WITH_OFFSET):
+        return f'no band has numbers below {min(lows):g}, as where 1000 is on top'
+    return ''
 
 
 def settle(path: str | PathLike[str], pieces: Sequence[Evidence]) -> int | None:

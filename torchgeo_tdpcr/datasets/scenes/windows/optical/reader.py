@@ -13,6 +13,7 @@ from .....transforms.bands import QUANTIFICATION, check_bands
 from ....grids import Grid, PixelBox
 from ....plausibility import DIGITAL_NUMBERS, check_offset, holds_only
 from ...common import SceneError
+from ...formats.evidence import doubt_of
 from ...formats.parts import OpticalProduct
 from ...formats.rasters import RasterFiles, read_mask, reading
 from .digital import (
@@ -124,6 +125,12 @@ class OpticalReader:
             find_offset(product, samples, self.evidence) if offset == 'auto' else offset
         )
         """What was added to reflectance × 10⁴."""
+        self.doubt = (
+            ''
+            if offset == 'auto'
+            else doubt_of(offset, {one.band: one.values for one in samples})
+        )
+        """What speaks against the offset that was given, '' if nothing."""
         self.close()
 
     @property
