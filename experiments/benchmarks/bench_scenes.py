@@ -5,8 +5,10 @@
     python -m experiments.benchmarks.bench_scenes
 
 It maps synthetic scenes of 2,745², 5,490² and 10,980² pixels (a Sentinel-2 tile) with
-`tdpcr_small`, one with the full model, and two with one process and with two. It prints
-a table and writes it to `docs/results/scenes.md`. Each scene is mapped by a process of
+`tdpcr_small`, one with the full model, and two with one process and with two; and one with
+`identity`, which gives back its input and costs nothing, to compare with what GDAL alone
+takes to read the same files, warp the radar and write as many layers. It prints a table and
+writes it to `docs/results/scenes.md`. Each scene is mapped by a process of
 its own, whose peak of resident memory is taken. It needs 8 GB of disk in the folder for
 temporary files and, on two cores, half an hour.
 """
@@ -25,10 +27,16 @@ import numpy as np
 import rasterio
 import torch
 from lightning.pytorch import Trainer
+from rasterio.enums import Resampling
+from rasterio.shutil import copy
+from rasterio.vrt import WarpedVRT
+from torch import Tensor, nn
 
 from torchgeo_tdpcr import SceneDataModule, SceneWriter, TDPCRTask
+from torchgeo_tdpcr.datasets.gdal import SCENE_SETTINGS
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import write_scene_pair
 from torchgeo_tdpcr.files import write_text
+from torchgeo_tdpcr.models import register_model
 
 from ..markdown import table
 from .timing import machine
@@ -72,6 +80,55 @@ def enlarge(source: Path, target: Path, size: int) -> None:
             rows = np.arange(top, min(top + 512, size)) % array.shape[1]
             window = rasterio.windows.Window(0, top, size, len(rows))
             file.write(array[:, rows][:, :, columns], window=window)
+
+
+@register_model('identity')
+class Identity(nn.Module):
+    """Gives back its input, and bands of it as classes: what is left is the rest."""
+
+    def __init__(self, in_channels: int, sar_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        # Without any parameter there is nothing to be a checkpoint of
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, image: Tensor, image_sar: Tensor) -> dict[str, Tensor]:
+        """Give back the input."""
+        return {'reconstruction': image, 'logits': image[:, : self.num_classes]}
+
+
+def gdal_alone(s2: Path, s1: Path, folder: Path) -> float:
+    """Seconds that GDAL takes for files of a scene, whatever is made of them.
+
+    Args:
+        s2: Sentinel-2; its pixels are read and written.
+        s1: Sentinel-1, which is warped to these pixels.
+        folder: Where to write.
+    """
+    options: dict[str, Any] = {
+        'driver': 'COG', 'compress': 'DEFLATE', 'level': '1', 'predictor': 'YES',
+        'overview_compress': 'DEFLATE', 'overview_resampling': 'AVERAGE',
+        'num_threads': 'ALL_CPUS', 'blocksize': '512', 'interleave': 'BAND',
+    }  # fmt: skip
+    start = time.perf_counter()
+    with rasterio.Env(**SCENE_SETTINGS), rasterio.open(s2) as optical:
+        copy(s2, folder / 'image.tif', **options)
+        onto = {
+            'crs': optical.crs, 'transform': optical.transform, 'num_threads': 2,
+            'width': optical.width, 'height': optical.height,
+            'resampling': Resampling.bilinear,
+        }  # fmt: skip
+        with rasterio.open(s1) as radar, WarpedVRT(radar, **onto) as warped:
+            for _, window in optical.block_windows():
+                warped.read(window=window)
+        profile = {**optical.profile, 'count': 1, 'dtype': 'uint8', 'compress': None}
+        with rasterio.open(folder / 'plain.tif', 'w', **profile) as classes:
+            for _, window in optical.block_windows():
+                numbers = (optical.read(8, window=window) // 500).astype(np.uint8)
+                classes.write(numbers, 1, window=window)
+        options['overview_resampling'] = 'MODE'
+        copy(folder / 'plain.tif', folder / 'classes.tif', **options)
+    return time.perf_counter() - start
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -219,6 +276,7 @@ def main(argv: list[str] | None = None) -> None:
             ('tdpcr_small', size, 1, {}) for size in sorted(args.sizes)
         ]
         jobs += [
+            ('identity', middle, 1, {'model': 'identity'}),
             ('tdpcr', middle, 1, {'model': 'tdpcr'}),
             ('tdpcr, bf16', small, 1, {'model': 'tdpcr', 'precision': 'bf16-mixed'}),
             ('tdpcr_small, one process', small, 2, {}),
@@ -228,8 +286,16 @@ def main(argv: list[str] | None = None) -> None:
             with tempfile.TemporaryDirectory(dir=root) as out:
                 pairs = [scenes[size]] * number
                 result = run(Path(out), pairs, device=args.device, **options)
-            rows.append(row(name, size, number, result))
-            print(rows[-1], flush=True)
+                rows.append(row(name, size, number, result))
+                print(rows[-1], flush=True)
+                if name == 'identity':
+                    # At once, for the machine may be slower a minute later
+                    alone = gdal_alone(*scenes[size], Path(out))
+                    share = result['wall'] / alone
+                    pixels = size * size / 1e6
+                    told = [f'{alone:.0f}', f'{alone / pixels:.2f}', '–', '–', '–']
+                    rows.append([f'GDAL alone, {size:,}²', *told])
+                    print(rows[-1], flush=True)
     header = [
         '',
         's',
@@ -243,7 +309,9 @@ def main(argv: list[str] | None = None) -> None:
         f'overlap by 64, batches of {BATCH}; input and output compressed; image and '
         'land cover. GiB is the peak of resident memory, libraries included (of the '
         'first process, where there are two). The bare model was timed in the same '
-        f'process, after the scene.\n\n{table(header, rows)}\n'
+        f'process, after the scene. `identity` gives back its input; it takes {share:.1f} '
+        'times what GDAL alone takes to read the same files, warp the radar and write as '
+        f'many layers.\n\n{table(header, rows)}\n'
     )
     write_text(args.out, text)
     print(text)

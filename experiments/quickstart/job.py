@@ -5,6 +5,7 @@
 import logging
 import os
 import shutil
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -66,6 +67,11 @@ def silence() -> None:
     warnings.simplefilter('ignore')
 
 
+def bars() -> list[str]:
+    """Show progress bars on a terminal only: in a log they are thousands of lines."""
+    return ['--trainer.enable_progress_bar', str(sys.stdout.isatty()).lower()]
+
+
 def test(config: str, name: str, checkpoint: Path) -> pd.Series:
     """Test a checkpoint with the `torchgeo` command and read what it logged.
 
@@ -80,7 +86,7 @@ def test(config: str, name: str, checkpoint: Path) -> pd.Series:
     logger = '--trainer.logger.init_args.version'
     # Not all metrics, of which the table shows six
     arguments = ['--ckpt_path', str(checkpoint), logger, name, '--verbose', 'false']
-    torchgeo(['test', '--config', config, *arguments])
+    torchgeo(['test', '--config', config, *arguments, *bars()])
     log = checkpoint.parent.parent / name / 'metrics.csv'
     return pd.read_csv(log).iloc[-1]
 
@@ -168,7 +174,7 @@ def run() -> None:
     phase1_epochs = settings['model']['init_args']['phase1_epochs']
 
     tell(0)
-    torchgeo(['fit', '--config', str(CONFIG)])
+    torchgeo(['fit', '--config', str(CONFIG), *bars()])
     checkpoints = [
         out / 'checkpoints' / f'epoch={last - 1:02d}.ckpt'
         for last in (phase1_epochs, epochs)

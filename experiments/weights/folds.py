@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Real samples in parts, each of which is judged by weights that have not seen its places."""
+"""Real samples in parts, each judged by weights that have not seen its places."""
 
 from collections.abc import Iterator
 from pathlib import Path

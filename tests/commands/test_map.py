@@ -321,7 +321,7 @@ def test_level_2a_without_a_checkpoint(
     arguments = ['--s2', str(paths.s2), '--s1', str(paths.s1), '--output', str(out)]
     arguments += ['--offset', '1000', '--layers', 'image', 'classes', 'uncertainty']
     assert main(['map', *arguments, '--accelerator', 'cpu', '--no-progress']) == 0
-    assert 'Weights of the package: SENTINEL2_L2A_SMALL, of level 2A,' in capsys.readouterr().err
+    assert 'package: SENTINEL2_L2A_SMALL, of level 2A,' in capsys.readouterr().err
     with (
         rasterio.open(out / 'scene_s2' / 'scene_s2_image.tif') as file,
         rasterio.open(paths.clear) as truth,
@@ -351,7 +351,7 @@ def test_level_2a_without_a_checkpoint(
 def test_an_offset_that_the_numbers_speak_against(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The commands that are printed run; with another offset they warn, as the page does."""
+    """The commands that are printed run; another offset is warned of, on the page, too."""
     arguments = ['--size', '160', '--level', '2A', '--sar-margin', '12']
     assert main(['synthesize-scene', str(tmp_path), *arguments]) == 0
     mapping, report = (

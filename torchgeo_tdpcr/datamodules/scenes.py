@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
+from ..beside import read_ahead
 from ..datasets.grids import PixelBox
 from ..datasets.scenes import ScenePair, pair_scenes, read_pairs
 from ..datasets.scenes.common import SceneError, SceneInfo, WindowRun
@@ -58,7 +59,9 @@ class SceneLoader:
         Yields:
             Batches of windows, scene by scene.
         """
-        for batch in self.loader:
+        # Processes of a loader read ahead by themselves
+        alone = self.loader.num_workers == 0
+        for batch in read_ahead(self.loader) if alone else self.loader:
             if isinstance(batch, SceneFailure):
                 self.progress.fail(batch.scene, batch.error)
             elif isinstance(batch, WindowRun):

@@ -17,6 +17,7 @@ from rasterio.errors import RasterioError
 from torch import Tensor
 from tqdm import tqdm
 
+from ...beside import Behind
 from ...datasets.grids import PixelBox
 from ...datasets.scenes.common import SceneError, SceneInfo
 from ...input_record import same_names
@@ -53,7 +54,7 @@ class Options:
 
 
 class MappingRun:
-    """Write the scenes of one prediction run of one process.
+    """Write the scenes of one prediction run of one process, behind the model.
 
     Args:
         output_dir: Folder of all scenes.
@@ -77,6 +78,7 @@ class MappingRun:
         self.scenes = frame.scenes
         self.progress = frame.progress
         self._processes = join_processes()
+        self._behind = Behind()
         self._job: SceneJob | None = None
         self._scene: int | None = None
         self._labels = getattr(module, 'class_names', None) or module.hparams.get(
@@ -158,13 +160,18 @@ class MappingRun:
         return 'with other settings, or from files that have changed'
 
     def add(self, prediction: Any, batch: Any, queries: Sequence[Any] | None) -> None:
-        """Blend the windows of a batch into their scene.
+        """Blend the windows of a batch into their scene, while the model goes on.
 
         Args:
             prediction: What the task predicted.
             batch: The batch.
             queries: Queries of the batch, where they are known.
         """
+        self._behind.call(self._add_all, prediction, batch, queries)
+
+    def _add_all(
+        self, prediction: Any, batch: Any, queries: Sequence[Any] | None
+    ) -> None:
         outputs = outputs_by_name(prediction)
         for placed in self.frame.place(queries, batch):
             part = {key: value[placed.part] for key, value in outputs.items()}
@@ -347,6 +354,7 @@ class MappingRun:
 
     def break_off(self) -> None:
         """Leave the scene that is being written to a later run."""
+        self._behind.stop()
         if self._job is not None:
             self._job.break_off()
         self._job = self._scene = None
@@ -358,7 +366,9 @@ class MappingRun:
         Raises:
             ScenesFailed: If a scene could not be mapped.
         """
-        self._finish()
+        # In the thread: its tensors may be changed in inference mode only
+        self._behind.call(self._finish)
+        self._behind.wait()
         for scene, info in self.scenes.items():
             if not self.progress.is_over(scene):
                 row = self.frame.lacks(scene)

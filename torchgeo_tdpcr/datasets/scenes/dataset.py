@@ -20,6 +20,7 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.errors import RGBBandsMissingError
 from torchgeo.datasets.utils import GeoSlice, Sample
 
+from ...beside import Turn
 from ...kinds import CloudMaskKind, SARScale
 from ..grids import Grid, PixelBox
 from ..plotting import plot_sample
@@ -123,6 +124,8 @@ class SceneDataset(RasterDataset):
         #: How far a run over the scenes is, for whoever takes part in it.
         self.progress = Progress()
         self._readers: list[SceneFiles] = []
+        # Whoever writes reads, too, while windows are read ahead
+        self._turn = Turn()
         said = declare(
             all_bands=all_bands,
             scale=scale,
@@ -205,7 +208,8 @@ class SceneDataset(RasterDataset):
         Returns:
             Digital numbers with their offset, C×H×W, and where none is missing, H×W.
         """
-        return self._readers[scene].optical.read(window)
+        with self._turn:
+            return self._readers[scene].optical.read(window)
 
     def clouds(self, scene: int, window: PixelBox) -> NDArray[np.bool_]:
         """Read a window of the cloud mask.
@@ -228,7 +232,8 @@ class SceneDataset(RasterDataset):
                 "as `cloud_mask`, or 'auto' to find clouds; or do without `keep_clear` "
                 'and the layer of clouds.',
             )
-        return readers.clouds.read(window)
+        with self._turn:
+            return readers.clouds.read(window)
 
     def other_dates(
         self, scene: int, window: PixelBox
@@ -249,7 +254,8 @@ class SceneDataset(RasterDataset):
         readers = self._readers[scene]
         if readers.others is None:
             raise SceneError(readers.info.inputs['s2'], 'has no other dates.')
-        return readers.others.read(window)
+        with self._turn:
+            return readers.others.read(window)
 
     def __getitem__(self, index: WindowRun | GeoSlice) -> Any:
         """Read a batch of windows, or a sample.
@@ -272,9 +278,10 @@ class SceneDataset(RasterDataset):
         """
         if isinstance(index, WindowRun):
             try:
-                return read_run(
-                    index, self._readers[index.scene], self._times(index.scene)
-                )
+                with self._turn:
+                    return read_run(
+                        index, self._readers[index.scene], self._times(index.scene)
+                    )
             except SceneError as error:
                 return SceneFailure(index.scene, error)
         return self._sample(index)
@@ -310,14 +317,16 @@ class SceneDataset(RasterDataset):
         left = min(max(round(column - width / 2), 0), grid.width - width)
         top = min(max(round(row - height / 2), 0), grid.height - height)
         window = PixelBox(left, top, left + width, top + height)
-        return read_window(window, self._readers[scene], self._times(scene))
+        with self._turn:
+            return read_window(window, self._readers[scene], self._times(scene))
 
     def close(self) -> None:
         """Close all files; the next read opens them again."""
-        for readers in self._readers:
-            for reader in readers[1:]:
-                if reader is not None:
-                    reader.close()
+        with self._turn:
+            for readers in self._readers:
+                for reader in readers[1:]:
+                    if reader is not None:
+                        reader.close()
 
     def plot(
         self, sample: Sample, show_titles: bool = True, suptitle: str | None = None

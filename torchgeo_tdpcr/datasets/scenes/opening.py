@@ -141,7 +141,7 @@ def open_scene(
 def _open_optical(
     product: OpticalProduct, bands: Sequence[str] | None, declared: Declared
 ) -> OpticalReader:
-    """Open a product; what was said of it may be wrong, and then is followed all the same."""
+    """Open a product, and warn where its numbers speak against what was said of it."""
     optical = OpticalReader(product, bands, declared.offset, declared.scale)
     if optical.doubt:
         warnings.warn(

@@ -150,7 +150,7 @@ class Palette:
         self.algae = float(rng.beta(1, 5))
         self.kind = rng.random(NUM_PARCELS)
         self.parcel_vigour = rng.normal(0, 1, NUM_PARCELS)
-        self.materials = _SPECTRA
+        self.materials: FloatArray = _SPECTRA
         if variety:
             # Of its own, so that all else is drawn as without
             (rng,) = rng.spawn(1)

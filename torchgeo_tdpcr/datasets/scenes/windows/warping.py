@@ -31,6 +31,38 @@ def same_grid(source: Grid, grid: Grid) -> bool:
     )
 
 
+def shift_of(source: Grid, grid: Grid) -> tuple[int, int] | None:
+    """Tell by how many whole pixels a raster lies beside a scene.
+
+    Args:
+        source: The raster's pixels, with a CRS.
+        grid: The scene's pixels.
+
+    Returns:
+        Column and row of the raster where the scene's first pixel lies; None where its
+        pixels are others.
+
+    Example:
+        >>> scene = Grid.from_epsg(32632, 6e5, 5e6, 10, 10, 100, 100)
+        >>> shift_of(Grid.from_epsg(32632, 599_900, 5_000_050, 10, 10, 500, 500), scene)
+        (10, 5)
+        >>> shift_of(Grid.from_epsg(32632, 599_904, 5_000_050, 10, 10, 500, 500), scene)
+    """
+    if same_grid(source, grid):
+        return 0, 0
+    # Longitudes come again
+    if source.crs != grid.crs or source.crs.is_geographic:
+        return None
+    onto = ~source.transform @ grid.transform
+    across, down = round(onto.c), round(onto.f)
+    # No corner lies further off than the whole numbers say
+    for column, row in ((0, 0), (grid.width, 0), (0, grid.height)):
+        x, y = _moved(onto, float(column), float(row))
+        if max(abs(x - across - column), abs(y - down - row)) > TOLERANCE:
+            return None
+    return across, down
+
+
 def transform_of(origin: Affine, window: PixelBox) -> Affine:
     """Transform of a window of a raster whose transform is *origin*."""
     left, top, right, bottom = window

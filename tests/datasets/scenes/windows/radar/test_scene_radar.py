@@ -152,6 +152,26 @@ class TestOtherGrid:
                 part, whole[:, top:bottom, left:right], atol=0.05
             )
 
+    @pytest.mark.parametrize('linear', [False, True])
+    @pytest.mark.parametrize(('across', 'down'), [(0, 0), (7, -5), (-9, 12), (500, 0)])
+    def test_whole_pixels_beside_as_if_warped(
+        self, tmp_path, monkeypatch, linear, across, down
+    ):
+        """Read as they are, which is exact, and missing beyond the edges."""
+        array = decibels(SIZE + 20)
+        place = from_origin(LEFT - 100 + 10 * across, TOP + 100 - 10 * down, 10, 10)
+        path = write(tmp_path / 'a.tif', power(array) if linear else array, place)
+        reader = RadarReader(path, GRID)
+        windows = GRID.all, PixelBox(3, 5, 40, 21), PixelBox(50, 44, 60, 60)
+        found = [reader.read(window) for window in windows]
+        monkeypatch.setattr(reader, '_shift', None)
+        for image, window in zip(found, windows, strict=True):
+            warped = reader.read(window)
+            np.testing.assert_array_equal(np.isnan(image), np.isnan(warped))
+            np.testing.assert_allclose(image, warped, atol=1e-4)
+        if across == 500:
+            assert np.isnan(found[0]).all()
+
     def test_shifted_by_whole_pixels(self, tmp_path):
         transform = from_origin(LEFT + 100, TOP - 200, 10, 10)
         array = decibels(30)

@@ -22,7 +22,7 @@ from ..warping import (
     TOLERANCE,
     fineness,
     points_of,
-    same_grid,
+    shift_of,
     source_pixels,
     source_window,
     transform_of,
@@ -44,7 +44,8 @@ _SAMPLES, _ENOUGH = (32, 256), 50
 class RadarReader:
     """Windows of Sentinel-1 backscatter on the grid of a scene.
 
-    A raster with the very pixels of the scene is read as it is. Any other is warped,
+    A raster with the very pixels of the scene, or more or less of them, is read as it is.
+    Any other is warped,
     window by window: bilinearly, or averaged if its pixels are more than 1.5 times
     finer. Power is warped as power, and so is amplitude.
 
@@ -114,7 +115,7 @@ class RadarReader:
         self.grid = grid
         self._own = source.grid
         self._source = RadarSource(source, self._files)
-        self._aligned = same_grid(self._own, grid)
+        self._shift = shift_of(self._own, grid)
         with reading(self.bands[0].path):
             self._averaged = fineness(self._own, grid) > _AVERAGED
         self.scale: SARScale = self._find_scale(source, scale)
@@ -135,8 +136,7 @@ class RadarReader:
             ValueError: If the window reaches beyond the scene.
         """
         self.grid.check(window)
-        read = self._read if self._aligned else self._warp
-        image = read(window)
+        image = self._warp(window) if self._shift is None else self._moved(window)
         return image if self.scale == 'db' else 10 * np.log10(image)
 
     def coverage(self, size: int = 256) -> float:
@@ -249,6 +249,23 @@ class RadarReader:
 
     def _read(self, window: PixelBox) -> NDArray[np.float32]:
         return self._mask(self._source.values(window))
+
+    def _moved(self, window: PixelBox) -> NDArray[np.float32]:
+        """Read a window of a raster that lies some whole pixels beside the scene."""
+        across, down = self._shift or (0, 0)
+        left, top = max(window.left + across, 0), max(window.top + down, 0)
+        right = min(window.right + across, self._own.width)
+        bottom = min(window.bottom + down, self._own.height)
+        part = PixelBox(left, top, right, bottom)
+        if (part.width, part.height) == (window.width, window.height):
+            return self._read(part)
+        image = np.full((2, window.height, window.width), np.nan, np.float32)
+        if part.width > 0 and part.height > 0:
+            first, start = top - down - window.top, left - across - window.left
+            image[:, first : first + part.height, start : start + part.width] = (
+                self._read(part)
+            )
+        return image
 
     def _warp(self, window: PixelBox) -> NDArray[np.float32]:
         shape = 2, window.bottom - window.top, window.right - window.left
