@@ -34,11 +34,8 @@ _BRIGHT = 2000
 # Amounts of aerosol and water vapour on an average day of the generator's
 _AEROSOL, _VAPOUR = 0.75, 1.0
 
-#: Arrays, bands first, by the name of their layer.
-type Layers = dict[str, np.ndarray]
 
-
-def write_chip(root: Path, roi: int, patch: int, layers: Layers) -> str:
+def write_chip(root: Path, roi: int, patch: int, layers: dict[str, np.ndarray]) -> str:
     """Write the layers of one chip.
 
     Args:
@@ -97,51 +94,26 @@ def lay_out_pairs(samples: Path, root: Path, level: Level = '1C') -> list[str]:
     Returns:
         Names of the quadruples by ROI.
     """
-    names = pair_names(samples)
-    for roi, name in enumerate(names, 1):
-        write_chip(root, roi, 1, read_pair(samples, name, level))
-    return names
-
-
-def pair_names(samples: Path) -> list[str]:
-    """Names of the ten quadruples, ranked by cloud cover.
-
-    Args:
-        samples: Folder of the samples.
-    """
     folder = samples / 'sen12mscr_pairs'
     names = [path.name.removesuffix('_s1.tif') for path in folder.glob('*_s1.tif')]
-    cover = {name: read(folder / f'{name}_cloud_mask.tif').mean() for name in names}
-    return sorted(names, key=lambda name: (cover[name], name))
-
-
-def read_pair(samples: Path, name: str, level: Level = '1C') -> Layers:
-    """Read a quadruple.
-
-    Args:
-        samples: Folder of the samples.
-        name: Its name.
-        level: Level that its images, which are of level 1C, are brought to.
-
-    Returns:
-        Arrays, bands first, by layer.
-    """
-    folder = samples / 'sen12mscr_pairs'
-    layers = {
-        layer: at_level(read(folder / f'{name}_{layer}.tif'), level)
-        for layer in ('s2', 's2_cloudy')
-    }
-    layers['s1'] = read(folder / f'{name}_s1.tif')
-    mask = read(folder / f'{name}_cloud_mask.tif')
-    layers['cloud_detection_results'] = mask.astype(np.float32)
-    return layers
+    masks = {name: read(folder / f'{name}_cloud_mask.tif') for name in names}
+    names.sort(key=lambda name: (masks[name].mean(), name))
+    for roi, name in enumerate(names, 1):
+        layers = {
+            layer: at_level(read(folder / f'{name}_{layer}.tif'), level)
+            for layer in ('s2', 's2_cloudy')
+        }
+        layers['s1'] = read(folder / f'{name}_s1.tif')
+        layers['cloud_detection_results'] = masks[name].astype(np.float32)
+        write_chip(root, roi, 1, layers)
+    return names
 
 
 def write_skies(
     root: Path,
     roi: int,
     first: int,
-    layers: Layers,
+    layers: dict[str, np.ndarray],
     rng: np.random.Generator,
     skies: int,
     level: Level = '1C',
@@ -183,44 +155,24 @@ def lay_out_terramind(
         seed: Seed of the skies.
         level: Level that the images, which are of level 1C, are brought to.
     """
-    rng = np.random.default_rng(seed)
-    for roi, name in enumerate(place_names(samples), 1):
-        place = read_place(samples, name)
-        middle = place['s2'].shape[1] // 2
-        for half, rows in enumerate((slice(0, middle), slice(middle, 2 * middle))):
-            layers = {layer: array[:, rows] for layer, array in place.items()}
-            write_skies(root, roi, 100 * half + 1, layers, rng, skies, level)
-
-
-def place_names(samples: Path) -> list[str]:
-    """Names of TerraMind's places.
-
-    Args:
-        samples: Folder of the samples.
-    """
-    return sorted(path.stem for path in (samples / 'terramind' / 'S2L1C').glob('*.tif'))
-
-
-def read_place(samples: Path, name: str) -> Layers:
-    """Read a place of TerraMind.
-
-    Args:
-        samples: Folder of the samples.
-        name: Its name.
-
-    Returns:
-        Arrays, bands first, by layer: the clear image without offset, radar and labels.
-    """
     folder = samples / 'terramind'
-    clear, sar, lulc = (
-        read(folder / part / f'{name}.tif') for part in ('S2L1C', 'S1RTC', 'LULC')
-    )
-    clear = clear.astype(np.float32)
-    clear -= 1000 if clear[10].min() > 900 else 0
-    labels = np.full_like(lulc, 255)
-    for old, new in TERRAMIND.items():
-        labels[lulc == old] = new
-    return {'s1': sar.astype(np.float32), 's2': clear, 'land_cover_maps': labels}
+    rng = np.random.default_rng(seed)
+    for roi, path in enumerate(sorted((folder / 'S2L1C').glob('*.tif')), 1):
+        clear = read(path).astype(np.float32)
+        clear -= 1000 if clear[10].min() > 900 else 0
+        sar = read(folder / 'S1RTC' / path.name).astype(np.float32)
+        lulc = read(folder / 'LULC' / path.name)
+        labels = np.full_like(lulc, 255)
+        for old, new in TERRAMIND.items():
+            labels[lulc == old] = new
+        middle = clear.shape[1] // 2
+        for half, rows in enumerate((slice(0, middle), slice(middle, 2 * middle))):
+            layers = {
+                's1': sar[:, rows],
+                's2': clear[:, rows],
+                'land_cover_maps': labels[:, rows],
+            }
+            write_skies(root, roi, 100 * half + 1, layers, rng, skies, level)
 
 
 def lay_out_bigearthnet(

@@ -11,12 +11,12 @@ from torchgeo_tdpcr.datamodules.resume import global_seed
 class PartsDataModule(OSFCRDataModule):
     """Train on some chips of a folder, test on the others."""
 
-    def __init__(self, train: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, train: str, **kwargs: Any) -> None:
         """Initialize a new PartsDataModule instance.
 
         Args:
             train: Query over the columns of the index, such as ``'roi % 2'``, that is
-                true for the training chips (defaults to all, none of which is tested).
+                true for the training chips.
             **kwargs: Arguments of OSFCRDataModule.
         """
         super().__init__(**kwargs)
@@ -30,10 +30,6 @@ class PartsDataModule(OSFCRDataModule):
             stage: Stage of the trainer.
         """
         dataset = self._dataset()
-        if self.train is None:
-            self.train_dataset = dataset
-            self.train_sampler = ChipSampler(dataset, shuffle=True, seed=global_seed())
-            return
         chosen = dataset.index.eval(self.train).to_numpy().astype(bool)
         self.train_dataset = dataset.subset(chosen.nonzero()[0])
         self.test_dataset = dataset.subset((~chosen).nonzero()[0])
