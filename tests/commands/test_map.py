@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import torch.nn.functional as F
 import yaml
 from torchgeo.main import main as torchgeo
 
@@ -311,6 +312,43 @@ def test_without_a_checkpoint(
     # The same, chosen by name: the map is there already
     assert main(['map', *arguments, '--weights', 'SENTINEL2_L1C_SMALL']) == 0
     assert '1 were there' in capsys.readouterr().out
+
+
+def test_colours_are_matched_to_clear_pixels(tmp_path: Path, checkpoint: Path) -> None:
+    """With weights of the package as a rule, with a checkpoint where it is asked for."""
+    scene = write_scene_pair(tmp_path, size=192, seed=2, cover=0.15, sar_margin=12)
+    files = ['--s2', str(scene.s2), '--s1', str(scene.s1), '--mask', str(scene.clouds)]
+    files += ['--accelerator', 'cpu', '--no-progress', '--layers', 'image']
+    found, told = {}, {}
+    for name, options in {
+        'usual': [],
+        'without': ['--no-match-clear'],
+        'own': ['--checkpoint', str(checkpoint)],
+        'own with': ['--checkpoint', str(checkpoint), '--match-clear'],
+    }.items():
+        out = tmp_path / name
+        assert main(['map', *files, *options, '--output', str(out)]) == 0
+        folder = out / 'scene_s2'
+        item = json.loads((folder / 'scene_s2.json').read_text())
+        told[name] = item['properties'].get('tdpcr:match_clear', False)
+        with rasterio.open(folder / 'scene_s2_image.tif') as file:
+            found[name] = file.read().astype(int)
+    assert told == {'usual': True, 'without': False, 'own': False, 'own with': True}
+    with rasterio.open(scene.clouds) as file:
+        cloudy = file.read(1) == 1
+    around = torch.from_numpy(cloudy).float()[None]
+    far = F.max_pool2d(around, 17, 1, 8)[0].numpy() == 0
+    assert far.any()
+    for one, other in ('usual', 'without'), ('own', 'own with'):
+        change = np.abs(found[one] - found[other]).mean(0)
+        assert change[cloudy].mean() > 5
+        assert not change[far].any()
+    assert main(['report', str(tmp_path / 'usual' / 'scene_s2')]) == 0
+    page = (tmp_path / 'usual' / 'scene_s2' / 'report.html').read_text()
+    assert 'Colours matched to clear pixels' in page
+    # Another map
+    arguments = ['map', *files, '--output', str(tmp_path / 'usual')]
+    assert main([*arguments, '--no-match-clear']) == 1
 
 
 def test_level_2a_without_a_checkpoint(

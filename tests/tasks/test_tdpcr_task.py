@@ -17,6 +17,7 @@ from torchgeo.main import main
 
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
 from torchgeo_tdpcr.models import register_model
+from torchgeo_tdpcr.tasks import tdpcr
 
 CONF = Path(__file__).parent.parent / 'conf' / 'tdpcr.yaml'
 SMALL = {'dims': (4, 8), 'depths': (1, 1)}
@@ -160,6 +161,42 @@ def test_predict_needs_no_truth(synthetic_root: Path) -> None:
     torch.testing.assert_close(out['probabilities'].sum(1), torch.ones(1, 64, 64))
     assert out['epsg'].shape == (1,)
     assert out['transform'].dtype == torch.float64
+
+
+def test_colours_are_matched_where_that_is_wanted(
+    synthetic_root: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = OSFCRDataModule(paths=synthetic_root, batch_size=8, patch_size=32)
+    module.setup('test')
+    batch = module.aug(next(iter(module.test_dataloader())))
+    plain = TDPCRTask(model_kwargs=SMALL, training='cr')
+    matching = TDPCRTask(model_kwargs=SMALL, training='cr', match_clear=True)
+    matching.load_state_dict(plain.state_dict())
+    with torch.inference_mode():
+        before, after = (
+            task.eval().predict_step(batch, 0)['reconstruction']
+            for task in (plain, matching)
+        )
+    cloudy = batch['mask_cloud'].flatten(1).float().mean(1)
+    changed = (before != after).flatten(1).any(1)
+    some = (cloudy > 0.05) & (cloudy < 0.6)
+    assert some.any()
+    assert changed[some].all()
+    assert not changed[cloudy == 0].any()
+    assert (after >= 0).all()
+    assert (after <= 1).all()
+    del batch['mask_cloud']
+    with pytest.raises(KeyError, match='`mask_cloud`'):
+        matching.predict_step(batch, 0)
+
+    # A fit validates without, for it would take twice the time; a test does not
+    passes: list[int] = []
+    monkeypatch.setattr(tdpcr, 'match_clear', lambda *args: passes.append(1) or args[4])
+    run('fit', '--model.init_args.match_clear', 'true')
+    assert not passes
+    (checkpoint,) = checkpoints()
+    run('test', '--ckpt_path', str(checkpoint), '--model.init_args.match_clear', 'true')
+    assert passes
 
 
 class KillItself(Callback):

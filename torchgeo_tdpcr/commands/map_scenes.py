@@ -11,7 +11,12 @@ from pathlib import Path
 from ..kinds import LAYERS, MASK_WORDS
 from .arguments import add_declared, add_trusted, declared_of, user_path
 from .checks import check_output, number, whole
-from .model_choice import add_model_choice, check_model_choice, load_chosen
+from .model_choice import (
+    add_match_clear,
+    add_model_choice,
+    check_model_choice,
+    load_chosen,
+)
 from .processes import is_first_process
 from .warning_lines import warnings_as_lines
 from .wording import in_options
@@ -97,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         '--num-workers', type=whole(0), default=0, help='reading processes'
     )
+    add_match_clear(model)
     model.add_argument('--compile', action='store_true', help='compile the model')
     model.add_argument('--precision', default='32-true', help='such as bf16-mixed')
     model.add_argument('--accelerator', default='auto', help='cpu, gpu, …')

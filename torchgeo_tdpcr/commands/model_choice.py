@@ -35,6 +35,16 @@ def add_model_choice(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_match_clear(parser: argparse._ActionsContainer) -> None:
+    """Add the switch of what puts right how models restore colours."""
+    parser.add_argument(
+        '--match-clear',
+        action=argparse.BooleanOptionalAction,
+        help='match the colours under clouds to the clear pixels around, where there is a '
+        'cloud mask; takes up to twice the time (default: with weights of the package)',
+    )
+
+
 def check_model_choice(args: argparse.Namespace) -> None:
     """Raise where both are given."""
     if args.checkpoint and args.weights:
@@ -63,7 +73,8 @@ def load_chosen(
     from ..tasks import TDPCRTask
 
     if args.checkpoint:
-        return _of_checkpoint(args.checkpoint), {'tdpcr:checkpoint': args.checkpoint}
+        task = _of_checkpoint(args.checkpoint, bool(args.match_clear))
+        return task, {'tdpcr:checkpoint': args.checkpoint}
     if args.weights:
         weights = TDPCR_Weights[args.weights]
     else:
@@ -77,7 +88,9 @@ def load_chosen(
         )
         print(text, file=sys.stderr, flush=True)
     about = {'tdpcr:weights': weights.name, 'tdpcr:weights_summary': summary}
-    return TDPCRTask.load_from_weights(weights), about
+    # They have learnt the colours of synthetic land
+    matching = args.match_clear is not False
+    return TDPCRTask.load_from_weights(weights, match_clear=matching), about
 
 
 def fitting_weights(products: Sequence['OpticalProduct']) -> 'TDPCR_Weights':
@@ -117,11 +130,13 @@ def fitting_weights(products: Sequence['OpticalProduct']) -> 'TDPCR_Weights':
     )
 
 
-def _of_checkpoint(path: str) -> 'TDPCRTask':
+def _of_checkpoint(path: str, matching: bool) -> 'TDPCRTask':
     from ..tasks import TDPCRTask
 
     try:
-        task = TDPCRTask.load_from_checkpoint(path, map_location='cpu')
+        task = TDPCRTask.load_from_checkpoint(
+            path, map_location='cpu', match_clear=matching
+        )
     except Exception as error:
         raise ValueError(
             f'`--checkpoint {path}` cannot be read as a checkpoint of '

@@ -248,7 +248,12 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
         self.meet_model(stage)
         faults: dict[str, Exception] = {}
         with trusting(self.kwargs['trusted']):
-            dataset = SceneDataset(self._scene_pairs(faults), **self.kwargs)
+            dataset = SceneDataset(
+                self._scene_pairs(faults),
+                # What the task is going to look for in a batch
+                with_clouds=bool(self._task_says('match_clear')),
+                **self.kwargs,
+            )
         dataset.rejected |= faults
         trainer = self.trainer
         self.predict_dataset = dataset
@@ -263,6 +268,11 @@ class SceneDataModule(NormalizationMixin, GeoDataModule):
                 world_size=1 if trainer is None else trainer.world_size,
             ),
         )
+
+    def _task_says(self, name: str) -> Any:
+        """A hyperparameter of the task of the trainer, None where there is none."""
+        task = getattr(self.trainer, 'lightning_module', None)
+        return getattr(task, 'hparams', {}).get(name)
 
     def _scene_pairs(self, faults: dict[str, Exception]) -> list[ScenePair]:
         if self.pairs is not None:

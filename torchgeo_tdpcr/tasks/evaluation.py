@@ -27,6 +27,10 @@ class EvaluationMixin(Base):
         """Run the model on a batch."""
         raise NotImplementedError
 
+    def _restored(self, batch: Sample, outputs: dict[str, Tensor]) -> Tensor:
+        """Restored images in [0, 1]."""
+        raise NotImplementedError
+
     def _losses(self, outputs: dict[str, Tensor], batch: Sample) -> dict[str, Tensor]:
         """The losses of the phase."""
         raise NotImplementedError
@@ -92,10 +96,11 @@ class EvaluationMixin(Base):
             self.log(f'{split}_{name}', value, batch_size=len(batch['image']))
         cloud = batch.get('mask_cloud')
         if self.phase.restores:
-            clear, restored = (
-                batch['image_clear'],
-                outputs['reconstruction'].clamp(0, 1),
-            )
+            if self._validates:
+                restored = outputs['reconstruction'].clamp(0, 1)
+            else:
+                restored = self._restored(batch, outputs)
+            clear = batch['image_clear']
             getattr(self, f'{split}_restoration').update(restored, clear, cloud)
         if self._measures_input:
             clear, cloudy = batch['image_clear'], batch['image']
@@ -106,9 +111,14 @@ class EvaluationMixin(Base):
         return outputs
 
     @property
+    def _validates(self) -> bool:
+        """Whether a fit is under way, each epoch of which is measured."""
+        return self.trainer.state.fn == 'fit'
+
+    @property
     def _measures_input(self) -> bool:
         """Whether to measure the cloudy input, too: not in every epoch of a fit."""
-        return self.phase.restores and self.trainer.state.fn != 'fit'
+        return self.phase.restores and not self._validates
 
     def _log_metrics(self, split: str) -> None:
         """Log and reset the metrics of a split.

@@ -93,6 +93,9 @@ class MappingRun:
             'tdpcr:weights_sha256': weights,
             **options.properties,
         }
+        # Only where it is so, for the maps that there are are made without
+        matched = {'match_clear': True} if module.hparams.get('match_clear') else {}
+        self._properties |= {f'tdpcr:{key}': value for key, value in matched.items()}
         given = asdict(options)
         for name in ('overwrite', 'progress', 'properties'):
             del given[name]
@@ -101,6 +104,7 @@ class MappingRun:
             'labels': self._labels,
             'precision': str(trainer.precision),
             'data': frame.settings,
+            **matched,
         }
         self._saved: dict[int, SavedProgress] = {}
         # What was to be found of each scene, and what was

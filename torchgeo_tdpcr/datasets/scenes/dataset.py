@@ -77,6 +77,7 @@ class SceneDataset(RasterDataset):
         any_res: bool = False,
         polarisations: Sequence[str] | None = None,
         cloud_mask_kind: CloudMaskKind | Literal['auto'] = 'auto',
+        with_clouds: bool = False,
     ) -> None:
         """Initialize a new SceneDataset instance.
 
@@ -104,6 +105,8 @@ class SceneDataset(RasterDataset):
                 ``'probability'``, ``'scl'``, ``'fmask'`` or ``'cloudsen12'``, or
                 ``'auto'`` to find out. Where Fmask leaves several open:
                 ``'fmask4'``, ``'python-fmask'`` or ``'hls'``.
+            with_clouds: Whether samples have ``mask_cloud``, all 0 where a scene has no
+                cloud mask.
 
         Raises:
             ValueError: If there are no pairs, *min_sar_cover* is not within 0 to 1, or
@@ -126,6 +129,7 @@ class SceneDataset(RasterDataset):
         self._readers: list[SceneFiles] = []
         # Whoever writes reads, too, while windows are read ahead
         self._turn = Turn()
+        self.with_clouds = with_clouds
         said = declare(
             all_bands=all_bands,
             scale=scale,
@@ -267,7 +271,8 @@ class SceneDataset(RasterDataset):
             ``image`` (digital numbers without offset) and ``image_sar`` (dB), both
             float32; ``valid`` (bool), which is false where either is missing;
             ``transform`` and ``bounds`` of each window in the CRS of its scene, and its
-            ``epsg`` where there is one. A batch has besides ``scene``, ``top`` and
+            ``epsg`` where there is one; ``mask_cloud`` (bool) where it was asked for. A
+            batch has besides ``scene``, ``top`` and
             ``left``; windows without any valid pixel are left out of it, and ``without``
             has their first columns. Its query stands for a batch without windows, and a
             :class:`SceneFailure` for one that could not be read.
@@ -280,7 +285,10 @@ class SceneDataset(RasterDataset):
             try:
                 with self._turn:
                     return read_run(
-                        index, self._readers[index.scene], self._times(index.scene)
+                        index,
+                        self._readers[index.scene],
+                        self._times(index.scene),
+                        self.with_clouds,
                     )
             except SceneError as error:
                 return SceneFailure(index.scene, error)
@@ -318,7 +326,9 @@ class SceneDataset(RasterDataset):
         top = min(max(round(row - height / 2), 0), grid.height - height)
         window = PixelBox(left, top, left + width, top + height)
         with self._turn:
-            return read_window(window, self._readers[scene], self._times(scene))
+            return read_window(
+                window, self._readers[scene], self._times(scene), self.with_clouds
+            )
 
     def close(self) -> None:
         """Close all files; the next read opens them again."""

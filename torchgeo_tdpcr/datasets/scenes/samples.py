@@ -17,7 +17,10 @@ MISSING_DB = -99.0
 
 
 def read_run(
-    run: WindowRun, files: SceneFiles, times: tuple[float, float]
+    run: WindowRun,
+    files: SceneFiles,
+    times: tuple[float, float],
+    with_clouds: bool = False,
 ) -> Sample | WindowRun:
     """Read neighbouring windows of a scene at once, as a batch.
 
@@ -25,6 +28,7 @@ def read_run(
         run: The windows.
         files: The files of their scene.
         times: Begin and end of the acquisition in seconds since 1970.
+        with_clouds: Whether to read where clouds are.
 
     Returns:
         The batch, without windows that hold no valid pixel: ``without`` has their first
@@ -52,11 +56,16 @@ def read_run(
         images[i].copy_(image[..., cuts[k]])
         sars[i].copy_(sar[..., cuts[k]])
         valids[i].copy_(valid[:, cuts[k]])
+    clouds = {}
+    if with_clouds:
+        whole = _clouds(span, files)
+        clouds['mask_cloud'] = torch.stack([whole[:, cuts[k]] for k in kept])
     boxes = [PixelBox(lefts[k], top, lefts[k] + width, top + height) for k in kept]
     return {
         'image': images,
         'image_sar': sars,
         'valid': valids,
+        **clouds,
         'scene': torch.tensor(scene),
         'top': torch.tensor(top),
         'left': torch.tensor([box.left for box in boxes]),
@@ -68,7 +77,10 @@ def read_run(
 
 
 def read_window(
-    window: PixelBox, files: SceneFiles, times: tuple[float, float]
+    window: PixelBox,
+    files: SceneFiles,
+    times: tuple[float, float],
+    with_clouds: bool = False,
 ) -> Sample:
     """Read one window of a scene.
 
@@ -76,6 +88,7 @@ def read_window(
         window: The window.
         files: The files of the scene.
         times: Begin and end of the acquisition in seconds since 1970.
+        with_clouds: Whether to read where clouds are.
 
     Returns:
         The sample.
@@ -89,6 +102,7 @@ def read_window(
         'image': image,
         'image_sar': sar,
         'valid': valid,
+        **({'mask_cloud': _clouds(window, files)} if with_clouds else {}),
         **{key: value[0] for key, value in where.items()},
     }
 
@@ -108,6 +122,13 @@ def _read(window: PixelBox, files: SceneFiles) -> tuple[Tensor, Tensor, Tensor]:
     if array.dtype.kind == 'f':
         image = image.nan_to_num(0.0)
     return image, sar, torch.from_numpy(valid)
+
+
+def _clouds(window: PixelBox, files: SceneFiles) -> Tensor:
+    """Where there are clouds, nowhere if there is no mask of them."""
+    if files.clouds is None:
+        return torch.zeros(window.height, window.width, dtype=torch.bool)
+    return torch.from_numpy(files.clouds.read(window))
 
 
 def _where(

@@ -155,6 +155,10 @@ def _header(views: Views) -> list[str]:
         ('Checkpoint', _text(scene.properties.get('tdpcr:checkpoint'))),
         ('Weights', _text(scene.properties.get('tdpcr:weights'))),
         ('About these', _text(scene.properties.get('tdpcr:weights_summary'))),
+        (
+            'Colours matched to clear pixels',
+            _text(scene.properties.get('tdpcr:match_clear')),
+        ),
         ('Clear pixels kept', _text(scene.properties.get('tdpcr:keep_clear'))),
         *(
             (f'Input {key}', _text(value))
