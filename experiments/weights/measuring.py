@@ -3,6 +3,8 @@
 """What weights are worth on real images that they have not seen."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -37,6 +39,8 @@ Figures = dict[str, float]
 #: What both the model and TerraMind tell apart: grass and shrub are rangeland.
 COMMON = tuple(label for label in TERRAMIND_LABELS if label != 'snow')
 _THICK = 0.3
+#: Ends the names of figures of restored colours that were matched to clear pixels.
+MATCHED = ', colours matched'
 
 
 class Measured(NamedTuple):
@@ -76,53 +80,84 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
         lay_out_terramind(samples, root / 'terramind', level=level)
         places = OSFCR(root / 'terramind', layers=LABELLED, bands=bands)
         scores = score(task, pairs)
+        with matching(task):
+            matched = score(task, pairs)
         found = {
-            **restored_pairs(scores),
+            **restored_pairs(scores, matched),
             'PSNR of clear images that are handed on (dB)': handed_on(task, pairs),
             **land_cover(task, places),
         }
+        found |= under_simulated_clouds(task, places, 'three TerraMind places')
         if level == '2A':
             count = lay_out_bigearthnet(samples, root / 'bigearthnet')
             patches = OSFCR(root / 'bigearthnet', bands=bands)
-            found |= under_simulated_clouds(score(task, patches), count)
+            found |= under_simulated_clouds(
+                task, patches, f'{count} patches of level 2A'
+            )
         curve = []
         if (known := errors(task, pairs)) is not None:
             found |= shares(*known)
             curve = reliability(*known)
         thick = [i for i, row in enumerate(scores) if row['cover'] > _THICK]
         module = OSFCRDataModule(bands=bands)
-        sheet = contact_sheet(task, module, pairs, thick, dpi=70)
+        with matching(task):
+            sheet = contact_sheet(task, module, pairs, thick, dpi=70)
     rounded = {name: round(value, 2) for name, value in found.items()}
     return Measured(rounded, [(round(a), round(b)) for a, b in curve], sheet)
 
 
-def under_simulated_clouds(rows: list[dict[str, float]], count: int) -> Figures:
-    """PSNR of the patches of BigEarthNet over cloudy pixels, a mean over the skies.
+@contextmanager
+def matching(task: TDPCRTask) -> Iterator[None]:
+    """Let a task match restored colours to clear pixels, as `map` does with weights."""
+    before = task.hparams['match_clear']
+    task.hparams['match_clear'] = True
+    try:
+        yield
+    finally:
+        task.hparams['match_clear'] = before
+
+
+def under_simulated_clouds(task: TDPCRTask, chips: OSFCR, what: str) -> Figures:
+    """PSNR of real clear chips under simulated skies, a mean over the skies.
 
     Args:
-        rows: Scores of each patch under each sky.
-        count: Number of patches.
+        task: The task.
+        chips: Each chip under each sky.
+        what: What the chips are.
     """
-    where = f'PSNR of {count} patches of level 2A under simulated clouds, cloudy pixels'
+    where = f'PSNR of {what} under simulated clouds, cloudy pixels'
+    plain = score(task, chips)
+    with matching(task):
+        matched = score(task, chips)
     return {
-        f'{where}{of} (dB)': fmean(row[f'{prefix}psnr_cloudy'] for row in rows)
-        for prefix, of in (('', ''), ('input_', ', cloudy input'))
+        f'{where}{of} (dB)': fmean(row[key] for row in rows)
+        for rows, key, of in (
+            (plain, 'psnr_cloudy', ''),
+            (matched, 'psnr_cloudy', MATCHED),
+            (plain, 'input_psnr_cloudy', ', cloudy input'),
+        )
     }
 
 
-def restored_pairs(rows: list[dict[str, float]]) -> Figures:
+def restored_pairs(
+    plain: list[dict[str, float]], matched: list[dict[str, float]]
+) -> Figures:
     """PSNR of the pairs above 30 % cover, a mean over the pairs.
 
     Args:
-        rows: Scores of each pair.
+        plain: Scores of each pair.
+        matched: Scores of each pair with colours matched to clear pixels.
     """
-    thick = [row for row in rows if row['cover'] > _THICK]
+    thick = [i for i, row in enumerate(plain) if row['cover'] > _THICK]
+    where = f'PSNR of {len(thick)} real pairs above 30 % cover'
     return {
-        f'PSNR of {len(thick)} real pairs above 30 % cover, {where} pixels{of} (dB)': (
-            fmean(row[f'{prefix}psnr{part}'] for row in thick)
+        f'{where}, {pixels} pixels{of} (dB)': fmean(rows[i][key + part] for i in thick)
+        for rows, key, of in (
+            (plain, 'psnr', ''),
+            (matched, 'psnr', MATCHED),
+            (plain, 'input_psnr', ', cloudy input'),
         )
-        for prefix, of in (('', ''), ('input_', ', cloudy input'))
-        for part, where in (('_cloudy', 'cloudy'), ('', 'all'))
+        for part, pixels in (('_cloudy', 'cloudy'), ('', 'all'))
     }
 
 

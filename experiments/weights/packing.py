@@ -13,7 +13,7 @@ from torchgeo_tdpcr.weight_files import SUFFIX, export_weights
 from torchgeo_tdpcr.weights import read_meta
 
 from ..markdown import table
-from .measuring import Figures, Measured
+from .measuring import MATCHED, Figures, Measured
 
 #: What a table of reliability is of.
 RELIABILITY = (
@@ -113,12 +113,17 @@ def summary(figures: Figures, level: str) -> str:
         for name, value in figures.items()
         if 'real pairs' in name and 'cloudy pixels' in name
     }
-    (restored,) = (v for name, v in pairs.items() if 'input' not in name)
-    (observed,) = (v for name, v in pairs.items() if 'input' in name)
+    plain, matched, observed = (
+        next(
+            value for name, value in pairs.items() if name.endswith(f'pixels{of} (dB)')
+        )
+        for of in ('', MATCHED, ', cloudy input')
+    )
     return (
         f'Trained on synthetic scenes and clouds of level {level}. On eight real pairs'
-        f'{brought} they restore cloudy pixels to {restored:.1f} dB, where the cloudy '
-        f'image has {observed:.1f} dB.'
+        f'{brought} they restore cloudy pixels to {matched:.1f} dB, without matching '
+        f'colours to clear pixels {plain:.1f} dB, where the cloudy image has '
+        f'{observed:.1f} dB.'
     )
 
 

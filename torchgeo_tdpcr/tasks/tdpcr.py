@@ -17,8 +17,13 @@ from ..input_record import InputRecord, require_same
 from ..losses import JointLoss
 from ..memory import keep_freed_memory
 from ..metrics.functional import Border
-from ..models import TDPCR_Weights, get_model, get_recipe, list_models
-from ..models.clear_matching import match_clear
+from ..models import (
+    TDPCR_Weights,
+    get_model,
+    get_recipe,
+    list_models,
+    match_clear,
+)
 from .checkpoint_files import write_whole
 from .checkpoints import CheckpointMixin, note_loaded
 from .evaluation import EvaluationMixin
@@ -146,7 +151,7 @@ class TDPCRTask(
                 `diffcr`.
             match_clear: Whether predicting and testing match the restored colours under
                 clouds to the clear pixels of each image, see
-                `torchgeo_tdpcr.models.clear_matching`. It needs masks of clouds, and
+                `torchgeo_tdpcr.models.match_clear`. It needs masks of clouds, and
                 takes up to twice the time where there are both. It is no part of the
                 paper; it pays where a model was trained on other data than it sees.
             input_record: What the model was trained with: bands, scaling and classes.
