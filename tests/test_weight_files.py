@@ -86,3 +86,10 @@ def test_other_files_are_told(tmp_path: Path, checkpoint: Path) -> None:
     torch.save({'weight': torch.zeros(2)}, tmp_path / 'plain.ckpt')
     with pytest.raises(ValueError, match='no checkpoint of TDPCRTask'):
         export_weights(tmp_path / 'plain.ckpt', path)
+
+
+def test_arguments_may_be_changed(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / 'small.safetensors'
+    plain = export_weights(checkpoint, path)['hyper_parameters']
+    changed = export_weights(checkpoint, path, lr=0.5)['hyper_parameters']
+    assert changed == plain | {'lr': 0.5}

@@ -31,13 +31,14 @@ _LEFT_OUT = ('_class_path', '_instantiator')
 
 
 def export_weights(
-    checkpoint: str | PathLike[str], path: str | PathLike[str]
+    checkpoint: str | PathLike[str], path: str | PathLike[str], **changed: Any
 ) -> dict[str, Any]:
     """Make a file of weights of a checkpoint.
 
     Args:
         checkpoint: Checkpoint of a :class:`~torchgeo_tdpcr.TDPCRTask`.
         path: File to write, ``….safetensors``.
+        **changed: Arguments of the task in place of its own.
 
     Returns:
         What :func:`read_weights` reads of it, and its ``sha256``.
@@ -65,7 +66,7 @@ def export_weights(
         second = training.removeprefix('cr+')
         arguments |= {'training': second, 'phase1_epochs': None}
     about = {
-        'hyper_parameters': arguments,
+        'hyper_parameters': arguments | changed,
         'phase': phase,
         'versions': {
             name: entry['version']

@@ -29,6 +29,8 @@ from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 #: TerraMind's labels as 0…6; flooded vegetation (3) is too rare to learn.
 TERRAMIND = {1: 0, 2: 1, 5: 2, 6: 3, 4: 4, 9: 5, 7: 6}
 TERRAMIND_LABELS = ['water', 'trees', 'built', 'bare', 'crops', 'rangeland', 'snow']
+#: Quadruples of SEN12MS-CR that show one place or may, as their images tell.
+ONE_PLACE = (('316', '581'), ('4065', '4294', '4438'), ('7264', '7657'))
 #: Digital number of the blue band on average, above which a patch is cloud or snow.
 _BRIGHT = 2000
 # Amounts of aerosol and water vapour on an average day of the generator's

@@ -2,6 +2,8 @@
 
 """Whether restored images are as far off as their model expects."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +16,11 @@ _SCALE = 10_000
 #: Parts of the pixels, by what is expected, that are compared with what is found.
 PARTS = 5
 
+#: Expected and found absolute errors of pixels, in digital numbers.
 type Errors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def errors(task: TDPCRTask, pairs: OSFCR) -> Errors | None:
+def errors(task: TDPCRTask, pairs: OSFCR) -> list[Errors]:
     """Expected and found absolute errors of cloudy pixels, means over the bands.
 
     Args:
@@ -25,18 +28,64 @@ def errors(task: TDPCRTask, pairs: OSFCR) -> Errors | None:
         pairs: Pairs of cloudy and clear images with a mask of clouds.
 
     Returns:
-        Both in digital numbers, one a cloudy pixel of any pair; None if the model does
-        not tell what it expects.
+        Both of the cloudy pixels of each pair, the expected ones before any calibration;
+        nothing if the model does not tell what it expects.
     """
-    expected, found = [], []
+    factor = (task.hparams['model_kwargs'] or {}).get('uncertainty_factor', 1.0)
+    known = []
     for batch, out in predictions(task, pairs):
         if 'uncertainty' not in out:
-            return None
+            return []
         cloudy = batch['mask_cloud'][0] == 1
         apart = (out['reconstruction'] - batch['image_clear']).abs().mean(1)
-        expected.append(_SCALE * out['uncertainty'][0, 0][cloudy].numpy())
-        found.append(_SCALE * apart[0][cloudy].numpy())
-    return np.concatenate(expected), np.concatenate(found)
+        expected = out['uncertainty'][0, 0][cloudy] * (_SCALE / factor)
+        known.append((expected.numpy(), _SCALE * apart[0][cloudy].numpy()))
+    return known
+
+
+def factor_of(known: Sequence[Errors]) -> float:
+    """What expected errors are to be multiplied by, to be as large as found ones.
+
+    Args:
+        known: Errors of pairs; each pair counts as much, however cloudy it is.
+
+    Example:
+        >>> factor_of([(np.ones(4), np.full(4, 3.0)), (np.ones(9), np.ones(9))])
+        2.0
+    """
+    means = np.array([(one.mean(), other.mean()) for one, other in known if len(one)])
+    return float(means[:, 1].sum() / means[:, 0].sum())
+
+
+def calibrated(
+    known: Sequence[Errors], names: Sequence[str], places: Sequence[Sequence[str]]
+) -> Errors:
+    """Errors of all pairs, each calibrated by those of other places.
+
+    Args:
+        known: Errors of each pair.
+        names: Names of the pairs.
+        places: Names of pairs that show one place.
+
+    Returns:
+        Expected and found errors.
+
+    Example:
+        >>> pairs = [(np.ones(1), np.full(1, error)) for error in (2.0, 2.0, 4.0)]
+        >>> expected, found = calibrated(pairs, 'abc', [('a', 'b')])
+        >>> expected.tolist(), found.tolist()
+        ([4.0, 4.0, 2.0], [2.0, 2.0, 4.0])
+    """
+    expected = []
+    for name, (raw, _) in zip(names, known, strict=True):
+        (near,) = [place for place in places if name in place] or [(name,)]
+        others = [
+            errors
+            for other, errors in zip(names, known, strict=True)
+            if other not in near
+        ]
+        expected.append(raw * np.float32(factor_of(others)))
+    return np.concatenate(expected), np.concatenate([found for _, found in known])
 
 
 def shares(

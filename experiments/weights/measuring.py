@@ -26,12 +26,13 @@ from torchgeo_tdpcr.kinds import Level
 
 from ..real.job import LABELLED, predictions, score
 from ..real.lay_out import (
+    ONE_PLACE,
     TERRAMIND_LABELS,
     lay_out_bigearthnet,
     lay_out_pairs,
     lay_out_terramind,
 )
-from .calibration import errors, reliability, shares
+from .calibration import calibrated, errors, factor_of, reliability, shares
 
 #: Figures by what they are of.
 Figures = dict[str, float]
@@ -51,11 +52,13 @@ class Measured(NamedTuple):
         reliability: See :func:`.calibration.reliability`; empty where the model does not
             tell how far off it expects to be.
         sheet: What they make of the real pairs above 30 % cover.
+        factor: What the errors that they expect are to be multiplied by.
     """
 
     figures: Figures
     reliability: list[tuple[float, float]]
     sheet: Image.Image
+    factor: float = 1.0
 
 
 def measure(task: TDPCRTask, samples: Path) -> Measured:
@@ -75,7 +78,7 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
     with tempfile.TemporaryDirectory() as scratch:
         root, bands = Path(scratch), _bands(task)
         level: Level = '1C' if bands is None or 'B10' in bands else '2A'
-        lay_out_pairs(samples, root / 'pairs', level)
+        names = lay_out_pairs(samples, root / 'pairs', level)
         pairs = OSFCR(root / 'pairs', bands=bands, class_names=CLASSES)
         lay_out_terramind(samples, root / 'terramind', level=level)
         places = OSFCR(root / 'terramind', layers=LABELLED, bands=bands)
@@ -94,16 +97,23 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
             found |= under_simulated_clouds(
                 task, patches, f'{count} patches of level 2A'
             )
-        curve = []
-        if (known := errors(task, pairs)) is not None:
-            found |= shares(*known)
-            curve = reliability(*known)
+        curve, factor = [], 1.0
+        with matching(task):
+            known = errors(task, pairs)
+        if known:
+            factor = factor_of(known)
+            # In the order of the dataset, whose ROIs are ranks of the names from 1
+            inside = [names[roi - 1] for roi in pairs.index['roi']]
+            told = calibrated(known, inside, ONE_PLACE)
+            found |= shares(*told)
+            curve = reliability(*told)
         thick = [i for i, row in enumerate(scores) if row['cover'] > _THICK]
         module = OSFCRDataModule(bands=bands)
         with matching(task):
             sheet = contact_sheet(task, module, pairs, thick, dpi=70)
     rounded = {name: round(value, 2) for name, value in found.items()}
-    return Measured(rounded, [(round(a), round(b)) for a, b in curve], sheet)
+    rows = [(round(a), round(b)) for a, b in curve]
+    return Measured(rounded, rows, sheet, round(factor, 3))
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.transforms.normalize import SAR_CLIPS
 from torchgeo_tdpcr.weight_files import SUFFIX, export_weights
@@ -17,8 +19,9 @@ from .measuring import MATCHED, Figures, Measured
 
 #: What a table of reliability is of.
 RELIABILITY = (
-    'How far off they expect cloudy pixels of the ten pairs to be, and how far off these '
-    'are, in digital numbers (means over the bands; fifths of the pixels):'
+    'How far off they expect cloudy pixels of the ten pairs to be, calibrated by pairs of '
+    'other places, and how far off these are, in digital numbers (means over the bands; '
+    'fifths of the pixels):'
 )
 
 #: What weights are trained on, as far as nothing else is said.
@@ -49,7 +52,11 @@ def pack(
     Returns:
         What is known of them.
     """
-    content = export_weights(checkpoint, folder / f'{name.lower()}{SUFFIX}')
+    content = export_weights(
+        checkpoint,
+        folder / f'{name.lower()}{SUFFIX}',
+        **_calibrated(checkpoint, measured),
+    )
     arguments = content['hyper_parameters']
     record = arguments['input_record']
     level = LEVELS[len(record['bands'])]
@@ -77,6 +84,15 @@ def pack(
     }
     _write_meta(meta, name, folder)
     return meta
+
+
+def _calibrated(checkpoint: Path, measured: Measured) -> dict[str, Any]:
+    """What is to be changed of the task, so that it expects errors as large as found."""
+    if not measured.reliability:
+        return {}
+    content = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    kwargs = content['hyper_parameters']['model_kwargs']
+    return {'model_kwargs': {**kwargs, 'uncertainty_factor': measured.factor}}
 
 
 def renew(name: str, measured: Measured, folder: Path) -> dict[str, Any]:

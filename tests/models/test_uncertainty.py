@@ -138,3 +138,16 @@ def test_layer_is_in_digital_numbers() -> None:
     torch.testing.assert_close(
         values['uncertainty'], torch.tensor([[[0.01, 0.02, 9.0]]])
     )
+
+
+def test_a_calibrated_head_expects_as_much_more() -> None:
+    kwargs = {'dims': (8, 16), 'depths': (1, 1), 'uncertainty': True}
+    plain = TDPCR(**kwargs).eval()
+    calibrated = TDPCR(**kwargs, uncertainty_factor=1.5).eval()
+    # The factor is no weight: those of one fit the other
+    calibrated.load_state_dict(plain.state_dict())
+    inputs = torch.rand(1, 13, 32, 32), torch.rand(1, 2, 32, 32)
+    one, other = (model(*inputs)['uncertainty'] for model in (plain, calibrated))
+    torch.testing.assert_close(other, 1.5 * one)
+    with pytest.raises(ValueError, match='`uncertainty_factor=0` must be above 0'):
+        TDPCR(**kwargs, uncertainty_factor=0)

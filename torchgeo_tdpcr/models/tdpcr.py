@@ -112,6 +112,7 @@ class TDPCR(OpticalSARModel):
             the image.
         uncertainty: Whether to predict how far off the restored image may be, too; see
             :class:`UncertaintyHead`. It is no part of the paper.
+        uncertainty_factor: What that is multiplied by, as a calibration finds it.
 
     Raises:
         ValueError: If an argument is none of its choices, *dims* and *depths* differ
@@ -142,6 +143,7 @@ class TDPCR(OpticalSARModel):
         head: Literal['table1', 'literal', 'context'] = 'table1',
         output: Output = 'direct',
         uncertainty: bool = False,
+        uncertainty_factor: float = 1.0,
     ) -> None:
         super().__init__(in_channels, sar_channels, num_classes)
         if len(dims) != len(depths) or not dims:
@@ -206,7 +208,11 @@ class TDPCR(OpticalSARModel):
             PromptBlend(in_channels, prompt_channels) if output == 'blend' else None
         )
         self.uncertainty_head = (
-            UncertaintyHead(dims[0], prompt_channels if with_prompt else 0)
+            UncertaintyHead(
+                dims[0],
+                prompt_channels if with_prompt else 0,
+                factor=uncertainty_factor,
+            )
             if uncertainty
             else None
         )

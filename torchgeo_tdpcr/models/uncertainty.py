@@ -23,6 +23,11 @@ class UncertaintyHead(nn.Module):
         channels: Width of the decoder's finest map.
         prompt_channels: Number of prompt channels, 0 where there is no prompt.
         hidden: Width in between.
+        factor: What is predicted is multiplied by this number, which a calibration on other
+            data than those of training finds.
+
+    Raises:
+        ValueError: If *factor* is not above 0.
 
     Example:
         >>> head = UncertaintyHead(16, 8)
@@ -32,9 +37,16 @@ class UncertaintyHead(nn.Module):
     """
 
     def __init__(
-        self, channels: int, prompt_channels: int = 0, hidden: int = 8
+        self,
+        channels: int,
+        prompt_channels: int = 0,
+        hidden: int = 8,
+        factor: float = 1.0,
     ) -> None:
         super().__init__()
+        if not factor > 0:
+            raise ValueError(f'`uncertainty_factor={factor}` must be above 0.')
+        self.factor = factor
         self.mix = MirroredConv2d(channels + prompt_channels, hidden)
         self.scale = nn.Conv2d(hidden, 1, 1)
         # A few hundredths at first, as models err after some training
@@ -54,4 +66,4 @@ class UncertaintyHead(nn.Module):
         hidden = F.gelu(self.mix(torch.cat(maps, 1).detach()))
         # Softplus of a large negative number is 0 in half precision
         expected: Tensor = F.softplus(self.scale(hidden).float()) + 1e-4
-        return expected
+        return expected * self.factor

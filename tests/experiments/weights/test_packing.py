@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from table_runs import tiny_task, write_run
+from table_runs import TINY, tiny_task, write_run
 
 from experiments.weights import measuring
 from experiments.weights.measuring import Measured
@@ -59,6 +59,26 @@ def test_pack(tmp_path: Path, synthetic_root: Path) -> None:
     measured_anew = {'summary', 'figures', 'reliability'}
     assert {k for k, v in as_written(meta).items() if v != again[k]} == measured_anew
     assert 'Expected' not in page(tmp_path)
+
+
+def test_calibrated_when_packed(tmp_path: Path, synthetic_root: Path) -> None:
+    kwargs = {**TINY, 'uncertainty': True}
+    folder = write_run(
+        tmp_path / 'runs', 'a', 0, synthetic_root, training='cr', model_kwargs=kwargs
+    )
+    checkpoint = folder / 'checkpoints' / 'last.ckpt'
+    image = Image.new('RGB', (1, 1))
+    measured = Measured(FIGURES, [(100, 120)], image, factor=1.7)
+    pack(checkpoint, 'TINY', measured, 'torchgeo fit …', tmp_path)
+    before = TDPCRTask.load_from_checkpoint(checkpoint)
+    after = TDPCRTask.load_from_weights(tmp_path / 'tiny.safetensors')
+    batch = {'image': torch.rand(1, 13, 64, 64), 'image_sar': torch.rand(1, 2, 64, 64)}
+    with torch.inference_mode():
+        one, other = (
+            task.eval().predict_step(batch, 0)['uncertainty']
+            for task in (before, after)
+        )
+    torch.testing.assert_close(other, 1.7 * one, rtol=0.01, atol=1e-4)
 
 
 def test_classes_that_are_not_told_apart_are_added() -> None:
