@@ -346,6 +346,11 @@ def test_colours_are_matched_to_clear_pixels(tmp_path: Path, checkpoint: Path) -
     assert main(['report', str(tmp_path / 'usual' / 'scene_s2')]) == 0
     page = (tmp_path / 'usual' / 'scene_s2' / 'report.html').read_text()
     assert 'Colours matched to clear pixels' in page
+    # Nothing to match with
+    bare = [*files[:4], *files[6:], '--output', str(tmp_path / 'bare')]
+    assert main(['map', *bare]) == 0
+    item = json.loads((tmp_path / 'bare/scene_s2/scene_s2.json').read_text())
+    assert 'tdpcr:match_clear' not in item['properties']
     # Another map
     arguments = ['map', *files, '--output', str(tmp_path / 'usual')]
     assert main([*arguments, '--no-match-clear']) == 1

@@ -94,8 +94,8 @@ class MappingRun:
             **options.properties,
         }
         # Only where it is so, for the maps that there are are made without
-        matched = {'match_clear': True} if module.hparams.get('match_clear') else {}
-        self._properties |= {f'tdpcr:{key}': value for key, value in matched.items()}
+        self._matches = bool(module.hparams.get('match_clear'))
+        matched = {'match_clear': True} if self._matches else {}
         given = asdict(options)
         for name in ('overwrite', 'progress', 'properties'):
             del given[name]
@@ -329,6 +329,7 @@ class MappingRun:
             'tdpcr:declared': info.declared,
             'tdpcr:cloud_detector': info.detector,
             'tdpcr:composite': info.composite,
+            'tdpcr:match_clear': self._matches and info.masked,
             'tdpcr:other_cloud_detectors': info.other_detectors,
         }
         properties = {

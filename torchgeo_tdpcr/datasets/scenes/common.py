@@ -60,6 +60,7 @@ class SceneInfo:
         composite: Whether clear pixels of other dates stand for cloudy ones.
         other_detectors: What finds the clouds of each other date, see *detector*; empty
             where masks have all of them.
+        masked: Whether anything tells where its clouds are.
     """
 
     name: str
@@ -73,6 +74,7 @@ class SceneInfo:
     detector: str = ''
     composite: bool = False
     other_detectors: tuple[str, ...] = ()
+    masked: bool = False
 
 
 class WindowRun(NamedTuple):

@@ -134,6 +134,7 @@ def open_scene(
         detector=_detector(clouds),
         composite=others is not None,
         other_detectors=detectors,
+        masked=clouds is not None,
     )
     return SceneFiles(info, optical, radar, clouds, others)
 
