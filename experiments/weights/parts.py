@@ -1,14 +1,14 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Add the blend and the expected errors to weights that have neither, all else frozen.
+"""Add expected errors to weights that tell none, all else frozen.
 
     python -m experiments.weights.parts NAME --checkpoint FILE --training COMMAND \
         --samples DIR
 
-FILE is a checkpoint, or weights that were packed. What they restore under clouds stays as
-it is: learnt is where to hand on what was seen, and how far off the rest
-may be. The land is not that which they were trained on, nor is it alike from region to
-region, so that they err as they do elsewhere. Then they are measured and packed.
+FILE is a checkpoint, or weights that were packed. What they restore stays as it is: learnt
+is how far off it may be. The land is not that which they were trained on, nor is it alike
+from region to region, so that they err as they do elsewhere. Then they are measured and
+packed.
 """
 
 import argparse
@@ -29,12 +29,12 @@ DATA: dict[str, Any] = {
     'num_rois': 100, 'chips_per_roi': 6, 'chip_size': 160, 'seed': 1, 'variety': 0.3,
 }  # fmt: skip
 #: What the model is given.
-PARTS = {'output': 'blend', 'uncertainty': True}
-EPOCHS = 10
+PARTS = {'uncertainty': True}
+EPOCHS = 6
 
 
 def with_parts(task: 'TDPCRTask') -> 'TDPCRTask':
-    """Build a task that has the parts, and trains nothing else.
+    """Build a task that has the parts and trains nothing else.
 
     Args:
         task: The task with the weights.
@@ -59,8 +59,6 @@ def with_parts(task: 'TDPCRTask') -> 'TDPCRTask':
     if found.unexpected_keys or not found.missing_keys:
         raise ValueError('These weights have the parts, or are of another model.')
     new = set(found.missing_keys)
-    # All images tell where they are clear: nothing else is learnt from them
-    parts.model.blend.dropped = 0.0
     return parts
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Train weights of the package: data, training, parts, measuring and packing, in one go.
+"""Train weights of the package: data, training, measuring and packing, in one command.
 
     python -m experiments.weights.train NAME --samples DIR
 
@@ -14,17 +14,44 @@ from pathlib import Path
 
 import yaml
 
-from torchgeo_tdpcr.commands.checks import check_folder
+from torchgeo_tdpcr.commands.checks import check_file, check_folder
 
 from .__main__ import main as measure_and_pack
-from .parts import train as train_parts
+from .layouts import main as write_layouts
 
 HERE = Path(__file__).parent
+#: What the card says of scenes that maps lay out.
+LAID_OUT = (
+    'synthetic scenes (SyntheticOSFCR), a part of them laid out by land-cover maps of '
+    'LandCoverNet (Radiant Earth, CC BY 4.0)'
+)
+_ARCHIVE = Path('landcovernet') / 'labels_africa.npz'
 
 
 def known_names() -> list[str]:
     """Names of the weights that there are configurations of."""
     return sorted(path.stem for path in HERE.glob('*.yaml'))
+
+
+def prepare_layouts(settings: dict[str, object], samples: Path) -> None:
+    """Make the layouts of the synthetic scenes, as far as they are wanted and not there.
+
+    Args:
+        settings: Arguments of the synthetic data set.
+        samples: Folder of the real samples.
+
+    Raises:
+        FileNotFoundError: If the archive of land-cover maps is missing.
+    """
+    if not settings.get('layouts'):
+        return
+    folder = Path(str(settings['layouts']))
+    # Made whole or not at all: a part of the maps would be another data set
+    if not folder.is_dir():
+        check_file('--samples', str(samples / _ARCHIVE))
+        part = folder.with_name(f'{folder.name}.part')
+        write_layouts([str(samples / _ARCHIVE), str(part)])
+        part.rename(folder)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,8 +68,10 @@ def main(argv: list[str] | None = None) -> None:
     options, further = parser.parse_known_args(argv)
     config = HERE / f'{options.name}.yaml'
     settings = yaml.safe_load(config.read_text(encoding='utf-8'))
+    synthetic = settings['data']['init_args']['synthetic_args']
     try:
         check_folder('--samples', str(options.samples))
+        prepare_layouts(synthetic, options.samples)
     except OSError as error:
         parser.error(str(error))
 
@@ -53,17 +82,15 @@ def main(argv: list[str] | None = None) -> None:
     # It imports PyTorch and TorchGeo, which is silent for long
     from torchgeo.main import main as torchgeo
 
-    from torchgeo_tdpcr import TDPCRTask
-
     torchgeo(['fit', f'--config={config}', *resumed, *further])
-    task = TDPCRTask.load_from_checkpoint(last, map_location='cpu')
-    checkpoint = train_parts(task, last.parent.parent)
+    training = f'python -m experiments.weights.train {options.name}'
     measure_and_pack(
         [
-            f'--checkpoint={checkpoint}',
+            f'--checkpoint={last}',
             f'--name={options.name}',
-            f'--training=python -m experiments.weights.train {options.name}',
+            f'--training={training}',
             f'--samples={options.samples}',
+            *([f'--dataset={LAID_OUT}'] if synthetic.get('layouts') else []),
         ]
     )
 

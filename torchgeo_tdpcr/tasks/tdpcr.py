@@ -103,7 +103,8 @@ class TDPCRTask(
                 of all.
             weights: Checkpoint of an earlier phase to start from, or weights that come
                 with the package: a member of `TDPCR_Weights` or its name. A segmentation
-                decoder that they lack starts at random; everything else must match.
+                decoder, or what tells uncertainty, starts at random where they lack it;
+                everything else must match.
             in_channels: Number of optical bands.
             sar_channels: Number of SAR bands; 0 for a model that sees no radar.
             num_classes: Number of land-cover classes, or None for cloud removal only.

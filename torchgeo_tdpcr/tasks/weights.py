@@ -20,6 +20,10 @@ type Initial = TDPCR_Weights | str | PathLike[str]
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
 
+#: Names of what tells uncertainty begin with this, and of either with one of these.
+UNCERTAINTY = 'uncertainty_head.'
+OPTIONAL = (HEAD, UNCERTAINTY)
+
 
 def read_initial(weights: Initial) -> Any:
     """Read weights to begin with.
@@ -63,9 +67,10 @@ def read_initial(weights: Initial) -> Any:
 
 
 def load_weights(model: nn.Module, weights: Initial) -> Any:
-    """Load weights into a model, all but those of the segmentation decoder strictly.
+    """Load weights into a model, all but those of its heads strictly.
 
-    That decoder may be missing, and counts as missing where Phase 1 alone was trained.
+    The segmentation decoder may be missing, and counts as missing where Phase 1 alone was
+    trained. So may what tells uncertainty.
 
     Args:
         model: The model.
@@ -87,7 +92,9 @@ def load_weights(model: nn.Module, weights: Initial) -> Any:
     # What Phase 1 alone saved of a segmentation decoder is its random start
     if trained.get('training') == 'cr' or not any(k.startswith(HEAD) for k in own):
         state = {k: v for k, v in state.items() if not k.startswith(HEAD)}
-    missing = [k for k in own if k not in state and not k.startswith(HEAD)]
+    if not any(k.startswith(UNCERTAINTY) for k in own):
+        state = {k: v for k, v in state.items() if not k.startswith(UNCERTAINTY)}
+    missing = [k for k in own if k not in state and not k.startswith(OPTIONAL)]
     unexpected = [k for k in state if k not in own]
     shapes = [
         f'{k}: {tuple(v.shape)} in the file, {tuple(own[k].shape)} in the model'
