@@ -3,7 +3,7 @@
 """What weights are worth on real images that they have not seen."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -77,7 +77,7 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
     """
     with tempfile.TemporaryDirectory() as scratch:
         root, bands = Path(scratch), _bands(task)
-        level: Level = '1C' if bands is None or 'B10' in bands else '2A'
+        level = level_of(bands)
         names = lay_out_pairs(samples, root / 'pairs', level)
         pairs = OSFCR(root / 'pairs', bands=bands, class_names=CLASSES)
         lay_out_terramind(samples, root / 'terramind', level=level)
@@ -218,6 +218,15 @@ def common(probabilities: Tensor) -> Tensor:
     same = [probabilities[:, order[name]] for name in COMMON[:-1]]
     rangeland = probabilities[:, order['grass']] + probabilities[:, order['shrub']]
     return torch.stack([*same, rangeland], 1)
+
+
+def level_of(bands: Sequence[str] | None) -> Level:
+    """Level that bands are of: 2A has no B10.
+
+    Args:
+        bands: Names of the bands, None for all.
+    """
+    return '1C' if bands is None or 'B10' in bands else '2A'
 
 
 def _bands(task: TDPCRTask) -> tuple[str, ...] | None:

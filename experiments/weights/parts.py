@@ -77,9 +77,11 @@ def train(task: 'TDPCRTask', folder: Path, **trainer: Any) -> Path:
 
     from torchgeo_tdpcr import OSFCRDataModule
 
+    from .measuring import level_of
+
     assert task.input_record is not None
     bands = task.input_record.bands
-    level = '1C' if 'B10' in bands else '2A'
+    level = level_of(bands)
     seed_everything(0)
     parts = with_parts(task)
     datamodule = OSFCRDataModule(

@@ -91,6 +91,15 @@ def test_ratios_are_bounded() -> None:
     assert found[1] <= 2
 
 
+def test_bright_pixels_stay_in_the_range() -> None:
+    image, clouds = scene(PALE)
+    # A roof under the cloud, which the model does see
+    image[:, 5, 5] = torch.tensor([0.9, 0.95, 0.99])
+    found = matched(image[None], clouds[None])
+    assert found[0, :, 5, 5].tolist() == [1.0, 1.0, 1.0]
+    assert found.max() == 1
+
+
 def test_one_more_pass_where_it_tells_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 

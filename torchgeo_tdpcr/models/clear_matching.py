@@ -57,8 +57,8 @@ def match_clear(
         valid: B×H×W bool, where there are data (defaults to everywhere).
 
     Returns:
-        Restored images, B×C×H×W. Those without clouds, and without clear pixels to compare
-        with, are as they were.
+        Restored images, B×C×H×W, in [0, 1]. Those without clouds, and without clear pixels
+        to compare with, are as they were.
 
     Example:
         >>> def too_bright(image, image_sar):
@@ -73,7 +73,8 @@ def match_clear(
         (0.6000000238418579, True)
     """
     clouds = clouds.bool()
-    clear = ~_grown(clouds, _MARGIN)
+    around = _grown(clouds, _MARGIN)
+    clear = ~around
     if valid is not None:
         clear &= valid
     some = [
@@ -88,12 +89,13 @@ def match_clear(
         *(tensor[some] for tensor in (image, image_sar, clouds, restored, clear)),
     )
     # Falls off around the clouds, as what is kept of clear pixels does
-    weight = _grown(clouds[some], _MARGIN).unsqueeze(1).to(restored.dtype)
+    weight = around[some].unsqueeze(1).to(restored.dtype)
     size = 2 * _MARGIN + 1
     weight = F.avg_pool2d(weight, size, 1, _MARGIN, count_include_pad=False)
     matched = restored.clone()
-    matched[some] = restored[some] * (1 + weight * (ratio[..., None, None] - 1))
-    return matched
+    matched[some] *= 1 + weight * (ratio[..., None, None] - 1)
+    # Bright pixels, too, stay reflectance
+    return matched.clamp_(0, 1)
 
 
 def _ratios(
