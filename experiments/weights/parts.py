@@ -1,14 +1,16 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Add expected errors to weights that tell none, all else frozen.
+"""Add what hands on clear pixels and what tells expected errors, all else frozen.
 
+    python -m experiments.weights.parts NAME --samples DIR
     python -m experiments.weights.parts NAME --checkpoint FILE --training COMMAND \
         --samples DIR
 
-FILE is a checkpoint, or weights that were packed. What they restore stays as it is: learnt
-is how far off it may be. The land is not that which they were trained on, nor is it alike
-from region to region, so that they err as they do elsewhere. Then they are measured and
-packed.
+The first adds them to what is packed, the second to a checkpoint. Encoders and decoders
+stay as they are: learnt is which pixels are clear, and how far off the others may be, anew
+where that is known already. The land is not that which they were trained on, nor is it
+alike from region to region, so that they err as they do elsewhere. Then they are measured
+and packed.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchgeo_tdpcr.commands.checks import check_file, check_folder
 from torchgeo_tdpcr.weight_files import SUFFIX
+from torchgeo_tdpcr.weights import FOLDER, read_meta
 
 from .__main__ import main as measure_and_pack
 
@@ -29,7 +32,7 @@ DATA: dict[str, Any] = {
     'num_rois': 100, 'chips_per_roi': 6, 'chip_size': 160, 'seed': 1, 'variety': 0.3,
 }  # fmt: skip
 #: What the model is given.
-PARTS = {'uncertainty': True}
+GIVEN = {'uncertainty': True, 'clear_gate': True}
 EPOCHS = 6
 
 
@@ -43,9 +46,16 @@ def with_parts(task: 'TDPCRTask') -> 'TDPCRTask':
         The same with the parts at their start.
     """
     from torchgeo_tdpcr import TDPCRTask
+    from torchgeo_tdpcr.tasks.weights import PARTS
 
     class PartsTask(TDPCRTask):
         """Trains the parts alone, whatever its phase would train."""
+
+        def train(self, mode: bool = True) -> 'PartsTask':
+            super().train(mode)
+            for name, module in self.model.named_children():
+                module.train(mode and f'{name}.' in PARTS)
+            return self
 
         def configure_optimizers(self) -> Any:
             for name, parameter in self.model.named_parameters():
@@ -53,11 +63,13 @@ def with_parts(task: 'TDPCRTask') -> 'TDPCRTask':
             return super().configure_optimizers()
 
     arguments = {key: task.hparams[key] for key in ('model', 'in_channels', 'labels')}
-    kwargs = {**(task.hparams['model_kwargs'] or {}), **PARTS}
+    kwargs = {**(task.hparams['model_kwargs'] or {}), **GIVEN}
+    kwargs.pop('uncertainty_factor', None)
     parts = PartsTask(**arguments, model_kwargs=kwargs, training='joint', lr=0.002)
-    found = parts.model.load_state_dict(task.model.state_dict(), strict=False)
-    if found.unexpected_keys or not found.missing_keys:
-        raise ValueError('These weights have the parts, or are of another model.')
+    known = {
+        k: v for k, v in task.model.state_dict().items() if not k.startswith(PARTS)
+    }
+    found = parts.model.load_state_dict(known, strict=False)
     new = set(found.missing_keys)
     return parts
 
@@ -109,6 +121,33 @@ def train(task: 'TDPCRTask', folder: Path, **trainer: Any) -> Path:
     return checkpoint
 
 
+def add_parts(
+    source: Path, name: str, samples: Path, training: str, dataset: str | None = None
+) -> None:
+    """Add the parts to weights, measure and pack them.
+
+    Args:
+        source: A checkpoint, or weights that were packed.
+        name: Name of the weights to pack.
+        samples: Folder of the real samples.
+        training: The command that trained them.
+        dataset: What they were trained on (default: synthetic scenes).
+    """
+    print('Training parts …', file=sys.stderr, flush=True)
+    # They import PyTorch and TorchGeo, which is silent for long
+    from torchgeo_tdpcr import TDPCRTask
+
+    if source.suffix == SUFFIX:
+        task = TDPCRTask.load_from_weights(source)
+    else:
+        task = TDPCRTask.load_from_checkpoint(source, map_location='cpu')
+    checkpoint = train(task, Path('runs', 'weights', name))
+    about = [f'--training={training}', *([f'--dataset={dataset}'] if dataset else [])]
+    measure_and_pack(
+        [f'--checkpoint={checkpoint}', f'--name={name}', f'--samples={samples}', *about]
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Add the parts, measure and pack."""
     parser = argparse.ArgumentParser(
@@ -117,33 +156,24 @@ def main(argv: list[str] | None = None) -> None:
     )
     add = parser.add_argument
     add('name', help='of the weights to pack, such as sentinel2_l1c_small')
-    add('--checkpoint', type=Path, required=True, help='weights without the parts')
-    add('--training', required=True, help='the command that trained them')
+    add('--checkpoint', type=Path, help='what to add to (default: what is packed)')
+    add('--training', help='the command that trained the checkpoint')
     add('--samples', type=Path, required=True, help='folder of the real samples')
     options = parser.parse_args(argv)
+    source = options.checkpoint or FOLDER / f'{options.name.lower()}{SUFFIX}'
     try:
         check_folder('--samples', str(options.samples))
-        check_file('--checkpoint', str(options.checkpoint))
+        check_file('--checkpoint' if options.checkpoint else 'NAME', str(source))
     except OSError as error:
         parser.error(str(error))
-    print('Training parts …', file=sys.stderr, flush=True)
-    # They import PyTorch and TorchGeo, which is silent for long
-    from torchgeo_tdpcr import TDPCRTask
-
-    if options.checkpoint.suffix == SUFFIX:
-        task = TDPCRTask.load_from_weights(options.checkpoint)
-    else:
-        task = TDPCRTask.load_from_checkpoint(options.checkpoint, map_location='cpu')
-    checkpoint = train(task, Path('runs', 'weights', options.name))
-    measure_and_pack(
-        [
-            f'--checkpoint={checkpoint}',
-            f'--name={options.name}',
-            f'--training={options.training}; python -m experiments.weights.parts '
-            f'{options.name}',
-            f'--samples={options.samples}',
-        ]
-    )
+    if (options.checkpoint is None) != (options.training is None):
+        parser.error('`--checkpoint` and `--training` go together.')
+    known = {} if options.checkpoint else read_meta(options.name)
+    training = options.training or known['training']
+    own = f'python -m experiments.weights.parts {options.name}'
+    if own not in training:
+        training = f'{training}; {own}'
+    add_parts(source, options.name, options.samples, training, known.get('dataset'))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 # Copyright (c) torchgeo-tdpcr contributors. Licensed under the MIT License.
 
-"""Train weights of the package: data, training, measuring and packing, in one command.
+"""Train weights of the package: data, training, parts, measuring, packing, in one command.
 
     python -m experiments.weights.train NAME --samples DIR
 
@@ -16,8 +16,8 @@ import yaml
 
 from torchgeo_tdpcr.commands.checks import check_file, check_folder
 
-from .__main__ import main as measure_and_pack
 from .layouts import main as write_layouts
+from .parts import add_parts
 
 HERE = Path(__file__).parent
 #: What the card says of scenes that maps lay out.
@@ -83,15 +83,12 @@ def main(argv: list[str] | None = None) -> None:
     from torchgeo.main import main as torchgeo
 
     torchgeo(['fit', f'--config={config}', *resumed, *further])
-    training = f'python -m experiments.weights.train {options.name}'
-    measure_and_pack(
-        [
-            f'--checkpoint={last}',
-            f'--name={options.name}',
-            f'--training={training}',
-            f'--samples={options.samples}',
-            *([f'--dataset={LAID_OUT}'] if synthetic.get('layouts') else []),
-        ]
+    add_parts(
+        last,
+        options.name,
+        options.samples,
+        f'python -m experiments.weights.train {options.name}',
+        LAID_OUT if synthetic.get('layouts') else None,
     )
 
 

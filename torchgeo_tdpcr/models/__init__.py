@@ -16,6 +16,7 @@ from .baselines.segcr import SegCR as SegCR
 from .baselines.segformer import SegFormer as SegFormer
 from .baselines.uncrtaints import UnCRtainTS as UnCRtainTS
 from .blend import PromptBlend as PromptBlend
+from .clear_gate import ClearGate as ClearGate
 from .clear_matching import match_clear as match_clear
 from .costs import Costs as Costs
 from .costs import count_costs as count_costs

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .blend import PromptBlend
+from .clear_gate import ClearGate
 from .fusion import ConcatFusion, PromptGuidedFusion
 from .heads import (
     ContextSegmentationDecoder,
@@ -113,6 +114,8 @@ class TDPCR(OpticalSARModel):
         uncertainty: Whether to predict how far off the restored image may be, too; see
             :class:`UncertaintyHead`. It is no part of the paper.
         uncertainty_factor: What that is multiplied by, as a calibration finds it.
+        clear_gate: Whether to hand on observed pixels where the image that is restored
+            agrees with them; see :class:`ClearGate`. It is no part of the paper.
 
     Raises:
         ValueError: If an argument is none of its choices, *dims* and *depths* differ
@@ -144,6 +147,7 @@ class TDPCR(OpticalSARModel):
         output: Output = 'direct',
         uncertainty: bool = False,
         uncertainty_factor: float = 1.0,
+        clear_gate: bool = False,
     ) -> None:
         super().__init__(in_channels, sar_channels, num_classes)
         if len(dims) != len(depths) or not dims:
@@ -167,7 +171,7 @@ class TDPCR(OpticalSARModel):
         self.segments = True
         self.stride = 2 ** (len(dims) - 1)
         # To mirror a border takes two pixels, at the coarsest stage too.
-        self.smallest = 2 * self.stride
+        self.smallest = max(2 * self.stride, 4 if clear_gate else 2)
         self.residual = output == 'residual'
 
         with_prompt = prompt is not None and fusion in ('both', 'local')
@@ -207,12 +211,10 @@ class TDPCR(OpticalSARModel):
         self.blend = (
             PromptBlend(in_channels, prompt_channels) if output == 'blend' else None
         )
+        prompt_width = prompt_channels if with_prompt else 0
+        self.clear_gate = ClearGate(in_channels, prompt_width) if clear_gate else None
         self.uncertainty_head = (
-            UncertaintyHead(
-                dims[0],
-                prompt_channels if with_prompt else 0,
-                factor=uncertainty_factor,
-            )
+            UncertaintyHead(dims[0], prompt_width, factor=uncertainty_factor)
             if uncertainty
             else None
         )
@@ -251,7 +253,7 @@ class TDPCR(OpticalSARModel):
         )
 
     def task_modules(self) -> Iterator[nn.Module]:
-        """The parts that Phase 2 trains: prompt generator, fusion, segmentation head.
+        """The parts that Phase 2 trains: prompt generator, fusion, heads.
 
         Yields:
             The modules whose parameters parameter-efficient fine-tuning updates.
@@ -259,7 +261,7 @@ class TDPCR(OpticalSARModel):
         if self.prompt_generator is not None:
             yield self.prompt_generator
         yield self.fusions
-        for head in (self.segmentation_decoder, self.uncertainty_head):
+        for head in (self.segmentation_decoder, self.uncertainty_head, self.clear_gate):
             if head is not None:
                 yield head
 
@@ -298,6 +300,8 @@ class TDPCR(OpticalSARModel):
             reconstruction = self.blend(reconstruction, image, prompt)
         if self.residual:
             reconstruction = reconstruction + image
+        if self.clear_gate is not None:
+            reconstruction = self.clear_gate(reconstruction, image, prompt)
         outputs = {'reconstruction': reconstruction}
         if prompt is not None:
             outputs['prompt'] = prompt

@@ -20,9 +20,10 @@ type Initial = TDPCR_Weights | str | PathLike[str]
 #: The one part that a checkpoint may lack or have on top.
 HEAD = 'segmentation_decoder.'
 
-#: Names of what tells uncertainty begin with this, and of either with one of these.
-UNCERTAINTY = 'uncertainty_head.'
-OPTIONAL = (HEAD, UNCERTAINTY)
+#: Names of what can be learnt with all else frozen begin with these, and of all that a
+#: file may lack with one of those.
+PARTS = ('uncertainty_head.', 'clear_gate.')
+OPTIONAL = (HEAD, *PARTS)
 
 
 def read_initial(weights: Initial) -> Any:
@@ -70,7 +71,7 @@ def load_weights(model: nn.Module, weights: Initial) -> Any:
     """Load weights into a model, all but those of its heads strictly.
 
     The segmentation decoder may be missing, and counts as missing where Phase 1 alone was
-    trained. So may what tells uncertainty.
+    trained. So may what tells uncertainty, and what hands on clear pixels.
 
     Args:
         model: The model.
@@ -92,8 +93,9 @@ def load_weights(model: nn.Module, weights: Initial) -> Any:
     # What Phase 1 alone saved of a segmentation decoder is its random start
     if trained.get('training') == 'cr' or not any(k.startswith(HEAD) for k in own):
         state = {k: v for k, v in state.items() if not k.startswith(HEAD)}
-    if not any(k.startswith(UNCERTAINTY) for k in own):
-        state = {k: v for k, v in state.items() if not k.startswith(UNCERTAINTY)}
+    for part in PARTS:
+        if not any(k.startswith(part) for k in own):
+            state = {k: v for k, v in state.items() if not k.startswith(part)}
     missing = [k for k in own if k not in state and not k.startswith(OPTIONAL)]
     unexpected = [k for k in state if k not in own]
     shapes = [

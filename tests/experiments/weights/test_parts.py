@@ -10,6 +10,7 @@ from table_runs import TINY
 
 from experiments.weights import parts
 from torchgeo_tdpcr import OSFCRDataModule, TDPCRTask
+from torchgeo_tdpcr.weights import read_meta
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,20 +33,51 @@ def test_parts_are_learnt_and_nothing_else(
     for name, value in before.items():
         assert torch.equal(value, now[name]), name
     new = set(now) - set(before)
-    assert {name.split('.')[0] for name in new} == {'uncertainty_head'}
+    assert {name.split('.')[0] for name in new} == {'uncertainty_head', 'clear_gate'}
     assert after.input_record == task.input_record
     assert after.maps_land_cover
-    assert after.hparams['model_kwargs']['uncertainty'] is True
-    with pytest.raises(ValueError, match='have the parts'):
-        parts.with_parts(after)
+    assert parts.GIVEN.items() <= after.hparams['model_kwargs'].items()
+    # What has them learns them anew, and what was calibrated is not any more
+    after.hparams['model_kwargs']['uncertainty_factor'] = 2.0
+    again = parts.with_parts(after)
+    assert 'uncertainty_factor' not in again.hparams['model_kwargs']
+    assert not torch.equal(
+        again.model.clear_gate.mix.weight, after.model.clear_gate.mix.weight
+    )
+    assert torch.equal(again.model.output.weight, task.model.output.weight)
+    again.train()
+    assert again.model.clear_gate.training
+    assert not again.model.fusions.training
 
 
 def test_parts_of_a_checkpoint_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / 'a').touch()
-    with pytest.raises(SystemExit, match='2'):
-        parts.main(
-            ['x', '--checkpoint=no.ckpt', '--training=y', f'--samples={tmp_path}']
-        )
-    assert '`--checkpoint no.ckpt`' in capsys.readouterr().err
+    for arguments, message in (
+        (['--checkpoint=no.ckpt', '--training=y'], '`--checkpoint no.ckpt`'),
+        ([f'--checkpoint={tmp_path / "a"}'], '`--checkpoint` and `--training`'),
+        ([], 'x.safetensors`'),
+    ):
+        with pytest.raises(SystemExit, match='2'):
+            parts.main(['x', *arguments, f'--samples={tmp_path}'])
+        assert message in capsys.readouterr().err
+
+
+def test_parts_of_what_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'a').touch()
+    packed: list[list[str]] = []
+    name = 'sentinel2_l2a_small'
+    monkeypatch.setattr(parts, 'measure_and_pack', packed.append)
+    monkeypatch.setattr(parts, 'train', lambda task, folder: folder / 'parts.ckpt')
+    parts.main([name, f'--samples={tmp_path}'])
+    told = dict(argument[2:].split('=', 1) for argument in packed[0])
+    known = read_meta(name)
+    assert told['name'] == name
+    assert told['checkpoint'].endswith(f'{name}/parts.ckpt')
+    assert told['dataset'] == known['dataset']
+    # The command is told once, however often they are added
+    assert told['training'].count(f'experiments.weights.parts {name}') == 1
+    assert told['training'].startswith(known['training'].split(';')[0])

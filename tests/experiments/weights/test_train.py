@@ -45,9 +45,9 @@ def test_trains_goes_on_and_packs(
     settings = yaml.safe_load((train.HERE / f'{name}.yaml').read_text())
     (tmp_path / 'configs').mkdir()
     (tmp_path / 'configs' / f'{name}.yaml').write_text(yaml.safe_dump(shrink(settings)))
-    packed: list[list[str]] = []
+    packed: list[tuple[object, ...]] = []
     monkeypatch.setattr(train, 'HERE', tmp_path / 'configs')
-    monkeypatch.setattr(train, 'measure_and_pack', packed.append)
+    monkeypatch.setattr(train, 'add_parts', lambda *about: packed.append(about))
     monkeypatch.chdir(tmp_path)
     wanted = [name, f'--samples={archive}']
     train.main([*wanted, '--trainer.max_epochs=1'])
@@ -58,10 +58,8 @@ def test_trains_goes_on_and_packs(
     torch.save(begun, last)
     train.main(wanted)
 
-    assert f'--checkpoint={last}' in packed[0]
-    assert f'--training=python -m experiments.weights.train {name}' in packed[0]
-    assert packed == [packed[0]] * 2
-    assert any('LandCoverNet' in argument for argument in packed[0])
+    command = f'python -m experiments.weights.train {name}'
+    assert packed == [(last, name, archive, command, train.LAID_OUT)] * 2
     assert len(list(Path('runs', 'weights', 'layouts').glob('*.tif'))) == 2
     task = TDPCRTask.load_from_checkpoint(last)
     assert task.input_record is not None
