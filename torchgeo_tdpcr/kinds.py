@@ -55,3 +55,6 @@ SAR_SCALES: tuple[str, ...] = get_args(SARScale.__value__)
 CLOUD_MASK_KINDS: tuple[str, ...] = get_args(CloudMaskKind.__value__)
 MASK_WORDS: tuple[str, ...] = get_args(MaskWord.__value__)
 LAYERS: tuple[str, ...] = get_args(LayerName.__value__)
+
+#: What the STAC items of maps have among their properties, and no others.
+FINGERPRINT = 'tdpcr:fingerprint'

@@ -3,6 +3,7 @@
 """Tests of ``torchgeo-tdpcr inspect``."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import rasterio
 
 from torchgeo_tdpcr.cli import main
+from torchgeo_tdpcr.datasets.scenes.common import SceneError
+from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 
@@ -39,6 +42,7 @@ def test_refused_until_it_is_said(
     assert main(['inspect', str(path)]) == 1
     assert 'refused: ' in (text := capsys.readouterr().out)
     assert 'Give `--offset`' in text
+    assert 'median reflectance, if the offset is 0  ' in text
     assert main(['inspect', str(path), '--offset', '1000', '--json']) == 0
     (item,) = json.loads(capsys.readouterr().out)
     assert (item['what'], item['refused'], item['offset']) == ('s2', None, 1000)
@@ -49,6 +53,49 @@ def test_refused_until_it_is_said(
     assert main(['inspect', str(path), '--bands', 'B2', 'B3']) == 1
     assert '`--bands` names 2' in capsys.readouterr().out
     assert main(['inspect', str(path), '--as', 's1']) == 1
+
+
+def test_maps_are_no_products(
+    scene: ScenePaths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was restored is not mapped again because it lies beside what it is of."""
+    scenes = Path(shutil.copytree(scene.s2.parent, tmp_path / 'scenes'))
+    given = ['--s2', str(scenes / scene.s2.name), '--s1', str(scenes / scene.s1.name)]
+    output = scenes / 'maps'
+    assert main(['map', *given, '--output', str(output), '--no-progress']) == 0
+    capsys.readouterr()
+    main(['inspect', str(scenes), '--json'])
+    paths = [Path(item['path']) for item in json.loads(capsys.readouterr().out)]
+    assert scenes / scene.s2.name in paths
+    assert not any(output in path.parents for path in paths)
+    assert main(['inspect', str(output)]) == 1
+    assert 'Maps do not count' in capsys.readouterr().out
+    with pytest.raises(SceneError, match='no Sentinel-2 products'):
+        optical_in(output)
+
+
+def test_shares_that_were_sampled_are_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size, told in ((96, None), (400, '16 windows of 64×64 pixels')):
+        path = tmp_path / f'clouds_{size}.tif'
+        write_mask(path, size)
+        assert main(['inspect', str(path), '--json']) == 0
+        (item,) = json.loads(capsys.readouterr().out)
+        assert item['cloud_or_shadow'] == pytest.approx(0.5, abs=0.1)
+        assert item.get('cloud_or_shadow_told_by') == told
+
+
+def write_mask(path: Path, size: int) -> None:
+    """A mask whose left half is cloud."""
+    mask = np.zeros((1, size, size), np.uint8)
+    mask[..., : size // 2] = 1
+    profile = {'count': 1, 'width': size, 'height': size, 'dtype': 'uint8'}
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    with rasterio.open(
+        path, 'w', driver='GTiff', crs='EPSG:32632', transform=transform, **profile
+    ) as file:
+        file.write(mask)
 
 
 def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

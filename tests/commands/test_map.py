@@ -160,7 +160,7 @@ def test_map_and_report(
     assert (folder / 'report.html').stat().st_size > 10_000
     # A report does not make the map someone else's
     assert main(['map', *arguments]) == 0
-    assert '1 were there' in capsys.readouterr().out
+    assert '1 was already there' in capsys.readouterr().out
 
 
 def test_torchgeo_predict_does_the_same(

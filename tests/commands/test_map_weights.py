@@ -33,8 +33,16 @@ def test_without_a_checkpoint(
     arguments += ['--accelerator', 'cpu', '--no-progress']
     assert main(['map', *arguments]) == 0
     meta = read_meta('SENTINEL2_L1C_SMALL')
-    told = 'Weights of the package: SENTINEL2_L1C_SMALL, of level 1C, trained on synth'
-    assert told in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        'Weights of the package: SENTINEL2_L1C_SMALL, of level 1C, trained on synth'
+        in told
+    )
+    # The raster has no mask, and none was given
+    assert (
+        'Warning: Colours of 1 of 1 scenes were not matched to their clear pixels, for '
+        'want of a cloud mask. Give a `--mask`, or `--mask auto` to have one found.'
+    ) in told
     folder = out / 'scene_s2'
     properties = json.loads((folder / 'scene_s2.json').read_text())['properties']
     assert properties['tdpcr:weights'] == 'SENTINEL2_L1C_SMALL'
@@ -45,7 +53,13 @@ def test_without_a_checkpoint(
     assert meta['summary'] in (folder / 'report.html').read_text()
     # The same, chosen by name: the map is there already
     assert main(['map', *arguments, '--weights', 'SENTINEL2_L1C_SMALL']) == 0
-    assert '1 were there' in capsys.readouterr().out
+    again = capsys.readouterr()
+    assert '1 was already there' in again.out
+    assert 'not matched' not in again.err
+    # Nor is it said where it is not wanted
+    further = ['--no-match-clear', '--overwrite']
+    assert main(['map', *arguments, *further]) == 0
+    assert 'not matched' not in capsys.readouterr().err
 
 
 def test_level_2a_without_a_checkpoint(

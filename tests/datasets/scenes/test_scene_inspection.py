@@ -53,7 +53,9 @@ class TestOptical:
         (found,) = inspect(path)
         assert 'has no B10' in found.refused
         assert 'offset' not in found.facts
-        assert found.facts['median reflectance'].keys() == set(BANDS) - {'B10'}
+        medians = found.facts['median reflectance, if the offset is 0']
+        assert medians.keys() == set(BANDS) - {'B10'}
+        assert 'median reflectance' not in found.facts
         (found,) = inspect(path, declare(offset=0))
         assert (found.refused, found.facts['offset']) == ('', 0)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
+from ...kinds import FINGERPRINT
 from ...locks import Lock
 
 _PROGRESS = 'progress.json'
@@ -94,7 +95,7 @@ class SceneFolder:
         """
         if not self.whole.exists():
             return None
-        return str(self.properties().get('tdpcr:fingerprint', ''))
+        return str(self.properties().get(FINGERPRINT, ''))
 
     def begin(self, size: int) -> None:
         """Make the folder for files on their way, empty.

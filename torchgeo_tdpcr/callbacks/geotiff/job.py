@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ...datasets.scenes.common import SceneError, SceneInfo
+from ...kinds import FINGERPRINT
 from ...locks import LockedError
 from .canvas import Canvas
 from .folder import SavedProgress, SceneFolder, write_json
@@ -167,7 +168,7 @@ class SceneJob:
         item = stac_item(
             self.info,
             files,
-            {'tdpcr:fingerprint': self.fingerprint, **properties},
+            {FINGERPRINT: self.fingerprint, **properties},
             software,
         )
         write_json(self.folder.part / f'{self.info.name}.json', item)

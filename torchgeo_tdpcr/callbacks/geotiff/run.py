@@ -381,7 +381,7 @@ class MappingRun:
                 error = nothing if row is None else IncompleteError(info, row)
                 self.progress.fail(scene, error)
         self._bar.close()
-        summary = Summary.of(self.progress, self.scenes)
+        summary = Summary.of(self.progress, self.scenes, self._matches)
         summary.conclude(
             self.frame.rejected, self.output_dir, self._processes, self.frame.noun
         )

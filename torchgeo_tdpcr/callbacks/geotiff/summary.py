@@ -2,6 +2,7 @@
 
 """What became of the scenes, over all processes."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from ...datasets.scenes.common import INSPECT, SceneError, SceneInfo
+from ...datasets.scenes.common import INSPECT, SceneError, SceneInfo, SceneWarning
 from ...datasets.scenes.progress import Progress
 
 #: How long a process waits for the others to finish their scenes, days.
@@ -70,19 +71,32 @@ class Summary:
         mapped: Those that were mapped.
         skipped: Those that had been mapped before.
         failed: What went wrong with the others.
+        unmatched: Those that were mapped, whose colours were to be matched to their clear
+            pixels, but no mask tells which these are.
     """
 
     mapped: list[str]
     skipped: list[str]
     failed: dict[str, str]
+    unmatched: list[str]
 
     @classmethod
-    def of(cls, progress: Progress, scenes: Mapping[int, SceneInfo]) -> 'Summary':
-        """Sum up how far the scenes of a process are."""
+    def of(
+        cls, progress: Progress, scenes: Mapping[int, SceneInfo], matches: bool = False
+    ) -> 'Summary':
+        """Sum up how far the scenes of a process are.
+
+        Args:
+            progress: How far they are.
+            scenes: The scenes.
+            matches: Whether their colours are to be matched to clear pixels.
+        """
+        mapped = [scenes[scene] for scene in progress.mapped]
         return cls(
-            [scenes[scene].name for scene in progress.mapped],
+            [info.name for info in mapped],
             [scenes[scene].name for scene in progress.skipped],
             {scenes[scene].name: str(e) for scene, e in progress.failures.items()},
+            [info.name for info in mapped if matches and not info.masked],
         )
 
     def conclude(
@@ -117,8 +131,18 @@ class Summary:
         # Where all failed, the error says as much
         if first and len(failed) < total:
             print(f'{mapped} of {total} {noun} mapped to {output_dir}', end='')
-            print(f', {skipped} were there' if skipped else '', end='')
+            there = 'was' if skipped == 1 else 'were'
+            print(f', {skipped} {there} already there' if skipped else '', end='')
             print(f', {len(failed)} failed' if failed else '')
+            unmatched = sum(len(part.unmatched) for part in parts)
+            if unmatched:
+                warnings.warn(
+                    f'Colours of {unmatched} of {mapped} {noun} were not matched to their '
+                    'clear pixels, for want of a cloud mask. Give a `cloud_mask`, or '
+                    '`cloud_mask=auto` to have one found.',
+                    SceneWarning,
+                    stacklevel=2,
+                )
         if failed:
             # What failed later is no fault of reading
             refused = any(isinstance(error, SceneError) for error in rejected.values())

@@ -22,7 +22,13 @@ from .formats.described.dimap import band_names, is_dimap
 from .formats.described.stac import asset_keys, is_item, tells_item
 from .formats.evidence import Evidence
 from .formats.form import title_of
-from .formats.listing import list_products, optical_in, radar_in, things_in
+from .formats.listing import (
+    holds_maps,
+    list_products,
+    optical_in,
+    radar_in,
+    things_in,
+)
 from .formats.masks.forms import MASK_FORMS
 from .formats.naming import RASTERS, polarisation_of
 from .formats.optical.bands import band_of_file
@@ -95,9 +101,11 @@ def _look(path: Path, said: Declared, what: What | None) -> list[Inspection]:
         return [_mask(path, said)]
     if what is None:
         # A folder of several things
-        return [
+        several = [
             item for inside in things_in(path) for item in _look_inside(inside, said)
         ]
+        fault = 'holds no products of Sentinel-1 or -2 and no masks. Maps do not count.'
+        return several or [Inspection(path, 's2', refused=str(SceneError(path, fault)))]
     inside, look = (optical_in, _optical) if what == 's2' else (radar_in, _radar)
     try:
         found = list_products([path], inside, what)
@@ -164,7 +172,7 @@ def _guess_of_many(path: Path, top: bool) -> What | None:
             return 's2'
     except SceneError:
         # What is none of Sentinel-2 may be of Sentinel-1
-        return 's1'
+        return None if holds_maps(path) else 's1'
     if not top:
         return 's1' if any(map(polarisation_of, names)) else 's2'
     return None
@@ -203,7 +211,9 @@ def _optical(path: Path, said: Declared) -> Inspection:
         facts['offset'] = int(reader.offset)
     if reader.doubt and not found.refused:
         facts['doubt'] = f'{said.offset:g} was given, but {reader.doubt}'
-    facts['median reflectance'] = {
+    # Which of both it is, nobody knows yet
+    unknown = ', if the offset is 0' if found.refused else ''
+    facts[f'median reflectance{unknown}'] = {
         band: round((median - reader.offset) / QUANTIFICATION, 4)
         for band, median in reader.medians.items()
     }
@@ -273,8 +283,13 @@ def _mask(
             found.facts |= _grid_facts(grid)
         reader = CloudReader(source or path, grid, said.cloud_mask_kind)
         found.facts['kind'] = reader.source.kind
-        cloudy = np.concatenate([reader.read(box).ravel() for box in _windows(grid)])
+        windows = _windows(grid)
+        cloudy = np.concatenate([reader.read(box).ravel() for box in windows])
         found.facts['cloud or shadow'] = round(float(cloudy.mean()), 3)
+        if cloudy.size < grid.width * grid.height:
+            found.facts['cloud or shadow told by'] = (
+                f'{len(windows)} windows of {_SIDE}×{_SIDE} pixels'
+            )
         reader.close()
     except SceneError as error:
         found.refused = str(error)

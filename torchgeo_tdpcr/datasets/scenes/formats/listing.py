@@ -11,7 +11,7 @@ from ..common import SceneError
 from .contents import contents_of
 from .described.dimap import is_dimap
 from .described.eopf import is_zarr
-from .described.stac import tells_item
+from .described.stac import tells_item, tells_map
 from .naming import POLARISATION, RASTERS, polarisation_of
 from .optical.bands import band_of_file, ends_in_code
 from .optical.safe import is_safe
@@ -22,6 +22,9 @@ from .rasters import RasterFiles
 
 #: Files with the name of a band somewhere in theirs that make a folder a product.
 _ENOUGH = 3
+
+#: Where the items in a folder are.
+_ITEMS = ('*.json', '*/*.json')
 
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -116,11 +119,22 @@ def _without_data(folder: Path) -> list[Path]:
 
 
 def _items_in(folder: Path) -> list[Path]:
-    """The STAC items in a folder, and in its subfolders if it has none."""
-    for pattern in ('*.json', '*/*.json'):
-        if found := [path for path in sorted(folder.glob(pattern)) if tells_item(path)]:
+    """The STAC items in a folder, and in its subfolders if it has none.
+
+    Not those of maps: what was restored is not mapped again by accident.
+    """
+    for pattern in _ITEMS:
+        items = filter(tells_item, sorted(folder.glob(pattern)))
+        if found := [path for path in items if not tells_map(path)]:
             return found
     return []
+
+
+def holds_maps(path: Path) -> bool:
+    """Whether a path is the folder of a map, or of maps."""
+    return path.is_dir() and any(
+        tells_map(item) for pattern in _ITEMS for item in path.glob(pattern)
+    )
 
 
 def radar_in(folder: Path) -> list[Path]:
@@ -174,10 +188,10 @@ def things_in(folder: Path) -> list[Path]:
         folder: The folder.
 
     Returns:
-        Files and folders by name. Of Sentinel-1 that is in several rasters, only that of
-        VV is there, without VH and what was delivered with both.
+        Files and folders by name, without maps. Of Sentinel-1 that is in several
+        rasters, only that of VV is there, without VH and what was delivered with both.
     """
-    paths = sorted(folder.iterdir())
+    paths = [path for path in sorted(folder.iterdir()) if not holds_maps(path)]
     # What stands before the polarisation, which all of a product begin with
     begins = [
         path.name[: match.start()]

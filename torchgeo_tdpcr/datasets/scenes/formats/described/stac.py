@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .....kinds import FINGERPRINT
 from .....transforms.bands import SENTINEL2_BANDS
 from ....sources import fault_of_place, is_trusting
 from ...common import SceneError
@@ -81,6 +82,14 @@ def tells_item(path: Path) -> bool:
     except SceneError:
         return False
     return document.get('type') == 'Feature' and 'stac_version' in document
+
+
+def tells_map(path: Path) -> bool:
+    """Tell whether a file of JSON is the item of a map, which this package wrote."""
+    if not tells_item(path):
+        return False
+    properties = read_json(str(path)).get('properties')
+    return isinstance(properties, dict) and FINGERPRINT in properties
 
 
 def asset_keys(path: Path) -> list[str]:
