@@ -14,7 +14,7 @@ from ..transforms.normalize import Sentinel1Normalize, Sentinel2Normalize
 from ..weight_files import SUFFIX, read_weights
 from ..weights import FOLDER, read_meta
 from .registry import register_model
-from .tdpcr import TDPCR
+from .tdpcr.model import TDPCR
 
 if TYPE_CHECKING:
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from ..nafblock import MirroredConv2d
 
 #: Pixels of half the resolution around what is not clear that are not, either.
 _MARGIN = 2

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d, naf_stage
+from ..nafblock import MirroredConv2d, naf_stage
 
 
 def _gathered(layers: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:

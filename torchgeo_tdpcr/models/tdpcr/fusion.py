@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from ..nafblock import MirroredConv2d
 
 #: Which branches of prompt-guided fusion are present (Table III-A of the paper).
 Branches = Literal['both', 'global', 'local']

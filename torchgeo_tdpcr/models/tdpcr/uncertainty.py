@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from ..nafblock import MirroredConv2d
 
 
 class UncertaintyHead(nn.Module):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from ..nafblock import MirroredConv2d
 
 
 class PromptGenerator(nn.Module):

@@ -12,6 +12,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..inputs import OpticalSARModel
+from ..nafblock import MirroredConv2d, naf_stage
+from ..registry import register_model
 from .blend import PromptBlend
 from .clear_gate import ClearGate
 from .fusion import ConcatFusion, PromptGuidedFusion
@@ -20,10 +23,7 @@ from .heads import (
     LiteralSegmentationDecoder,
     SegmentationDecoder,
 )
-from .inputs import OpticalSARModel
-from .nafblock import MirroredConv2d, naf_stage
 from .prompt import BlindPrompt, PromptGenerator
-from .registry import register_model
 from .uncertainty import UncertaintyHead
 
 #: How optical and SAR features are fused: both branches, one alone, or neither.

@@ -5,7 +5,7 @@
 import torch
 from torch import Tensor, nn
 
-from .nafblock import MirroredConv2d
+from ..nafblock import MirroredConv2d
 
 
 class PromptBlend(nn.Module):
