@@ -15,7 +15,6 @@ import numpy as np
 import rasterio
 import torch
 from torch.utils.data import DataLoader
-from torchgeo.datasets.utils import stack_samples
 
 from torchgeo_tdpcr.datamodules import OSFCRDataModule
 from torchgeo_tdpcr.datasets import OSFCR, SyntheticOSFCR
@@ -77,7 +76,8 @@ def run(root: Path, options: Options) -> str:
         Markdown.
     """
     dataset = OSFCR(root)
-    augmentation = cast(torch.nn.Module, OSFCRDataModule(root).aug)
+    module = OSFCRDataModule(root)
+    augmentation = cast(torch.nn.Module, module.aug)
 
     def loader(workers: int) -> DataLoader[Any]:
         return DataLoader(
@@ -85,7 +85,7 @@ def run(root: Path, options: Options) -> str:
             batch_size=BATCH_SIZE,
             sampler=ChipSampler(dataset),
             num_workers=workers,
-            collate_fn=stack_samples,
+            collate_fn=module.collate_fn,
             persistent_workers=workers > 0,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 import torch
 from matplotlib.figure import Figure
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets.utils import Path, Sample
 
@@ -54,6 +54,9 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
             bands=bands,
             **kwargs,
         )
+        # In a worker this one stacks into the memory that processes share; TorchGeo's
+        # would have the batch copied there once more
+        self.collate_fn = default_collate
         # A whole chip has four times the pixels of a crop.
         self.val_batch_size = max(1, batch_size // 4)
         self.test_batch_size = self.predict_batch_size = self.val_batch_size
