@@ -83,7 +83,7 @@ def test_clouds_that_are_found(
     assert '<td>After, cloudy pixels</td>' in text
 
     monkeypatch.setattr(detection, 'find_spec', lambda name: None)
-    assert main([*arguments, '--mask', 'auto']) == 2
+    assert main([*arguments, '--mask', 'AUTO']) == 2
     error = capsys.readouterr().err
     assert (
         '`--mask auto` finds clouds with ukis-csmask, which is not installed' in error

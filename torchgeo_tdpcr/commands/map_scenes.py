@@ -268,8 +268,10 @@ def _check_paths(args: argparse.Namespace) -> None:
 
 def _mask(text: str) -> str:
     """A word for a mask, or the path of one; `./auto` is a path."""
+    if text.lower() in MASK_WORDS:
+        return text.lower()
     path = user_path(text)
-    return str(Path(path).absolute()) if path in MASK_WORDS and text != path else path
+    return str(Path(path).absolute()) if path in MASK_WORDS else path
 
 
 def _one_or_many(paths: list[str] | None) -> str | list[str] | None:

@@ -8,6 +8,27 @@ from torch import Tensor, nn
 from ..nafblock import MirroredConv2d
 
 
+def blended(restored: Tensor, image: Tensor, weight: Tensor, dropped: float) -> Tensor:
+    """Blend restored images with cloudy ones.
+
+    Args:
+        restored: Restored images, B×C×H×W.
+        image: Cloudy images, B×C×H×W.
+        weight: Those of the cloudy images, B×C×H×W or B×1×H×W.
+        dropped: Part of the images, drawn anew each time, of which the cloudy ones have no
+            weight.
+
+    Returns:
+        The blend, B×C×H×W, in the precision of the cloudy images.
+    """
+    if dropped:
+        weight = weight * (
+            torch.rand(len(image), 1, 1, 1, device=image.device) >= dropped
+        )
+    # In mixed precision, what is handed on must not be rounded
+    return torch.lerp(restored.to(image.dtype), image, weight.to(image.dtype))
+
+
 class PromptBlend(nn.Module):
     r"""Hand on what the prompt holds for clear: :math:`\hat I = R + w \odot (I_c - R)`.
 
@@ -58,8 +79,4 @@ class PromptBlend(nn.Module):
         restored = restored + self.addition(prompt)
         # Five times as steep, so that it can tell cloud from clear early in training
         weight = torch.sigmoid(5 * self.weight(prompt))
-        if self.training:
-            keep = torch.rand(len(image), 1, 1, 1, device=image.device) >= self.dropped
-            weight = weight * keep
-        # In mixed precision, what is handed on must not be rounded
-        return torch.lerp(restored.to(image.dtype), image, weight.to(image.dtype))
+        return blended(restored, image, weight, self.dropped if self.training else 0)

@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nafblock import MirroredConv2d
+from .blend import blended
 
 #: Pixels of half the resolution around what is not clear that are not, either.
 _MARGIN = 2
+#: Part of the images that training restores without the cloudy one.
+_DROPPED = 0.5
 
 
 class ClearGate(nn.Module):
@@ -73,7 +76,4 @@ class ClearGate(nn.Module):
         weight = F.interpolate(
             weight, image.shape[-2:], mode='bilinear', align_corners=False
         )
-        if self.training:
-            keep = torch.rand(len(image), 1, 1, 1, device=image.device) >= 0.5
-            weight = weight * keep
-        return restored.to(image.dtype) + weight * apart
+        return blended(restored, image, weight, _DROPPED if self.training else 0)
