@@ -56,6 +56,9 @@ def test_without_a_checkpoint(
     again = capsys.readouterr()
     assert '1 was already there' in again.out
     assert 'not matched' not in again.err
+    # With a mask it would be another map, and it is said what differs
+    assert main(['map', *arguments, '--mask', str(scene.clouds)]) == 1
+    assert 'was made from other files (cloud_mask)' in capsys.readouterr().err
     # Nor is it said where it is not wanted
     further = ['--no-match-clear', '--overwrite']
     assert main(['map', *arguments, *further]) == 0

@@ -56,7 +56,7 @@ class ChipDataModule(NormalizationMixin, GeoDataModule):
         )
         # In a worker this one stacks into the memory that processes share; TorchGeo's
         # would have the batch copied there once more
-        self.collate_fn = default_collate
+        self.collate_fn = cast(Any, default_collate)
         # A whole chip has four times the pixels of a crop.
         self.val_batch_size = max(1, batch_size // 4)
         self.test_batch_size = self.predict_batch_size = self.val_batch_size

@@ -159,8 +159,10 @@ class MappingRun:
             != self._properties['tdpcr:weights_sha256']
         ):
             return 'with another checkpoint'
-        if there.get('tdpcr:inputs') != self.scenes[scene].inputs:
-            return 'from other files'
+        before, now = there.get('tdpcr:inputs') or {}, self.scenes[scene].inputs
+        if before != now:
+            other = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            return f'from other files ({", ".join(other)})'
         return 'with other settings, or from files that have changed'
 
     def add(self, prediction: Any, batch: Any, queries: Sequence[Any] | None) -> None:

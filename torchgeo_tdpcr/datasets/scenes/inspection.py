@@ -48,6 +48,9 @@ type What = Literal['s2', 's1', 'cloud_mask']
 #: Windows a side that are read to tell of a whole, and pixels a side of each.
 _WINDOWS, _SIDE = 4, 64
 
+#: Pixels up to which masks are read whole.
+_WHOLE = 20_000_000
+
 
 @dataclass(slots=True)
 class Inspection:
@@ -283,10 +286,11 @@ def _mask(
             found.facts |= _grid_facts(grid)
         reader = CloudReader(source or path, grid, said.cloud_mask_kind)
         found.facts['kind'] = reader.source.kind
-        windows = _windows(grid)
+        whole = grid.width * grid.height <= _WHOLE
+        windows = [grid.all] if whole else _windows(grid)
         cloudy = np.concatenate([reader.read(box).ravel() for box in windows])
         found.facts['cloud or shadow'] = round(float(cloudy.mean()), 3)
-        if cloudy.size < grid.width * grid.height:
+        if not whole:
             found.facts['cloud or shadow told by'] = (
                 f'{len(windows)} windows of {_SIDE}×{_SIDE} pixels'
             )
