@@ -13,7 +13,7 @@ import rasterio
 from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets.scenes import inspection
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
-from torchgeo_tdpcr.datasets.scenes.formats.listing import optical_in
+from torchgeo_tdpcr.datasets.scenes.formats.listing import holds_maps, optical_in
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 
@@ -69,6 +69,11 @@ def test_maps_are_no_products(
     paths = [Path(item['path']) for item in json.loads(capsys.readouterr().out)]
     assert scenes / scene.s2.name in paths
     assert not any(output in path.parents for path in paths)
+    # Products that lie beside maps are still found
+    assert holds_maps(output)
+    shutil.copy(scene.s2, output / 'other.tif')
+    assert not holds_maps(output)
+    (output / 'other.tif').unlink()
     assert main(['inspect', str(output)]) == 1
     assert 'Maps do not count' in capsys.readouterr().out
     with pytest.raises(SceneError, match='no Sentinel-2 products'):

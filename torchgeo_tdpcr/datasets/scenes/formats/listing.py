@@ -23,9 +23,6 @@ from .rasters import RasterFiles
 #: Files with the name of a band somewhere in theirs that make a folder a product.
 _ENOUGH = 3
 
-#: Where the items in a folder are.
-_ITEMS = ('*.json', '*/*.json')
-
 type Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -123,7 +120,7 @@ def _items_in(folder: Path) -> list[Path]:
 
     Not those of maps: what was restored is not mapped again by accident.
     """
-    for pattern in _ITEMS:
+    for pattern in ('*.json', '*/*.json'):
         items = filter(tells_item, sorted(folder.glob(pattern)))
         if found := [path for path in items if not tells_map(path)]:
             return found
@@ -131,9 +128,18 @@ def _items_in(folder: Path) -> list[Path]:
 
 
 def holds_maps(path: Path) -> bool:
-    """Whether a path is the folder of a map, or of maps."""
-    return path.is_dir() and any(
-        tells_map(item) for pattern in _ITEMS for item in path.glob(pattern)
+    """Whether a path is the folder of a map, or of maps and no products."""
+    if not path.is_dir():
+        return False
+    inside = list(path.iterdir())
+    folders = [entry for entry in inside if entry.is_dir()]
+    if any(map(tells_map, path.glob('*.json'))):
+        return True
+    alone = not any(entry.suffix.lower() in (*RASTERS, '.zip') for entry in inside)
+    return (
+        alone
+        and bool(folders)
+        and all(any(map(tells_map, folder.glob('*.json'))) for folder in folders)
     )
 
 
