@@ -43,26 +43,39 @@ def mirrored(x: Tensor, layer: nn.Conv2d) -> Tensor:
     return torch.stack(values, 1).reshape(1, -1, rows, columns)
 
 
-def test_what_is_handed_on() -> None:
+@pytest.mark.parametrize('cloud', [0.0, 90.0])
+def test_what_is_handed_on(cloud: float) -> None:
+    rows, columns = 28, 40
     gate = random_gate()
-    restored, image = torch.rand(2, 1, 3, 12, 16)
-    prompt = torch.rand(1, 2, 12, 16)
+    nn.init.constant_(gate.weight.weight, -0.05)
+    restored, image = torch.rand(2, 1, 3, rows, columns)
+    prompt = torch.rand(1, 2, rows, columns)
+    # A cloud in a corner
+    image[..., :4, :4] += cloud
     seen = torch.cat([image, image - restored, prompt], 1)
-    seen = seen.unflatten(2, (6, 2)).unflatten(4, (8, 2)).mean((3, 5))
+    seen = (
+        seen.unflatten(2, (rows // 2, 2)).unflatten(4, (columns // 2, 2)).mean((3, 5))
+    )
     hidden = F.gelu(mirrored(F.gelu(mirrored(seen, gate.mix)), gate.look_around))
     bias = gate.weight.bias
     assert bias is not None
     logit = torch.einsum('c,bchw->bhw', gate.weight.weight[0, :, 0, 0], hidden) + bias
     clear = torch.sigmoid(logit)[0]
 
-    def within(values: Tensor, i: int, j: int) -> Tensor:
-        return values[max(i - 2, 0) : i + 3, max(j - 2, 0) : j + 3]
+    def within(values: Tensor, i: int, j: int, n: int = 2) -> Tensor:
+        return values[max(i - n, 0) : i + n + 1, max(j - n, 0) : j + n + 1]
 
-    rows, columns = clear.shape
-    cells = [(i, j) for i in range(rows) for j in range(columns)]
+    cells = [(i, j) for i in range(rows // 2) for j in range(columns // 2)]
     # Least of all around, then their mean
     least = torch.stack([within(clear, *c).min() for c in cells]).reshape(clear.shape)
     weight = torch.stack([within(least, *c).mean() for c in cells]).reshape(clear.shape)
+    # And nothing around a thick cloud
+    thick = (clear < 0.1).float()
+    assert bool(thick.any()) == bool(cloud)
+    near = torch.stack([within(thick, *c, 10).max() for c in cells])
+    near = near.reshape(clear.shape)
+    fade = torch.stack([within(near, *c, 3).mean() for c in cells])
+    weight = weight * (1 - fade.reshape(clear.shape))
     weight = F.interpolate(weight[None, None], scale_factor=2, mode='bilinear')
     out = gate(restored, image, prompt)
     torch.testing.assert_close(out, weight * image + (1 - weight) * restored)
