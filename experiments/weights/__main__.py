@@ -22,6 +22,31 @@ from torchgeo_tdpcr.weight_files import SUFFIX
 from torchgeo_tdpcr.weights import FOLDER
 
 
+def source_of(
+    options: argparse.Namespace, parser: argparse.ArgumentParser, packed: Path, by: str
+) -> Path:
+    """Find the weights that a command is about, and end it where something is missing.
+
+    Args:
+        options: What was given: ``checkpoint``, ``training``, ``name`` and ``samples``.
+        parser: The parser of the command.
+        packed: Folder of the weights that are packed.
+        by: The argument that names those, as errors write it.
+
+    Returns:
+        The checkpoint, or what is packed where none was given.
+    """
+    path: Path = options.checkpoint or packed / f'{options.name.lower()}{SUFFIX}'
+    try:
+        check_file('--checkpoint' if options.checkpoint else by, str(path))
+        check_folder('--samples', str(options.samples))
+    except OSError as error:
+        parser.error(str(error))
+    if (options.checkpoint is None) != (options.training is None):
+        parser.error('`--checkpoint` and `--training` go together.')
+    return path
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measure and pack."""
     parser = argparse.ArgumentParser(
@@ -40,15 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     add('--out', type=Path, default=FOLDER, help='where to (default: the package)')
     add('--docs', type=Path, default=Path('docs'), help='folder of the documentation')
     options = parser.parse_args(argv)
-    try:
-        packed = options.out / f'{options.name.lower()}{SUFFIX}'
-        path = options.checkpoint or packed
-        check_file('--checkpoint' if options.checkpoint else '--name', str(path))
-        check_folder('--samples', str(options.samples))
-    except OSError as error:
-        parser.error(str(error))
-    if (options.checkpoint is None) != (options.training is None):
-        parser.error('`--checkpoint` and `--training` go together.')
+    path = source_of(options, parser, options.out, '--name')
     print(f"Measuring '{path}' …", file=sys.stderr, flush=True)
     # They import PyTorch and TorchGeo, which is silent for long
     from torchgeo_tdpcr import TDPCRTask

@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchgeo_tdpcr.commands.checks import check_file, check_folder
 from torchgeo_tdpcr.weight_files import SUFFIX
 from torchgeo_tdpcr.weights import FOLDER, read_meta
 
 from .__main__ import main as measure_and_pack
+from .__main__ import source_of
 
 if TYPE_CHECKING:
     from torchgeo_tdpcr import TDPCRTask
@@ -160,14 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     add('--training', help='the command that trained the checkpoint')
     add('--samples', type=Path, required=True, help='folder of the real samples')
     options = parser.parse_args(argv)
-    source = options.checkpoint or FOLDER / f'{options.name.lower()}{SUFFIX}'
-    try:
-        check_folder('--samples', str(options.samples))
-        check_file('--checkpoint' if options.checkpoint else 'NAME', str(source))
-    except OSError as error:
-        parser.error(str(error))
-    if (options.checkpoint is None) != (options.training is None):
-        parser.error('`--checkpoint` and `--training` go together.')
+    source = source_of(options, parser, FOLDER, 'NAME')
     known = {} if options.checkpoint else read_meta(options.name)
     training = options.training or known['training']
     own = f'python -m experiments.weights.parts {options.name}'

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.crs import CRS
 
 from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets.scenes import inspection
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.formats.listing import holds_maps, optical_in
+from torchgeo_tdpcr.datasets.synthetic.safe_writer import write_tiff
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
 
 
@@ -97,12 +99,8 @@ def write_mask(path: Path, size: int) -> None:
     """A mask whose left half is cloud."""
     mask = np.zeros((1, size, size), np.uint8)
     mask[..., : size // 2] = 1
-    profile = {'count': 1, 'width': size, 'height': size, 'dtype': 'uint8'}
     transform = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
-    with rasterio.open(
-        path, 'w', driver='GTiff', crs='EPSG:32632', transform=transform, **profile
-    ) as file:
-        file.write(mask)
+    write_tiff(path, mask, transform, CRS.from_epsg(32632))
 
 
 def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,9 @@ pixels: what the model restores there can be compared. It is no part of the pape
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .around import mean_around, most_around
 
 #: Takes optical and SAR images, returns restored ones.
 Restore = Callable[[Tensor, Tensor], Tensor]
@@ -73,7 +74,7 @@ def match_clear(
         (0.6000000238418579, True)
     """
     clouds = clouds.bool()
-    around = _grown(clouds, _MARGIN)
+    around = most_around(clouds.unsqueeze(1).float(), _MARGIN).squeeze(1) > 0
     clear = ~around
     if valid is not None:
         clear &= valid
@@ -90,8 +91,7 @@ def match_clear(
     )
     # Falls off around the clouds, as what is kept of clear pixels does
     weight = around[some].unsqueeze(1).to(restored.dtype)
-    size = 2 * _MARGIN + 1
-    weight = F.avg_pool2d(weight, size, 1, _MARGIN, count_include_pad=False)
+    weight = mean_around(weight, _MARGIN)
     matched = restored.clone()
     matched[some] *= 1 + weight * (ratio[..., None, None] - 1)
     # Bright pixels, too, stay reflectance
@@ -126,9 +126,3 @@ def _ratios(
         count[few] += mask.sum((2, 3))
     ratio = (wanted / found.clamp(min=1e-6)).clamp(1 / _MOST, _MOST)
     return ratio ** (_SHARE * count / (count + _HALF))
-
-
-def _grown(clouds: Tensor, margin: int) -> Tensor:
-    """Clouds, B×H×W bool, with a margin around them."""
-    grown = F.max_pool2d(clouds.unsqueeze(1).float(), 2 * margin + 1, 1, margin)
-    return grown.squeeze(1) > 0

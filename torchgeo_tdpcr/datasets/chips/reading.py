@@ -134,6 +134,14 @@ def opened(
         raise CorruptChipError(path, fault, aligned) from error
 
 
+def as_tensor(array: NDArray[Any], dtype: type[np.number[Any]]) -> Tensor:
+    """Turn an array into a tensor of numbers of a kind.
+
+    By NumPy: threads of PyTorch would be woken for each layer, and slow the reading down.
+    """
+    return torch.from_numpy(array.astype(dtype, copy=False))
+
+
 def _ranges(window: PixelBox | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
     return None if window is None else window.ranges
 
@@ -194,11 +202,10 @@ def read_optical(
             array = array[:-1]
     if fault := number_fault(array, layer):
         raise CorruptChipError(path, fault, verifiable=True)
-    # By NumPy: threads of PyTorch would be woken for each layer, and slow the reading down
     image = array.astype(np.float32, copy=False)
     if offset:
         image -= np.float32(offset)
-    return torch.from_numpy(image), offset
+    return as_tensor(image, np.float32), offset
 
 
 def read_float(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
@@ -207,7 +214,7 @@ def read_float(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> 
         array = source.read(window=_ranges(window))
     if fault := number_fault(array, layer, whole=window is None):
         raise CorruptChipError(path, fault, verifiable=True)
-    return torch.from_numpy(array.astype(np.float32, copy=False))
+    return as_tensor(array, np.float32)
 
 
 def number_fault(array: NDArray[Any], layer: Layer, whole: bool = True) -> str:
@@ -233,7 +240,7 @@ def number_fault(array: NDArray[Any], layer: Layer, whole: bool = True) -> str:
 
 def finite(path: str, array: NDArray[Any], verifiable: bool = False) -> Tensor:
     """Return an array as float32 tensor, and raise if it holds what is no number."""
-    image = torch.from_numpy(array.astype(np.float32, copy=False))
+    image = as_tensor(array, np.float32)
     # One pass: a single NaN or infinite value makes the sum one, too
     if not torch.isfinite(image.sum()):
         bad = int((~torch.isfinite(image)).sum())
@@ -251,7 +258,7 @@ def read_labels(
         array = source.read(1, window=_ranges(window))
     if fault := label_fault(array, num_classes):
         raise CorruptChipError(path, fault, verifiable=True)
-    return torch.from_numpy(array.astype(np.int64, copy=False))
+    return as_tensor(array, np.int64)
 
 
 def read_cloud(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> Tensor:
@@ -260,7 +267,7 @@ def read_cloud(path: str, layer: Layer, grid: Grid, window: PixelBox | None) -> 
         array = source.read(1, window=_ranges(window))
     if fault := cloud_fault(array):
         raise CorruptChipError(path, fault, verifiable=True)
-    return torch.from_numpy(array.astype(np.int64, copy=False))
+    return as_tensor(array, np.int64)
 
 
 def labels_of_codes(

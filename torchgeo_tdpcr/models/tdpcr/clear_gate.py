@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..around import mean_around, most_around
 from ..nafblock import MirroredConv2d
 from .blend import blended
 
@@ -74,17 +75,10 @@ class ClearGate(nn.Module):
         coarse = F.gelu(self.look_around(F.gelu(self.mix(coarse))))
         # In mixed precision, what is handed on must not be rounded
         clear = torch.sigmoid(self.weight(coarse).to(image.dtype))
-        near = F.max_pool2d(
-            (clear < _THICK).to(clear.dtype), 2 * _AROUND + 1, 1, _AROUND
-        )
-        weight = -F.max_pool2d(-clear, 2 * _MARGIN + 1, 1, _MARGIN)
-        weight = _smoothed(weight, _MARGIN) * (1 - _smoothed(near, _FADE))
+        near = most_around((clear < _THICK).to(clear.dtype), _AROUND)
+        least = -most_around(-clear, _MARGIN)
+        weight = mean_around(least, _MARGIN) * (1 - mean_around(near, _FADE))
         weight = F.interpolate(
             weight, image.shape[-2:], mode='bilinear', align_corners=False
         )
         return blended(restored, image, weight, _DROPPED if self.training else 0)
-
-
-def _smoothed(x: Tensor, margin: int) -> Tensor:
-    """Means over what lies within a margin."""
-    return F.avg_pool2d(x, 2 * margin + 1, 1, margin, count_include_pad=False)

@@ -11,7 +11,7 @@ from ..common import SceneError
 from .contents import contents_of
 from .described.dimap import is_dimap
 from .described.eopf import is_zarr
-from .described.stac import tells_item, tells_map
+from .described.stac import tells_map, tells_product
 from .naming import POLARISATION, RASTERS, polarisation_of
 from .optical.bands import band_of_file, ends_in_code
 from .optical.safe import is_safe
@@ -121,8 +121,7 @@ def _items_in(folder: Path) -> list[Path]:
     Not those of maps: what was restored is not mapped again by accident.
     """
     for pattern in ('*.json', '*/*.json'):
-        items = filter(tells_item, sorted(folder.glob(pattern)))
-        if found := [path for path in items if not tells_map(path)]:
+        if found := list(filter(tells_product, sorted(folder.glob(pattern)))):
             return found
     return []
 
@@ -131,16 +130,17 @@ def holds_maps(path: Path) -> bool:
     """Whether a path is the folder of a map, or of maps and no products."""
     if not path.is_dir():
         return False
-    inside = list(path.iterdir())
-    folders = [entry for entry in inside if entry.is_dir()]
-    if any(map(tells_map, path.glob('*.json'))):
+    if _is_map(path):
         return True
-    alone = not any(entry.suffix.lower() in (*RASTERS, '.zip') for entry in inside)
-    return (
-        alone
-        and bool(folders)
-        and all(any(map(tells_map, folder.glob('*.json'))) for folder in folders)
-    )
+    inside = list(path.iterdir())
+    if any(entry.suffix.lower() in (*RASTERS, '.zip') for entry in inside):
+        return False
+    folders = [entry for entry in inside if entry.is_dir()]
+    return bool(folders) and all(map(_is_map, folders))
+
+
+def _is_map(folder: Path) -> bool:
+    return any(map(tells_map, folder.glob('*.json')))
 
 
 def radar_in(folder: Path) -> list[Path]:

@@ -77,19 +77,30 @@ def is_item(path: Path) -> bool:
 
 def tells_item(path: Path) -> bool:
     """Tell whether a file of JSON is a STAC item, by what it holds."""
-    try:
-        document = read_json(str(path))
-    except SceneError:
-        return False
-    return document.get('type') == 'Feature' and 'stac_version' in document
+    return _properties(path) is not None
 
 
 def tells_map(path: Path) -> bool:
     """Tell whether a file of JSON is the item of a map, which this package wrote."""
-    if not tells_item(path):
-        return False
-    properties = read_json(str(path)).get('properties')
-    return isinstance(properties, dict) and FINGERPRINT in properties
+    return FINGERPRINT in (_properties(path) or {})
+
+
+def tells_product(path: Path) -> bool:
+    """Tell whether a file of JSON is a STAC item, but not that of a map."""
+    properties = _properties(path)
+    return properties is not None and FINGERPRINT not in properties
+
+
+def _properties(path: Path) -> dict[str, Any] | None:
+    """Properties of a STAC item, empty where it has none; None of what is no item."""
+    try:
+        document = read_json(str(path))
+    except SceneError:
+        return None
+    if document.get('type') != 'Feature' or 'stac_version' not in document:
+        return None
+    properties = document.get('properties')
+    return properties if isinstance(properties, dict) else {}
 
 
 def asset_keys(path: Path) -> list[str]:
