@@ -58,3 +58,6 @@ LAYERS: tuple[str, ...] = get_args(LayerName.__value__)
 
 #: What the STAC items of maps have among their properties, and no others.
 FINGERPRINT = 'tdpcr:fingerprint'
+
+#: Tag of rasters that are the truth of a synthetic scene, and no input.
+TRUTH = 'TDPCR_TRUTH'

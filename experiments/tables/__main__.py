@@ -242,6 +242,12 @@ def main(argv: list[str] | None = None) -> int:
         )
         if args.plan:
             return snakemake(options, args.jobs, '--dry-run')
+        if args.done and not done:
+            raise FileNotFoundError(
+                f"'{options.folder}' has no results of these runs. Leave out `--done` to "
+                'make them, or give the folder of other results as `--out`: those of the '
+                'documentation are in `docs/results/runs`.'
+            )
         status = 0
         if done < len(plan.jobs) and not args.done:
             with locked(options.folder):

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from torchgeo_tdpcr.figures.saving import save_figure
 
 from .jobs import RESULT
+from .rows import read_table
 
 #: What is drawn: the metric, its title, and what its values are multiplied by.
 PANELS = (('psnr', 'PSNR (dB)', 1), ('miou', 'mIoU (%)', 100))
@@ -56,6 +57,7 @@ def draw(results: list[dict[str, Any]]) -> Figure:
         The figure.
     """
     names = list(dict.fromkeys(result['run'] for result in results))
+    labels = _labels()
     colours = plt.get_cmap('tab20')
     figure, axes = plt.subplots(1, len(PANELS), figsize=(11, 4.5), layout='constrained')
     for ax, (metric, title, scale) in zip(axes, PANELS, strict=True):
@@ -68,9 +70,8 @@ def draw(results: list[dict[str, Any]]) -> Figure:
             ]
             if points:
                 number = names.index(result['run'])
-                label = (
-                    result['run'] if result['seed'] == _first(results, result) else ''
-                )
+                first = result['seed'] == _first(results, result)
+                label = labels.get(result['run'], result['run']) if first else ''
                 colour = colours(number % 20)
                 ax.plot(*zip(*points, strict=True), '.-', color=colour, label=label)
         ax.set(xlabel='Epochs', ylabel=f'{title}, validation')
@@ -78,6 +79,12 @@ def draw(results: list[dict[str, Any]]) -> Figure:
         if ax.lines:
             ax.legend(fontsize=8)
     return figure
+
+
+def _labels() -> dict[str, str]:
+    """What the tables call the runs; the first of those that share one."""
+    rows = [row for number in (3, 2, 1) for row in reversed(read_table(number).rows)]
+    return {row.run: row.label for row in rows if not row.reference}
 
 
 def _first(results: list[dict[str, Any]], result: dict[str, Any]) -> int:

@@ -80,6 +80,27 @@ def test_maps_are_no_products(
     assert 'Maps do not count' in capsys.readouterr().out
     with pytest.raises(SceneError, match='no Sentinel-2 products'):
         optical_in(output)
+    # Nor are the rasters of one map, but what else lies in its folder is
+    (folder,) = (path for path in output.iterdir() if path.is_dir())
+    assert main(['inspect', str(folder)]) == 1
+    assert 'Maps do not count' in capsys.readouterr().out
+    with pytest.raises(SceneError, match='no Sentinel-2 products'):
+        optical_in(folder)
+    shutil.copy(scene.s2, folder / 'other.tif')
+    assert optical_in(folder) == [folder / 'other.tif']
+    assert main(['inspect', str(folder)]) == 0
+    assert 'scene_s2_image.tif' not in capsys.readouterr().out
+
+
+def test_truths_of_a_folder_are_no_products(
+    scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['inspect', str(scene.s2.parent), '--json']) == 0
+    items = json.loads(capsys.readouterr().out)
+    paths = [scene.clouds, scene.s1, scene.s2]
+    assert [Path(item['path']) for item in items] == paths
+    # If it is asked for, it is told
+    assert main(['inspect', str(scene.clear)]) == 0
 
 
 def test_shares_that_were_sampled_are_told_so(

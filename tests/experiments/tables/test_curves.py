@@ -41,6 +41,13 @@ def test_draws_each_seed_of_a_run_in_one_colour(tmp_path: Path) -> None:
     assert line.get_data()[1] == pytest.approx([25])
 
 
+def test_runs_of_the_tables_have_their_names(tmp_path: Path) -> None:
+    for run in ('cr-tdpcr', 'peft-tdpcr-noprompt'):
+        write_result(tmp_path, run, 0, {'epoch': 4, 'psnr': 20})
+    texts = draw(read_results(tmp_path)).axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts] == ['TDP-CR (CR-only)', 'No prompt']
+
+
 def test_writes_a_file(tmp_path: Path) -> None:
     write_result(tmp_path / 'runs', 'cr-a', 0, {'epoch': 4, 'psnr': 20})
     main([str(tmp_path / 'runs'), '--out', str(tmp_path / 'curves.png')])

@@ -410,11 +410,23 @@ def test_the_documentation_shows_what_the_kept_results_say(
     written = page.split('```sh\npython -m experiments.tables ')[1].split('\n```')[0]
     command = shlex.split(written.replace('\\\n', ' '))
     assert '--done' in command
-    shutil.copytree(KEPT / 'runs' / 'synthetic-cpu', tmp_path / 'synthetic-cpu')
+    assert (KEPT.parents[1] / command[command.index('--out') + 1]) == KEPT / 'runs'
+    monkeypatch.chdir(KEPT.parents[1])
     monkeypatch.setattr('experiments.tables.__main__.find_spec', lambda name: None)
-    assert main([*command, '--out', str(tmp_path)]) == 0
+    assert main([*command, '--results', str(tmp_path)]) == 0
     capsys.readouterr()
-    made = sorted((tmp_path / 'synthetic-cpu').glob('*.md'))
+    made = sorted(tmp_path.glob('*.md'))
     assert len(made) == 3
     for path in made:
         assert path.read_text() == (KEPT / path.name).read_text()
+
+
+def test_tables_of_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ['1', '--done', '--rows', 'cr-tdpcr', '--out', str(tmp_path)]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path) in told
+    assert '`docs/results/runs`' in told
+    assert not list(tmp_path.glob('**/*.md'))

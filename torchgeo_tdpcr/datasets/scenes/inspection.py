@@ -29,13 +29,12 @@ from .formats.listing import (
     radar_in,
     things_in,
 )
-from .formats.masks.forms import MASK_FORMS
 from .formats.naming import RASTERS, polarisation_of
-from .formats.optical.bands import band_of_file
 from .formats.optical.safe import is_safe
 from .formats.parts import BandFile, CloudMask
 from .formats.polarisations import RADAR_FORMS, describe_radar
 from .formats.products import OPTICAL_FORMS, find_optical
+from .formats.raster_kind import is_named_as_mask, kind_of_raster
 from .formats.rasters import RasterFiles, crs_name
 from .opening import size_fault
 from .windows.clouds import CloudReader
@@ -138,20 +137,12 @@ def _guess(path: Path, top: bool = True) -> What | None:
         return _guess_told(path, top)
     if path.is_dir() or is_zip(path):
         return _guess_of_many(path, top)
-    if any(form.names.search(path.name) for form in MASK_FORMS):
-        return 'cloud_mask'
     if not top and path.suffix.lower() not in RASTERS:
-        return None
-    rasters = RasterFiles()
-    try:
-        labels = rasters.header(str(path)).labels
-    except SceneError:
-        labels = ()
-    finally:
-        rasters.close()
-    if any(map(polarisation_of, (path.name, *labels))) or len(labels) == 2:
-        return 's1'
-    return 'cloud_mask' if len(labels) == 1 and not band_of_file(path.name) else 's2'
+        return 'cloud_mask' if is_named_as_mask(path) else None
+    kind = kind_of_raster(path)
+    if kind == 'truth':
+        return 's2' if top else None
+    return 'cloud_mask' if kind == 'one_band' else kind or 's2'
 
 
 def _guess_told(path: Path, top: bool) -> What | None:
@@ -170,12 +161,14 @@ def _guess_of_many(path: Path, top: bool) -> What | None:
         return 's1' if path.name.upper().startswith('S1') else 's2'
     if is_zip(path):
         return 's1' if any(map(polarisation_of, names)) else 's2'
+    if holds_maps(path):
+        return None
     try:
         if optical_in(path) == [path]:
             return 's2'
     except SceneError:
         # What is none of Sentinel-2 may be of Sentinel-1
-        return None if holds_maps(path) else 's1'
+        return 's1'
     if not top:
         return 's1' if any(map(polarisation_of, names)) else 's2'
     return None

@@ -13,6 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from ...files import replacing
+from ...kinds import TRUTH
 
 
 def write_array(
@@ -20,6 +21,7 @@ def write_array(
     array: np.ndarray,
     descriptions: Sequence[str] = (),
     acquired: datetime | None = None,
+    truth: bool = False,
     **profile: Any,
 ) -> None:
     """Write a raster.
@@ -33,6 +35,7 @@ def write_array(
         descriptions: Names of the bands.
         acquired: When it was acquired, in UTC, which goes to GDAL's domain of imagery
             metadata.
+        truth: Whether it is no input, but the truth, which a tag tells.
         **profile: What else :func:`rasterio.open` is to know.
 
     Raises:
@@ -54,4 +57,6 @@ def write_array(
             if acquired is not None:
                 time = acquired.isoformat(sep=' ', timespec='seconds')
                 file.update_tags(ns='IMAGERY', ACQUISITIONDATETIME=time)
+            if truth:
+                file.update_tags(**{TRUTH: 'yes'})
         part.write_bytes(memory.getbuffer())

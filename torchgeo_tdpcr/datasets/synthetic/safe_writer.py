@@ -269,6 +269,7 @@ def write_bands(
     transform: Affine,
     crs: CRS,
     acquired: datetime | None = None,
+    truth: bool = False,
 ) -> None:
     """Write the bands of an image as one GeoTIFF, 0 being no value.
 
@@ -278,9 +279,10 @@ def write_bands(
         transform: Geotransform.
         crs: Coordinate reference system.
         acquired: When it was acquired, in UTC.
+        truth: Whether it is no input, but the truth.
     """
     planes = np.stack(list(image.values()))
-    write_tiff(path, planes, transform, crs, 0, tuple(image), acquired)
+    write_tiff(path, planes, transform, crs, 0, tuple(image), acquired, truth)
 
 
 def write_tiff(
@@ -291,6 +293,7 @@ def write_tiff(
     nodata: float | None = None,
     descriptions: Sequence[str] = (),
     acquired: datetime | None = None,
+    truth: bool = False,
 ) -> None:
     """Write one GeoTIFF, tiled and compressed.
 
@@ -302,12 +305,14 @@ def write_tiff(
         nodata: What stands for no value.
         descriptions: Names of the bands.
         acquired: When it was acquired, in UTC.
+        truth: Whether it is no input, but the truth.
     """
     write_array(
         path,
         array,
         descriptions,
         acquired,
+        truth,
         driver='GTiff',
         crs=crs,
         transform=transform,

@@ -123,7 +123,7 @@ def write_scene_dates(
             )
             when = first + timedelta(day)
             write_product(parts.s2, 'geotiff', image, sky, grid, crs, when, offset)
-            write_bands(parts.clear, clear, grid, crs)
+            write_bands(parts.clear, clear, grid, crs, truth=True)
             write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
             for part, path in zip(parts, paths, strict=True):
                 os.replace(part, path)

@@ -174,8 +174,9 @@ def write_scene_pair(
         crs = CRS.from_epsg(PLACE.epsg)
         write_product(parts.s2, kind, image, sky, grid, crs, day, offset)
         clear = digital_numbers(at_level(level, air, scene.clear[inner], scene), offset)
-        write_bands(parts.clear, clear, grid, crs)
-        write_tiff(parts.labels, scene.label[inner][None], grid, crs, IGNORE)
+        write_bands(parts.clear, clear, grid, crs, truth=True)
+        labels = scene.label[inner][None]
+        write_tiff(parts.labels, labels, grid, crs, IGNORE, truth=True)
         write_tiff(parts.clouds, sky.mask[None].astype(np.uint8), grid, crs)
         cut = slice(pad - sar_margin, sar_margin - pad or None)
         _write_radar(

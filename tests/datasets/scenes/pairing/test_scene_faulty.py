@@ -36,7 +36,7 @@ def far_away(path):
 
 
 def one_band(path):
-    radar(path.with_name('s1_20200604_mask.tif'), count=1)
+    radar(path.with_name('s1_20200604_more.tif'), count=1)
 
 
 def broken(path):

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from ....files import expanded
+from ....kinds import LAYERS
 from ..common import SceneError
 from .contents import contents_of
 from .described.dimap import is_dimap
@@ -18,6 +19,7 @@ from .optical.safe import is_safe
 from .polarisations import is_delivered
 from .radar.files import pair_beside
 from .radar.names import is_auxiliary
+from .raster_kind import RasterKind, kind_of_raster
 from .rasters import RasterFiles
 
 #: Files with the name of a band somewhere in theirs that make a folder a product.
@@ -82,21 +84,23 @@ def optical_in(folder: Path) -> list[Path]:
         folder: A SAFE folder, a folder with a raster a band, or one with products.
 
     Returns:
-        The products by name; they are not opened.
+        The products by name. Rasters of Sentinel-1, masks and truths beside them are left
+        out, by their headers.
 
     Raises:
-        SceneError: If there are none.
+        SceneError: If there are none, or if it is the folder of a map: what was restored
+            is not mapped again by accident.
     """
     if is_dimap(folder) or _is_optical_folder(folder):
         return [folder]
     found = [
         path
         for path in _without_data(folder)
-        if path.suffix.lower() in (*RASTERS, '.zip', '.dim')
+        if (path.suffix.lower() in (*RASTERS, '.zip', '.dim') and not _of_map(path))
         or (path.is_dir() and _is_optical_folder(path))
     ]
     # Beside other products, JSON is of these
-    found = found or _items_in(folder)
+    found = _only(found, 's2') or _items_in(folder)
     if not found:
         raise SceneError(
             folder,
@@ -115,6 +119,16 @@ def _without_data(folder: Path) -> list[Path]:
     ]
 
 
+def _only(paths: list[Path], *kinds: RasterKind) -> list[Path]:
+    """Those that may be of kinds; all of them if none may be, for errors to say why."""
+    found = [
+        path
+        for path in paths
+        if path.suffix.lower() not in RASTERS or kind_of_raster(path) in (*kinds, None)
+    ]
+    return found or paths
+
+
 def _items_in(folder: Path) -> list[Path]:
     """The STAC items in a folder, and in its subfolders if it has none.
 
@@ -130,17 +144,25 @@ def holds_maps(path: Path) -> bool:
     """Whether a path is the folder of a map, or of maps and no products."""
     if not path.is_dir():
         return False
-    if _is_map(path):
-        return True
     inside = list(path.iterdir())
-    if any(entry.suffix.lower() in (*RASTERS, '.zip') for entry in inside):
+    products = (*RASTERS, '.zip')
+    if any(entry.suffix.lower() in products and not _of_map(entry) for entry in inside):
         return False
     folders = [entry for entry in inside if entry.is_dir()]
-    return bool(folders) and all(map(_is_map, folders))
+    return _is_map(path) or (bool(folders) and all(map(_is_map, folders)))
 
 
 def _is_map(folder: Path) -> bool:
     return any(map(tells_map, folder.glob('*.json')))
+
+
+def _of_map(path: Path) -> bool:
+    """Whether a file is the item of a map, or the raster of one of its layers."""
+    if path.suffix.lower() == '.json':
+        return tells_map(path)
+    ends = [f'_{layer}' for layer in LAYERS if path.stem.endswith(f'_{layer}')]
+    items = [path.with_name(f'{path.stem.removesuffix(end)}.json') for end in ends]
+    return any(item.is_file() and tells_map(item) for item in items)
 
 
 def radar_in(folder: Path) -> list[Path]:
@@ -170,7 +192,8 @@ def radar_in(folder: Path) -> list[Path]:
         if path.suffix.lower() in (*RASTERS, '.safe', '.zip', '.dim')
         and not _belongs_to_another(path)
     ]
-    found = found or _items_in(folder)
+    # One band may be of a pair whose names miss the polarisation, which an error says
+    found = _only(found, 's1', 'one_band') or _items_in(folder)
     if not found:
         raise SceneError(folder, 'holds no Sentinel-1 rasters.')
     return found
@@ -197,7 +220,11 @@ def things_in(folder: Path) -> list[Path]:
         Files and folders by name, without maps. Of Sentinel-1 that is in several
         rasters, only that of VV is there, without VH and what was delivered with both.
     """
-    paths = [path for path in sorted(folder.iterdir()) if not holds_maps(path)]
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if not holds_maps(path) and not _of_map(path)
+    ]
     # What stands before the polarisation, which all of a product begin with
     begins = [
         path.name[: match.start()]

@@ -21,6 +21,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.warp import transform
 
+from ....kinds import TRUTH
 from ...gdal import SCENE_SETTINGS
 from ...grids import Grid, epsg_of
 from ...plausibility import grid_fault
@@ -77,6 +78,7 @@ class RasterHeader:
             is, so it tells missing pixels only if it is not read as a band.
         date: When it was acquired, as its metadata tell; None if they do not.
         picture: Whether its first bands are marked as red, green and blue.
+        truth: Whether it is the truth of a synthetic scene.
     """
 
     grid: Grid
@@ -89,6 +91,7 @@ class RasterHeader:
     alpha: int | None = None
     date: datetime | None = None
     picture: bool = False
+    truth: bool = False
 
     @property
     def count(self) -> int:
@@ -132,6 +135,7 @@ def _header_of(raster: DatasetReader) -> RasterHeader:
         _date_of(raster),
         tuple(raster.colorinterp[:3])
         == (ColorInterp.red, ColorInterp.green, ColorInterp.blue),
+        TRUTH in raster.tags(),
     )
 
 
