@@ -3,7 +3,6 @@
 """What the tables' files say, without training anything."""
 
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
