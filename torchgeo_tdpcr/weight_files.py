@@ -20,8 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .files import expanded, replacing
-
-SUFFIX = '.safetensors'
+from .weights import SUFFIX
 
 # Where a file keeps what is no tensor, as JSON.
 _ABOUT = 'torchgeo_tdpcr'

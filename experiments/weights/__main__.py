@@ -18,8 +18,7 @@ from pathlib import Path
 
 from torchgeo_tdpcr.commands.checks import check_file, check_folder
 from torchgeo_tdpcr.files import replacing, write_text
-from torchgeo_tdpcr.weight_files import SUFFIX
-from torchgeo_tdpcr.weights import FOLDER
+from torchgeo_tdpcr.weights import FOLDER, SUFFIX
 
 
 def source_of(
@@ -84,8 +83,10 @@ def main(argv: list[str] | None = None) -> None:
     else:
         meta = renew(options.name, measured, options.out)
     print(json.dumps(meta, indent=2, ensure_ascii=False))
-    with replacing(options.docs / '_static' / f'{options.name.lower()}.jpg') as part:
-        measured.sheet.save(part, quality=85)
+    for sheet, end in ((measured.sheet, ''), (measured.glance, '_glance')):
+        picture = options.docs / '_static' / f'{options.name.lower()}{end}.jpg'
+        with replacing(picture) as part:
+            sheet.save(part, quality=85)
     write_text(options.docs / 'results' / 'weights.md', page(options.out))
 
 

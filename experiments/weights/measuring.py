@@ -52,12 +52,14 @@ class Measured(NamedTuple):
         reliability: See :func:`.calibration.reliability`; empty where the model does not
             tell how far off it expects to be.
         sheet: What they make of the real pairs above 30 % cover.
+        glance: What they make of every third of these.
         factor: What the errors that they expect are to be multiplied by.
     """
 
     figures: Figures
     reliability: list[tuple[float, float]]
     sheet: Image.Image
+    glance: Image.Image
     factor: float = 1.0
 
 
@@ -110,10 +112,13 @@ def measure(task: TDPCRTask, samples: Path) -> Measured:
         thick = [i for i, row in enumerate(scores) if row['cover'] > _THICK]
         module = OSFCRDataModule(bands=bands)
         with matching(task):
-            sheet = contact_sheet(task, module, pairs, thick, dpi=70)
+            sheets = [
+                contact_sheet(task, module, pairs, which, dpi=70)
+                for which in (thick, thick[::3])
+            ]
     rounded = {name: round(value, 2) for name, value in found.items()}
     rows = [(round(a), round(b)) for a, b in curve]
-    return Measured(rounded, rows, sheet, round(factor, 3))
+    return Measured(rounded, rows, *sheets, round(factor, 3))
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import torch
 
 from torchgeo_tdpcr.files import write_text
 from torchgeo_tdpcr.transforms.normalize import SAR_CLIPS
-from torchgeo_tdpcr.weight_files import SUFFIX, export_weights
-from torchgeo_tdpcr.weights import read_meta
+from torchgeo_tdpcr.weight_files import export_weights
+from torchgeo_tdpcr.weights import SUFFIX, read_meta
 
 from ..markdown import table
 from .measuring import MATCHED, Figures, Measured

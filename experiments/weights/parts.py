@@ -18,8 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchgeo_tdpcr.weight_files import SUFFIX
-from torchgeo_tdpcr.weights import FOLDER, read_meta
+from torchgeo_tdpcr.weights import FOLDER, SUFFIX, read_meta
 
 from .__main__ import main as measure_and_pack
 from .__main__ import source_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 #: The synthetic set: other regions than those that weights are trained on.
 DATA: dict[str, Any] = {
     'num_rois': 100, 'chips_per_roi': 6, 'chip_size': 160, 'seed': 1, 'variety': 0.3,
+    'soft_clouds': 0.5, 'cities': 1.0,
 }  # fmt: skip
 #: What the model is given.
 GIVEN = {'uncertainty': True, 'clear_gate': True}

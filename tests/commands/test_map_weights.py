@@ -14,7 +14,7 @@ import rasterio
 
 from torchgeo_tdpcr.cli import main
 from torchgeo_tdpcr.datasets.synthetic.scene_pair import ScenePaths, write_scene_pair
-from torchgeo_tdpcr.weights import read_meta, shipped_names
+from torchgeo_tdpcr.weights import FOLDER, read_meta, shipped_names
 
 CONF = Path(__file__).parents[1] / 'conf' / 'tdpcr.yaml'
 
@@ -63,6 +63,31 @@ def test_without_a_checkpoint(
     further = ['--no-match-clear', '--overwrite']
     assert main(['map', *arguments, *further]) == 0
     assert 'not matched' not in capsys.readouterr().err
+
+
+def test_exported_weights_are_mapped_with(
+    tmp_path: Path, scene: ScenePaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = 'SENTINEL2_L1C_SMALL'
+    mine = tmp_path / 'mine.safetensors'
+    shutil.copy(FOLDER / f'{name.lower()}.safetensors', mine)
+    arguments = ['--s2', str(scene.s2), '--s1', str(scene.s1), '--layers', 'image']
+    arguments += ['--accelerator', 'cpu', '--no-progress', '--no-match-clear']
+    images = []
+    for choice in ('--weights', name), ('--checkpoint', str(mine)):
+        out = tmp_path / choice[0].strip('-')
+        assert main(['map', *arguments, *choice, '--output', str(out)]) == 0
+        with rasterio.open(out / 'scene_s2' / 'scene_s2_image.tif') as file:
+            images.append(file.read())
+    np.testing.assert_array_equal(*images)
+    properties = json.loads((out / 'scene_s2' / 'scene_s2.json').read_text())
+    assert properties['properties']['tdpcr:checkpoint'] == str(mine)
+    mine.write_bytes(b'broken')
+    capsys.readouterr()
+    assert main(['map', *arguments, '--checkpoint', str(mine), '--output', 'x']) == 2
+    told = capsys.readouterr().err
+    assert f'`--checkpoint {mine}` cannot be read' in told
+    assert '`export_weights` wrote (.safetensors)' in told
 
 
 def test_level_2a_without_a_checkpoint(

@@ -123,7 +123,8 @@ def test_usual_options_are_those_of_sets_that_do_not_say(tmp_path: Path) -> None
     content = json.loads(manifest.read_text())
     assert (content.pop('level'), content.pop('layouts')) == ('1C', None)
     assert content.pop('layout_share') == 1
-    assert content.pop('variety') == 0
+    names = 'variety', 'soft_clouds', 'cities'
+    assert [content.pop(name) for name in names] == [0, 0, 0]
     manifest.write_text(json.dumps(content))
     assert make(tmp_path) == folder
     with pytest.raises(FileExistsError, match="'level': '1C'"):
@@ -161,9 +162,9 @@ def test_a_part_of_the_regions_is_laid_out(tmp_path: Path) -> None:
         make(tmp_path / 'set', layout_share=1.5, **options)
 
 
-def town(seed: int, variety: float) -> np.ndarray:
+def town(seed: int, variety: float, cities: float = 0.0) -> np.ndarray:
     """Mean spectrum of the built-up land of a place, without the lights of the day."""
-    palette = Palette(np.random.default_rng(seed), BIOMES[0], variety)
+    palette = Palette(np.random.default_rng(seed), BIOMES[0], variety, cities)
     found, _ = palette.surface(draw_date(np.random.default_rng(0), northern=True))
     return np.asarray(found[:, FIRST_ROOF:].mean(1))
 
@@ -197,6 +198,41 @@ def test_variety_changes_colours_only(tmp_path: Path) -> None:
     assert np.abs(layer(plain, 's2') - layer(varied, 's2')).mean() > 20
     with pytest.raises(ValueError, match=r'`variety=-0\.1`'):
         make(tmp_path / 'set', variety=-0.1)
+
+
+def test_soft_clouds_change_skies_only(tmp_path: Path) -> None:
+    plain, some, soft = (
+        make(tmp_path / str(share), soft_clouds=share) for share in (0.0, 0.5, 1.0)
+    )
+    for name in 's1', 's2', 'land_cover_maps':
+        np.testing.assert_array_equal(layer(plain, name), layer(soft, name))
+    cloudy = [layer(folder, 's2_cloudy') for folder in (plain, some, soft)]
+    # Of some, each chip is as in one of the others
+    for one, either, other in zip(*cloudy, strict=True):
+        assert (either == one).all() or (either == other).all()
+    assert (cloudy[0] != cloudy[2]).any()
+    with pytest.raises(ValueError, match=r'`soft_clouds=2`'):
+        make(tmp_path / 'set', soft_clouds=2)
+
+
+def test_roofs_of_cities_are_bright() -> None:
+    few, some, all_of_them = (
+        np.mean([town(seed, 0.0, cities)[3] for seed in range(40)])
+        for cities in (0.0, 0.5, 1.0)
+    )
+    assert 1.25 * few < all_of_them < 1.6 * few
+    assert some == pytest.approx((few + all_of_them) / 2, rel=0.05)
+
+
+def test_cities_are_larger(tmp_path: Path) -> None:
+    options = {'num_rois': 12, 'chips_per_roi': 1, 'chip_size': 128}
+    villages, towns = (
+        make(tmp_path / str(cities), cities=cities, **options) for cities in (0.0, 1.0)
+    )
+    built = [layer(folder, 'land_cover_maps') == BUILT for folder in (villages, towns)]
+    assert built[1].mean() > 1.2 * built[0].mean()
+    with pytest.raises(ValueError, match=r'`cities=-1`'):
+        make(tmp_path / 'set', cities=-1)
 
 
 def test_what_lies_on_a_layout() -> None:

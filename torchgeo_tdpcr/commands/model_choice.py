@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import load_fault
 from ..kinds import LEVELS
-from ..weights import shipped_names
+from ..weights import SUFFIX, shipped_names
 from .arguments import user_path
 from .processes import is_first_process
 
@@ -25,7 +25,8 @@ def add_model_choice(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         '--checkpoint',
         type=user_path,
-        help='checkpoint of TDPCRTask, in place of weights of the package',
+        help='checkpoint of TDPCRTask, or weights that were exported of one '
+        f'({SUFFIX}), in place of weights of the package',
     )
     parser.add_argument(
         '--weights',
@@ -134,14 +135,18 @@ def _of_checkpoint(path: str, matching: bool) -> 'TDPCRTask':
     from ..tasks import TDPCRTask
 
     try:
-        task = TDPCRTask.load_from_checkpoint(
-            path, map_location='cpu', match_clear=matching
-        )
+        if path.lower().endswith(SUFFIX):
+            task = TDPCRTask.load_from_weights(path, match_clear=matching)
+        else:
+            task = TDPCRTask.load_from_checkpoint(
+                path, map_location='cpu', match_clear=matching
+            )
     except Exception as error:
         raise ValueError(
             f'`--checkpoint {path}` cannot be read as a checkpoint of '
             f'TDPCRTask ({load_fault(error)}). Give a file that training wrote, '
-            'such as lightning_logs/version_0/checkpoints/….ckpt.'
+            'such as lightning_logs/version_0/checkpoints/….ckpt, or that '
+            f'`export_weights` wrote ({SUFFIX}).'
         ) from error
     if task.hparams['lcs_input'] == 'clear':
         raise ValueError(

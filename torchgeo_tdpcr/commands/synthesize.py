@@ -44,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='how far leaves, soils and roofs of a region differ from those of others '
         '(default: 0, those of one biome are alike)',
     )
+    parser.add_argument(
+        '--soft-clouds',
+        type=number(0, 1),
+        help='part of the skies whose clouds thicken slowly from their edges, as real '
+        'ones do (default: 0)',
+    )
+    parser.add_argument(
+        '--cities',
+        type=number(0, 1),
+        help='how much more is built up, and how many roofs are as bright as those of '
+        'real towns (default: 0)',
+    )
     add_root(parser)
 
 
@@ -62,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from ..datasets.synthetic import SyntheticOSFCR
 
     sizes = ('num_rois', 'chips_per_roi', 'chip_size')
-    options = ('level', 'layouts', 'layout_share', 'variety')
+    options = ('level', 'layouts', 'layout_share', 'variety', 'soft_clouds', 'cities')
     names = (*sizes, 'seed', 'workers', *options)
     given = {name: getattr(args, name) for name in names}
     SyntheticOSFCR(

@@ -16,6 +16,7 @@ HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'
 #: Arguments that the scene shares with its other dates.
 OF_ALL_DATES = (
     'name', 'size', 'seed', 'cover', 'offset', 'sar_margin', 'date', 'level',
+    'soft_clouds',
 )  # fmt: skip
 
 
@@ -72,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='level of the optical images, 2A without B10 and not as SAFE (1C)',
     )
     parser.add_argument(
+        '--soft-clouds',
+        action='store_true',
+        help='let clouds thicken slowly from their edges, as real ones do',
+    )
+    parser.add_argument(
         '--other-days',
         nargs='+',
         type=int,
@@ -117,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
         'nodata_corner',
         'date',
         'level',
+        'soft_clouds',
     )
     given = {name: getattr(args, name) for name in names}
     if args.size is not None:

@@ -11,8 +11,8 @@ from torch import nn
 from torchvision.models._api import Weights
 
 from ..transforms.normalize import Sentinel1Normalize, Sentinel2Normalize
-from ..weight_files import SUFFIX, read_weights
-from ..weights import FOLDER, read_meta
+from ..weight_files import read_weights
+from ..weights import FOLDER, SUFFIX, read_meta
 from .registry import register_model
 from .tdpcr.model import TDPCR
 

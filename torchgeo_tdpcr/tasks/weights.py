@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..files import expanded, load_fault
 from ..models.weights import TDPCR_Weights
-from ..weight_files import SUFFIX, of_model, read_weights
+from ..weight_files import of_model, read_weights
+from ..weights import SUFFIX
 from .checkpoint_files import check_whole
 
 #: What weights to begin with are given by.

@@ -54,6 +54,21 @@ class CloudLight:
         """Whether it only adds its light, whatever is around."""
         return self.layer.depth < _THIN
 
+    @property
+    def distance(self) -> int:
+        """Pixels over which light that it lets down is spread before it comes back."""
+        return 16
+
+    def brightness(self, thickness: FloatArray) -> FloatArray:
+        """Brightness relative to a thick cloud, H×W.
+
+        Args:
+            thickness: Its optical thickness, H×W.
+        """
+        full = 1 - np.exp(-thickness / np.float32(self.reach))
+        bright: FloatArray = np.float32(self.faint) + np.float32(1 - self.faint) * full
+        return bright
+
     def top(self, band: int, thickness: FloatArray, texture: FloatArray) -> FloatArray:
         """Reflectance × 10⁴ of the layer itself, H×W.
 
@@ -62,8 +77,7 @@ class CloudLight:
             thickness: Its optical thickness, H×W.
             texture: How bright it is relative to a thick cloud, H×W.
         """
-        full = 1 - np.exp(-thickness / np.float32(self.reach))
-        bright = texture * (np.float32(self.faint) + np.float32(1 - self.faint) * full)
+        bright = texture * self.brightness(thickness)
         name, height = _NAMES[band], self.layer.height
         if name == 'B9':  # water vapour above the cloud absorbs
             return bright * np.float32(7000 * min(0.22 + 0.09 * height, 0.75))
@@ -84,7 +98,6 @@ class CloudLight:
         band: int,
         thickness: FloatArray,
         texture: FloatArray,
-        around: FloatArray,
     ) -> FloatArray:
         """See the ground through the layer, H×W.
 
@@ -93,14 +106,12 @@ class CloudLight:
             band: Number of the band, from 0.
             thickness: See :meth:`top`.
             texture: See :meth:`top`.
-            around: Mean of the ground around each pixel, H×W; of no use if it is
-                :attr:`thin`.
         """
         through = np.exp(-thickness)
         top = self.top(band, thickness, texture)
         if not self.thin:
             down = np.clip(1 - top / np.float32(1e4), 0, 1)
-            top = top + np.float32(_BACK) * down * around
+            top = top + np.float32(_BACK) * down * spread(ground, self.distance)
         seen: FloatArray = ground * through + top * (1 - through)
         return seen
 
@@ -127,7 +138,7 @@ def draw_light(rng: np.random.Generator, layer: CloudLayer) -> CloudLight:
     )
 
 
-def spread(field: FloatArray, size: int = 16) -> FloatArray:
+def spread(field: FloatArray, size: int) -> FloatArray:
     """Average over about `size` pixels, as light that was scattered below a cloud.
 
     Args:
@@ -138,7 +149,7 @@ def spread(field: FloatArray, size: int = 16) -> FloatArray:
         Smooth array of the same shape.
 
     Example:
-        >>> float(spread(np.ones((2, 20, 33))).mean())
+        >>> float(spread(np.ones((2, 20, 33)), 16).mean())
         1.0
     """
     for axis in (-2, -1):

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from .bands import SENTINEL2_BANDS, check_bands
-from .cloud_light import draw_light, spread
+from .cloud_light import draw_light
 from .noise import FloatArray, block_mean, fractal_noise, smooth
-from .sky import KINDS, THICKNESS_LIMIT, Kind, Sky, draw_kinds
+from .sky import KINDS, THICKNESS_LIMIT, Kind, Sky, draw_kinds, draw_layer
+from .soft_clouds import draw_lumps, draw_soft_layer, draw_soft_light
 
 _NAMES = tuple(SENTINEL2_BANDS)
 # What is left of the ground's radiance in a full shadow.
@@ -53,6 +54,7 @@ def simulate_clouds(
     sun: tuple[float, float] | None = None,
     height: float | None = None,
     origin: tuple[int, int] = (0, 0),
+    soft: bool = False,
 ) -> CloudyImage:
     """Put a random sky over a clear image.
 
@@ -69,6 +71,7 @@ def simulate_clouds(
             move by at most 96 pixels.
         origin: Row and column of the first pixel on the grids of the 20 m and 60 m
             bands.
+        soft: Whether cumulus and stratus are soft, see :mod:`.soft_clouds`.
 
     Returns:
         Cloudy image, cloud-or-shadow mask and optical thickness.
@@ -97,16 +100,19 @@ def simulate_clouds(
     kinds = draw_kinds(rng, cover) if kinds is None else list(kinds)
     if not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f'`kinds={kinds}`: give one or more of {list(KINDS)}.')
-    sky = Sky(rng, shape, cover, kinds, sun, height)
+    draws = (draw_soft_layer, draw_soft_light) if soft else (draw_layer, draw_light)
+    sky = Sky(rng, shape, cover, kinds, sun, height, draws[0])
     threshold, taus = sky.solve(cover)
     mask, shadow = sky.covered(threshold, taus)
     thickness = np.sum([sky.crop(tau) for tau in taus], axis=0, dtype=np.float32)
     thickness[thickness < THICKNESS_LIMIT] = 0
 
-    lights = [draw_light(rng, layer) for layer in sky.layers]
+    lights = [draws[1](rng, layer) for layer in sky.layers]
     bright = float(np.exp(rng.normal(0.1 + 0.12 * cover**2, 0.33)))
     grain = fractal_noise(rng, taus[0].shape, 2.6, 120) * np.float32(0.06)
     relief = _relief(sky, taus[0])
+    if soft:
+        grain = grain + draw_lumps(rng, grain.shape)
     texture = np.float32(bright) * np.clip(1 + grain + relief, 0.45, 1.8)
     shadow = smooth(shadow, 2)
     haze = _draw_haze(rng, shape, sky.crop(block_mean(np.minimum(taus[0], 3), 24)))
@@ -126,8 +132,7 @@ def simulate_clouds(
         for light, tau in zip(lights, coarse[size], strict=True):
             shift = sky.parallax(light.layer.height, band)
             tau, top = sky.crop(tau, shift), sky.crop(tops[size], shift)
-            around = plane if light.thin else spread(plane)
-            plane = light.over(plane, band, tau, top, around)
+            plane = light.over(plane, band, tau, top)
         image[i] = plane
     return CloudyImage(image, mask, thickness)
 
@@ -169,6 +174,7 @@ class SimulateClouds(nn.Module):
         bands: Names of the bands of `image_clear`; all 13 if None.
         cover: Range that the cloud cover is drawn from, each within 0 to 1.
         seed: Makes the sky a function of seed and chip.
+        soft: Whether cumulus and stratus are soft, see :func:`simulate_clouds`.
 
     Raises:
         ValueError: If `bands` or `cover` is not valid.
@@ -185,6 +191,7 @@ class SimulateClouds(nn.Module):
         bands: Sequence[str] | None = None,
         cover: tuple[float, float] = (0.0, 1.0),
         seed: int | None = None,
+        soft: bool = False,
     ) -> None:
         super().__init__()
         self.bands = check_bands(bands)
@@ -195,6 +202,7 @@ class SimulateClouds(nn.Module):
             )
         self.cover = cover
         self.seed = seed
+        self.soft = soft
 
     def forward(self, sample: dict[str, Tensor]) -> dict[str, Tensor]:
         """Set the cloudy image, its mask and the thickness.
@@ -221,7 +229,8 @@ class SimulateClouds(nn.Module):
         else:
             entropy = [self.seed, crc32(np.ascontiguousarray(array).tobytes())]
         rng = np.random.default_rng(entropy)
-        sky = simulate_clouds(array, rng, float(rng.uniform(*self.cover)), self.bands)
+        cover = float(rng.uniform(*self.cover))
+        sky = simulate_clouds(array, rng, cover, self.bands, soft=self.soft)
         sample['image'] = torch.from_numpy(sky.image).to(clear.device)
         mask = torch.from_numpy(sky.mask.astype(np.int64))
         sample['mask_cloud'] = mask.to(clear.device)

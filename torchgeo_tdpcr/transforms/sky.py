@@ -7,8 +7,8 @@ threshold is what decides the cloud cover, so it is searched for; where shadows 
 how far bands disagree follow from the layer's height.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -62,9 +62,17 @@ class CloudLayer:
         return textured
 
 
-def _draw_layer(
+def draw_layer(
     rng: np.random.Generator, kind: Kind, shape: tuple[int, int], cover: float
 ) -> CloudLayer:
+    """Draw a layer.
+
+    Args:
+        rng: Source of randomness.
+        kind: Kind of cloud.
+        shape: Height and width.
+        cover: Part of the image that is to be covered.
+    """
     angle = float(rng.uniform(0, np.pi))
     if kind == 'cumulus':
         size = float(np.exp(rng.uniform(np.log(35), np.log(320))))
@@ -123,6 +131,12 @@ def draw_kinds(rng: np.random.Generator, cover: float) -> list[Kind]:
     return [first]
 
 
+#: Draws a layer, see :func:`draw_layer`.
+type DrawLayer = Callable[
+    [np.random.Generator, Kind, tuple[int, int], float], CloudLayer
+]
+
+
 class Sky:
     """Layers, sun and margins: what turns thresholds into thickness and shadow.
 
@@ -133,6 +147,7 @@ class Sky:
         kinds: Kind of each layer.
         sun: Azimuth and zenith angle in degrees.
         height: Height of all layers in km, drawn if None.
+        draw: Draws a layer.
     """
 
     def __init__(
@@ -143,6 +158,7 @@ class Sky:
         kinds: Sequence[Kind],
         sun: tuple[float, float],
         height: float | None,
+        draw: DrawLayer = draw_layer,
     ) -> None:
         self.shape = shape
         azimuth, zenith = np.radians(sun)
@@ -151,12 +167,9 @@ class Sky:
         self.flow = 1 if rng.random() < 0.5 else -1
         self.margin = _MAX_SHIFT
         padded = (shape[0] + 2 * self.margin, shape[1] + 2 * self.margin)
-        self.layers = [_draw_layer(rng, kind, padded, cover) for kind in kinds]
+        self.layers = [draw(rng, kind, padded, cover) for kind in kinds]
         if height is not None:
-            self.layers = [
-                CloudLayer(lay.field, lay.depth, lay.width, height, lay.ice)
-                for lay in self.layers
-            ]
+            self.layers = [replace(layer, height=height) for layer in self.layers]
         # cloud in one band is cloud, wherever the others see it
         self.seen = [self._swept(layer) for layer in self.layers]
 

@@ -10,6 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+#: Ending of files of weights.
+SUFFIX = '.safetensors'
+
 #: Where they lie.
 FOLDER = Path(__file__).parent
 

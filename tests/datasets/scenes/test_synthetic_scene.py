@@ -378,6 +378,20 @@ def test_command_passes_the_level_on(
     assert all(' --offset 1000' in line for line in told)
 
 
+def test_command_passes_soft_clouds_on(tmp_path: Path) -> None:
+    argv = ['--size', '48', '--sar-margin', '12', '--other-days', '9']
+    for name in 'hard', 'soft':
+        more = [] if name == 'hard' else ['--soft-clouds']
+        assert synthesize_scene.run(parse(str(tmp_path / name), *argv, *more)) == 0
+    hard, soft = (
+        {path.name: read(path) for path in (tmp_path / name).iterdir()}
+        for name in ('hard', 'soft')
+    )
+    changed = {name for name in hard if not np.array_equal(hard[name], soft[name])}
+    days = 'scene', 'scene_20200613'
+    assert changed == {f'{day}_{end}.tif' for day in days for end in ('s2', 'clouds')}
+
+
 def test_command_takes_two_sizes_at_most(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='`--size` has 3 numbers'):
         synthesize_scene.check(parse(str(tmp_path), '--size', '64', '64', '64'))

@@ -38,7 +38,8 @@ def as_written(meta: dict[str, Any]) -> dict[str, Any]:
 def test_pack(tmp_path: Path, synthetic_root: Path) -> None:
     folder = write_run(tmp_path / 'runs', 'a', 0, synthetic_root, training='peft')
     checkpoint = folder / 'checkpoints' / 'last.ckpt'
-    measured = Measured(FIGURES, [(100, 120), (300, 280)], Image.new('RGB', (1, 1)))
+    image = Image.new('RGB', (1, 1))
+    measured = Measured(FIGURES, [(100, 120), (300, 280)], image, image)
     meta = pack(checkpoint, 'TINY', measured, 'torchgeo fit …', tmp_path)
     assert as_written(meta) == json.loads((tmp_path / 'tiny.json').read_text())
     assert (meta['level'], meta['in_chans'], meta['sar_clip']) == ('1C', 13, 'joint')
@@ -53,7 +54,7 @@ def test_pack(tmp_path: Path, synthetic_root: Path) -> None:
     assert '| PSNR of 8 real pairs above 30 % cover, all pixels (dB) | 24.46 |' in text
     assert '| Expected | 100 | 300 |\n| Found | 120 | 280 |' in text
     better = dict.fromkeys(FIGURES, 30.0)
-    again = renew('TINY', Measured(better, [], measured.sheet), tmp_path)
+    again = renew('TINY', Measured(better, [], image, image), tmp_path)
     assert again == json.loads((tmp_path / 'tiny.json').read_text())
     assert again['figures'] == better
     measured_anew = {'summary', 'figures', 'reliability'}
@@ -68,7 +69,7 @@ def test_calibrated_when_packed(tmp_path: Path, synthetic_root: Path) -> None:
     )
     checkpoint = folder / 'checkpoints' / 'last.ckpt'
     image = Image.new('RGB', (1, 1))
-    measured = Measured(FIGURES, [(100, 120)], image, factor=1.7)
+    measured = Measured(FIGURES, [(100, 120)], image, image, factor=1.7)
     pack(checkpoint, 'TINY', measured, 'torchgeo fit …', tmp_path)
     before = TDPCRTask.load_from_checkpoint(checkpoint)
     after = TDPCRTask.load_from_weights(tmp_path / 'tiny.safetensors')
@@ -114,6 +115,7 @@ def test_pairs_above_thirty_percent_count() -> None:
 def test_real_samples(samples: Path) -> None:
     measured = measuring.measure(tiny_task(training='cr'), samples)
     assert measured.sheet.width > 300
+    assert measured.glance.height < measured.sheet.height
     assert measured.reliability == []
     found = measured.figures
     # Of the input, whatever the model

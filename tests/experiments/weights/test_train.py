@@ -2,6 +2,7 @@
 
 """One command from real maps to packed weights."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def shrink(settings: dict[str, Any]) -> dict[str, Any]:
     trainer |= {'precision': '32-true', 'max_epochs': 2}
     trainer |= {'limit_val_batches': 0, 'enable_progress_bar': False}
     settings['model']['init_args'] |= {'scheduler': None}
-    settings['model']['init_args']['model_kwargs'] |= TINY
+    model = settings['model']['init_args']
+    model['model_kwargs'] = {**model.get('model_kwargs', {}), **TINY}
     data |= {'batch_size': 2, 'patch_size': 32}
     data['synthetic_args'] |= {'num_rois': 10, 'chips_per_roi': 1, 'chip_size': 32}
     return settings
@@ -42,9 +44,12 @@ def archive(tmp_path: Path) -> Path:
 def test_trains_goes_on_and_packs(
     name: str, tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = yaml.safe_load((train.HERE / f'{name}.yaml').read_text())
-    (tmp_path / 'configs').mkdir()
-    (tmp_path / 'configs' / f'{name}.yaml').write_text(yaml.safe_dump(shrink(settings)))
+    stages = train.read_stages(name)
+    begin = stages[0][1]['model']['init_args'].pop('weights', None)
+    for path, settings in stages:
+        file = tmp_path / 'configs' / path.relative_to(train.HERE)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(shrink(settings)))
     packed: list[tuple[object, ...]] = []
     monkeypatch.setattr(train, 'HERE', tmp_path / 'configs')
     monkeypatch.setattr(train, 'add_parts', lambda *about: packed.append(about))
@@ -52,27 +57,46 @@ def test_trains_goes_on_and_packs(
     wanted = [name, f'--samples={archive}']
     train.main([*wanted, '--trainer.max_epochs=1'])
     last = Path('runs', 'weights', name, 'checkpoints', 'last.ckpt')
-    begun = torch.load(last, weights_only=False)
-    # A training that began anew would not come to this
+    first = train.last_of(stages[0][1])
+    begun = torch.load(first, weights_only=False)
+    # A training that began anew would not come to this, nor a second one without the first
     begun['state_dict']['model.output.bias'] += 100
-    torch.save(begun, last)
+    torch.save(begun, first)
+    if laid_out := len(stages) == 2:
+        shutil.rmtree(last.parent)
     train.main(wanted)
 
     command = f'python -m experiments.weights.train {name}'
-    assert packed == [(last, name, archive, command, train.LAID_OUT)] * 2
-    assert len(list(Path('runs', 'weights', 'layouts').glob('*.tif'))) == 2
+    # The first training of one of them is on layouts
+    dataset = train.LAID_OUT if laid_out else None
+    assert packed == [(last, name, archive, command, dataset)] * 2
+    assert len(list(Path('runs', 'weights', 'layouts').glob('*.tif'))) == 2 * laid_out
     task = TDPCRTask.load_from_checkpoint(last)
+    assert laid_out == (begin is None)
     assert task.input_record is not None
     assert len(task.input_record.bands) == task.hparams['in_channels']
     assert (task.model.output.bias > 50).all()
 
 
-def test_samples_without_maps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ('name', 'missing'),
+    [
+        ('sentinel2_l1c_small', 'peft-tdpcr-balanced/seed0/checkpoints/last.ckpt'),
+        ('sentinel2_l2a_small', 'labels_africa.npz'),
+    ],
+)
+def test_what_it_begins_with_is_missing(
+    name: str,
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'other.txt').touch()
     with pytest.raises(SystemExit, match='2'):
-        train.main([train.known_names()[0], f'--samples={tmp_path}'])
-    assert 'labels_africa.npz`' in capsys.readouterr().err
+        train.main([name, f'--samples={tmp_path}'])
+    told = capsys.readouterr().err
+    assert f'{missing}`' in told
+    assert f'See the first lines of {name}.yaml' in told
     assert not Path('runs').exists()

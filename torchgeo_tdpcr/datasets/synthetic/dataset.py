@@ -38,6 +38,8 @@ _USUAL: dict[str, Any] = {
     'layouts': None,
     'layout_share': 1.0,
     'variety': 0.0,
+    'soft_clouds': 0.0,
+    'cities': 0.0,
 }
 
 _MANIFEST = 'synthetic.json'
@@ -65,8 +67,8 @@ def _make_roi(
     other_rng = np.random.default_rng([parameters['seed'], roi, 0, 1])
     by_map = layouts and other_rng.random() < parameters['layout_share']
     layout = draw_layout(other_rng, layouts, shape) if by_map else None
-    northern, variety = epsg < 32700, parameters['variety']
-    scene = build_scene(rng, shape, biome, northern, layout, variety)
+    made_of = parameters['variety'], parameters['cities']
+    scene = build_scene(rng, shape, biome, epsg < 32700, layout, *made_of)
     level = parameters['level']
     seen = scene
     if level == '2A':
@@ -80,7 +82,9 @@ def _make_roi(
     ):
         chip_rng = np.random.default_rng([parameters['seed'], roi, k])
         span = (cover / len(COVERS), (cover + 1) / len(COVERS))
-        sky = cloudy_chip(chip_rng, scene, row, col, size, span, level)
+        # Drawn apart, so that all else is the same
+        soft = chip_rng.spawn(1)[0].random() < parameters['soft_clouds']
+        sky = cloudy_chip(chip_rng, scene, row, col, size, span, level, soft)
         folder = write_chip(Path(root), place, seen, sky, (row, col), roi + 1, k + 1)
         covers[folder] += 1
     return dict(covers)
@@ -112,6 +116,10 @@ class SyntheticOSFCR:
             drawn.
         variety: How far leaves, soils and roofs of one region differ from those of
             others, as the spread of the logarithm of their brightness, 0 to 1.
+        soft_clouds: Part of the skies whose clouds are soft, 0 to 1, see
+            :mod:`~torchgeo_tdpcr.transforms.soft_clouds`.
+        cities: How much more is built up, and how many roofs are as bright as those of
+            real towns, 0 to 1.
 
     Raises:
         FileNotFoundError: If there are no maps in `layouts`.
@@ -141,6 +149,8 @@ class SyntheticOSFCR:
         layouts: str | os.PathLike[str] | None = None,
         layout_share: float = 1.0,
         variety: float = 0.0,
+        soft_clouds: float = 0.0,
+        cities: float = 0.0,
     ) -> None:
         if level not in LEVELS:
             raise ValueError(f"`level={level!r}`: choose '1C' or '2A'.")
@@ -151,6 +161,8 @@ class SyntheticOSFCR:
             ('seed', seed, 0, 2**63 - 1),
             ('layout_share', layout_share, 0, 1),
             ('variety', variety, 0, 1),
+            ('soft_clouds', soft_clouds, 0, 1),
+            ('cities', cities, 0, 1),
         ):
             if not low <= value <= high:
                 raise ValueError(f'`{name}={value}` is not within {low} to {high}.')
@@ -175,6 +187,8 @@ class SyntheticOSFCR:
             'layouts': digest(self._layouts) if self._layouts else None,
             'layout_share': float(layout_share),
             'variety': float(variety),
+            'soft_clouds': float(soft_clouds),
+            'cities': float(cities),
         }
 
     @property

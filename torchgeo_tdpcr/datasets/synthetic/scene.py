@@ -26,6 +26,8 @@ from .spectra import Date, Palette, draw_date, render, take_off_air
 # How far the estimate of an atmospheric correction is off.
 _AEROSOL_ERROR = 0.15
 _VAPOUR_ERROR = 0.1
+# Towns that are added for each one where there are cities.
+_MORE_TOWNS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def build_scene(
     northern: bool = True,
     layout: NDArray[np.uint8] | None = None,
     variety: float = 0.0,
+    cities: float = 0.0,
 ) -> Scene:
     """Make a scene of any size.
 
@@ -70,6 +73,7 @@ def build_scene(
         layout: Labels of a real place to lay it out by, H×W; drawn if None.
         variety: How far its materials differ from those of other places, see
             :func:`.place_tints`.
+        cities: How much more is built up, and as bright as real towns are, 0 to 1.
 
     Returns:
         The scene.
@@ -79,10 +83,11 @@ def build_scene(
         >>> scene.clear.shape, scene.sar.shape
         ((13, 64, 96), (2, 64, 96))
     """
+    biome = replace(biome, towns=(1 + _MORE_TOWNS * cities) * biome.towns)
     place: Landscape = build_landscape(rng, shape, biome)
     if layout is not None:
         place = lay_out(rng, place, layout, biome)
-    palette = Palette(rng, biome, variety)
+    palette = Palette(rng, biome, variety, cities)
     first, second = draw_date(rng, northern), draw_date(rng, northern)
     # rarely does a field look the same twice, but the place is the same
     second = replace(second, season=0.6 * first.season + 0.8 * second.season)
@@ -116,6 +121,7 @@ def cloudy_chip(
     size: int,
     covers: tuple[float, float],
     level: Level = '1C',
+    soft: bool = False,
 ) -> CloudyImage:
     """Cloudy image of one chip, whose real cover lies within a range.
 
@@ -127,6 +133,7 @@ def cloudy_chip(
         size: Side of the chip in pixels.
         covers: Lowest and highest cover; the highest is excluded unless it is 1.
         level: Level of the image.
+        soft: See :func:`.simulate_clouds`.
 
     Returns:
         The chip under a random sky.
@@ -145,7 +152,9 @@ def cloudy_chip(
             cover = 0.0
         if high == 1 and rng.random() < 0.4:
             cover = 1.0
-        sky = simulate_clouds(ground, rng, cover, sun=scene.sun, origin=(row, col))
+        sky = simulate_clouds(
+            ground, rng, cover, sun=scene.sun, origin=(row, col), soft=soft
+        )
         real = float(sky.mask.mean())
         if low <= real < high or (high == 1 and real >= low):
             break

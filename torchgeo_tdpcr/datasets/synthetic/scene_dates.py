@@ -60,6 +60,7 @@ def write_scene_dates(
     sar_margin: int = 64,
     date: str = '2020-06-04',
     level: Level = '1C',
+    soft_clouds: bool = False,
 ) -> list[DatePaths]:
     """Write a scene as Sentinel-2 sees it on other days than that of the pair.
 
@@ -80,6 +81,7 @@ def write_scene_dates(
         sar_margin: That of the pair.
         date: Day of the pair, `YYYY-MM-DD`.
         level: That of the pair.
+        soft_clouds: See :func:`write_scene_pair`.
 
     Returns:
         Where the files of each day are.
@@ -110,7 +112,7 @@ def write_scene_dates(
         drawn = [seed, abs(day), int(day < 0)]
         rng, air = np.random.default_rng(drawn), [*drawn, 1]
         ground, share = _ground(rng, scene, inner, day)
-        sky = simulate_clouds(ground, rng, cover, sun=scene.sun)
+        sky = simulate_clouds(ground, rng, cover, sun=scene.sun, soft=soft_clouds)
         with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
             parts = DatePaths(*(Path(scratch, path.name) for path in paths))
             image, clear = (

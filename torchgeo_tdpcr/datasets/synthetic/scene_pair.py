@@ -89,6 +89,7 @@ def write_scene_pair(
     nodata_corner: bool = False,
     date: str = '2020-06-04',
     level: Level = '1C',
+    soft_clouds: bool = False,
 ) -> ScenePaths:
     """Write one scene as Sentinel-2 and Sentinel-1 see it, and the truth.
 
@@ -126,6 +127,7 @@ def write_scene_pair(
             `ACQUISITIONDATETIME` of GDAL's domain `IMAGERY`, and SAFE by its metadata.
         level: Level of the optical images: `'1C'`, or `'2A'`, which has no B10 and is not
             written as SAFE.
+        soft_clouds: Whether clouds thicken slowly from their edges, as real ones do.
 
     Returns:
         Where the files are.
@@ -158,7 +160,7 @@ def write_scene_pair(
 
     rng = np.random.default_rng(seed)
     scene, inner, pad = padded_scene(rng, shape, sar_margin)
-    sky = _cloudy(rng, scene, inner, cover)
+    sky = _cloudy(rng, scene, inner, cover, soft_clouds)
     air = np.random.default_rng([seed, _AIR])
     # Of two days, so estimated anew for each
     image = digital_numbers(at_level(level, air, sky.image, scene, CHANGE), offset)
@@ -303,12 +305,16 @@ def _parse_crs(epsg: int) -> CRS:
 
 
 def _cloudy(
-    rng: np.random.Generator, scene: Scene, inner: tuple[Any, ...], cover: float
+    rng: np.random.Generator,
+    scene: Scene,
+    inner: tuple[Any, ...],
+    cover: float,
+    soft: bool,
 ) -> CloudyImage:
     """Put a sky over the scene some days from the truth, part of the way to `other`."""
     clear, other = scene.clear[inner], scene.other[inner]
     ground = clear + np.float32(CHANGE) * (other - clear)
-    return simulate_clouds(ground, rng, cover, sun=scene.sun)
+    return simulate_clouds(ground, rng, cover, sun=scene.sun, soft=soft)
 
 
 def _corner(shape: tuple[int, int]) -> np.ndarray:

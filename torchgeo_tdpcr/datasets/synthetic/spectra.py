@@ -128,10 +128,15 @@ class Palette:
         biome: What the place is made of.
         variety: How far its materials differ from those of other places, see
             :func:`place_tints`.
+        cities: Part of the roofs that are as bright as those of real towns.
     """
 
     def __init__(
-        self, rng: np.random.Generator, biome: Biome, variety: float = 0.0
+        self,
+        rng: np.random.Generator,
+        biome: Biome,
+        variety: float = 0.0,
+        cities: float = 0.0,
     ) -> None:
         self.biome = biome
         soil = np.asarray(biome.soil, float) + 0.02
@@ -151,12 +156,22 @@ class Palette:
         self.kind = rng.random(NUM_PARCELS)
         self.parcel_vigour = rng.normal(0, 1, NUM_PARCELS)
         self.materials: FloatArray = _SPECTRA
+        # Of their own, so that all else is drawn as without
+        rng, city_rng = rng.spawn(2)
+        if cities:
+            self._paint(city_rng, cities)
         if variety:
-            # Of its own, so that all else is drawn as without
-            (rng,) = rng.spawn(1)
             self.materials = _SPECTRA * place_tints(rng, variety)
             town = rng.dirichlet((0.44, 0.6, 0.16, 0.8, 0.4))
             self.roof = 0.6 * town + 0.4 * self.roof
+
+    def _paint(self, rng: np.random.Generator, cities: float) -> None:
+        """Paint roofs as bright as those of real towns, some more than others."""
+        painted = rng.random(NUM_ROOFS) < cities
+        roof = rng.dirichlet((0.4, 0.25, 0.15, 0.35, 0.12), NUM_ROOFS)
+        tone = np.exp(rng.normal(rng.normal(0.15, 0.15), 0.4, NUM_ROOFS))
+        self.roof[painted] = roof[painted]
+        self.roof_tone[painted] = tone[painted]
 
     def fractions(self, date: Date) -> FloatArray:
         """Part of each material in each segment on a date, segments × materials."""
