@@ -22,8 +22,8 @@ from .commands import (
     verify,
     weights,
 )
-from .commands.processes import is_first_process
-from .commands.wording import in_options
+from .commands.shared.processes import is_first_process
+from .commands.shared.wording import in_options
 from .signals import INTERRUPTED, Terminated, ending_on_sigterm
 
 DESCRIPTION = (

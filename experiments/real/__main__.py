@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from torchgeo_tdpcr.commands.checks import check_file, check_folder, check_output
+from torchgeo_tdpcr.commands.shared.checks import check_file, check_folder, check_output
 
 
 def main(argv: list[str] | None = None) -> None:

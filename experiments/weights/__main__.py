@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-from torchgeo_tdpcr.commands.checks import check_file, check_folder
+from torchgeo_tdpcr.commands.shared.checks import check_file, check_folder
 from torchgeo_tdpcr.files import replacing, write_text
 from torchgeo_tdpcr.weights import FOLDER, SUFFIX
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from torchgeo_tdpcr.commands.checks import check_file, check_folder
+from torchgeo_tdpcr.commands.shared.checks import check_file, check_folder
 
 from .layouts import main as write_layouts
 from .parts import add_parts

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import expanded, load_fault
-from .arguments import user_path
-from .checks import check_folder, check_output, whole
+from .shared.arguments import user_path
+from .shared.checks import check_folder, check_output, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

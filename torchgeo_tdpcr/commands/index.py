@@ -4,8 +4,8 @@
 
 import argparse
 
-from .arguments import add_root
-from .checks import check_folder
+from .shared.arguments import add_root
+from .shared.checks import check_folder
 
 NAME = 'index'
 HELP = 'build the index of a data set and count its chips'

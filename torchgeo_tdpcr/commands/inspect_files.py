@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from .arguments import add_declared, add_trusted, declared_of, user_path
-from .checks import check_file
-from .wording import in_options
+from .shared.arguments import add_declared, add_trusted, declared_of, user_path
+from .shared.checks import check_file
+from .shared.wording import in_options
 
 NAME = 'inspect'
 HELP = 'say how Sentinel-2, Sentinel-1 and cloud masks would be read'

@@ -9,17 +9,17 @@ import warnings
 from pathlib import Path
 
 from ..kinds import LAYERS, MASK_WORDS
-from .arguments import add_declared, add_trusted, declared_of, user_path
-from .checks import check_output, number, whole
-from .model_choice import (
+from .shared.arguments import add_declared, add_trusted, declared_of, user_path
+from .shared.checks import check_output, number, whole
+from .shared.model_choice import (
     add_match_clear,
     add_model_choice,
     check_model_choice,
     load_chosen,
 )
-from .processes import is_first_process
-from .warning_lines import warnings_as_lines
-from .wording import in_options
+from .shared.processes import is_first_process
+from .shared.warning_lines import warnings_as_lines
+from .shared.wording import in_options
 
 NAME = 'map'
 HELP = 'remove the clouds of scenes and map their land cover'

@@ -5,8 +5,8 @@
 import argparse
 from pathlib import Path
 
-from .arguments import add_trusted, user_path
-from .checks import check_file, check_folder, check_output
+from .shared.arguments import add_trusted, user_path
+from .shared.checks import check_file, check_folder, check_output
 
 NAME = 'report'
 HELP = 'show a mapped scene, before and after, as an HTML page or a picture'

@@ -4,8 +4,8 @@
 
 import argparse
 
-from .arguments import add_root, user_path
-from .checks import check_output, number, whole
+from .shared.arguments import add_root, user_path
+from .shared.checks import check_output, number, whole
 
 NAME = 'synthesize'
 HELP = 'write a synthetic data set in the layout of LuojiaSET-OSFCR'

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from ..kinds import LEVELS
-from .arguments import user_path
-from .checks import check_output, number, whole
+from .shared.arguments import user_path
+from .shared.checks import check_output, number, whole
 
 NAME = 'synthesize-scene'
 HELP = 'write a synthetic scene: Sentinel-2, Sentinel-1 and the truth'

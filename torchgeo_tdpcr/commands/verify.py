@@ -6,8 +6,8 @@ import argparse
 import json
 from collections import Counter
 
-from .arguments import add_root
-from .checks import check_folder, whole
+from .shared.arguments import add_root
+from .shared.checks import check_folder, whole
 
 NAME = 'verify'
 HELP = 'list everything that is wrong with the files of a data set'

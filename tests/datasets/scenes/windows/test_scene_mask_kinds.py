@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from scene_files import GRID, LEFT, SIZE, TOP, write
 
-from torchgeo_tdpcr.commands.arguments import add_declared
+from torchgeo_tdpcr.commands.shared.arguments import add_declared
 from torchgeo_tdpcr.datasets.grids import PixelBox
 from torchgeo_tdpcr.datasets.scenes.common import SceneError
 from torchgeo_tdpcr.datasets.scenes.declared import CLOUD_MASK_KINDS

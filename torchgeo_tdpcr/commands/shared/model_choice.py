@@ -7,17 +7,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..files import load_fault
-from ..kinds import LEVELS
-from ..weights import SUFFIX, shipped_names
+from ...files import load_fault
+from ...kinds import LEVELS
+from ...weights import SUFFIX, shipped_names
 from .arguments import user_path
 from .processes import is_first_process
 
 if TYPE_CHECKING:
-    from ..datamodules import SceneDataModule
-    from ..datasets.scenes.formats.parts import OpticalProduct
-    from ..models import TDPCR_Weights
-    from ..tasks import TDPCRTask
+    from ...datamodules import SceneDataModule
+    from ...datasets.scenes.formats.parts import OpticalProduct
+    from ...models import TDPCR_Weights
+    from ...tasks import TDPCRTask
 
 
 def add_model_choice(parser: argparse._ActionsContainer) -> None:
@@ -70,8 +70,8 @@ def load_chosen(
     Raises:
         ValueError: If a checkpoint cannot be read, or no weights fit.
     """
-    from ..models import TDPCR_Weights
-    from ..tasks import TDPCRTask
+    from ...models import TDPCR_Weights
+    from ...tasks import TDPCRTask
 
     if args.checkpoint:
         task = _of_checkpoint(args.checkpoint, bool(args.match_clear))
@@ -103,7 +103,7 @@ def fitting_weights(products: Sequence['OpticalProduct']) -> 'TDPCR_Weights':
     Raises:
         ValueError: If there are none, or the products are of both levels.
     """
-    from ..models import TDPCR_Weights
+    from ...models import TDPCR_Weights
 
     of_level = {level: [p for p in products if p.level == level] for level in LEVELS}
     levels = [level for level, some in of_level.items() if some]
@@ -132,7 +132,7 @@ def fitting_weights(products: Sequence['OpticalProduct']) -> 'TDPCR_Weights':
 
 
 def _of_checkpoint(path: str, matching: bool) -> 'TDPCRTask':
-    from ..tasks import TDPCRTask
+    from ...tasks import TDPCRTask
 
     try:
         if path.lower().endswith(SUFFIX):

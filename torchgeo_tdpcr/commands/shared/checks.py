@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from ..files import expanded
+from ...files import expanded
 
 
 def check_folder(name: str, given: str) -> None:

@@ -6,8 +6,8 @@ import argparse
 from fractions import Fraction
 from typing import Any
 
-from ..files import expanded
-from ..kinds import CLOUD_MASK_KINDS, SAR_SCALES
+from ...files import expanded
+from ...kinds import CLOUD_MASK_KINDS, SAR_SCALES
 from .checks import whole
 
 

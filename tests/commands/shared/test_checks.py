@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from torchgeo_tdpcr.cli import main
-from torchgeo_tdpcr.commands.checks import check_output
+from torchgeo_tdpcr.commands.shared.checks import check_output
 
 HERE = Path(__file__)
 SCENE = ['--s2', str(HERE), '--s1', str(HERE), '--checkpoint', str(HERE)]

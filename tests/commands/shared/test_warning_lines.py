@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from torchgeo_tdpcr.cli import make_parser
-from torchgeo_tdpcr.commands.warning_lines import warnings_as_lines
+from torchgeo_tdpcr.commands.shared.warning_lines import warnings_as_lines
 from torchgeo_tdpcr.datasets.scenes.common import SceneWarning
 
 

@@ -26,7 +26,7 @@ def warnings_as_lines(parser: argparse.ArgumentParser) -> Iterator[None]:
     Yields:
         None: Control; afterwards, warnings are shown as before.
     """
-    from ..datasets.scenes.common import SceneWarning
+    from ...datasets.scenes.common import SceneWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter('always', SceneWarning)

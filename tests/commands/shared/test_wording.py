@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from torchgeo_tdpcr.cli import main, make_parser
-from torchgeo_tdpcr.commands.wording import in_options
+from torchgeo_tdpcr.commands.shared.wording import in_options
 
 
 @pytest.mark.parametrize(
