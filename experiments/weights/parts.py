@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchgeo_tdpcr.commands.shared.checks import whole
 from torchgeo_tdpcr.weights import FOLDER, SUFFIX, read_meta
 
 from .__main__ import main as measure_and_pack
@@ -122,7 +123,12 @@ def train(task: 'TDPCRTask', folder: Path, **trainer: Any) -> Path:
 
 
 def add_parts(
-    source: Path, name: str, samples: Path, training: str, dataset: str | None = None
+    source: Path,
+    name: str,
+    samples: Path,
+    training: str,
+    dataset: str | None = None,
+    epochs: int = EPOCHS,
 ) -> None:
     """Add the parts to weights, measure and pack them.
 
@@ -132,6 +138,7 @@ def add_parts(
         samples: Folder of the real samples.
         training: The command that trained them.
         dataset: What they were trained on (default: synthetic scenes).
+        epochs: How long the parts are trained.
     """
     print('Training parts …', file=sys.stderr, flush=True)
     # They import PyTorch and TorchGeo, which is silent for long
@@ -141,7 +148,7 @@ def add_parts(
         task = TDPCRTask.load_from_weights(source)
     else:
         task = TDPCRTask.load_from_checkpoint(source, map_location='cpu')
-    checkpoint = train(task, Path('runs', 'weights', name))
+    checkpoint = train(task, Path('runs', 'weights', name), max_epochs=epochs)
     about = [f'--training={training}', *([f'--dataset={dataset}'] if dataset else [])]
     measure_and_pack(
         [f'--checkpoint={checkpoint}', f'--name={name}', f'--samples={samples}', *about]
@@ -159,14 +166,28 @@ def main(argv: list[str] | None = None) -> None:
     add('--checkpoint', type=Path, help='what to add to (default: what is packed)')
     add('--training', help='the command that trained the checkpoint')
     add('--samples', type=Path, required=True, help='folder of the real samples')
+    add(
+        '--epochs',
+        type=whole(1),
+        default=EPOCHS,
+        help='how long the parts are trained (default: %(default)s)',
+    )
     options = parser.parse_args(argv)
     source = source_of(options, parser, FOLDER, 'NAME')
     known = {} if options.checkpoint else read_meta(options.name)
     training = options.training or known['training']
     own = f'python -m experiments.weights.parts {options.name}'
-    if own not in training:
-        training = f'{training}; {own}'
-    add_parts(source, options.name, options.samples, training, known.get('dataset'))
+    # What was added before is learnt anew
+    training = training.split(f'; {own}')[0]
+    longer = f' --epochs {options.epochs}' if options.epochs != EPOCHS else ''
+    add_parts(
+        source,
+        options.name,
+        options.samples,
+        f'{training}; {own}{longer}',
+        known.get('dataset'),
+        options.epochs,
+    )
 
 
 if __name__ == '__main__':

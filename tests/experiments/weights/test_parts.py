@@ -71,8 +71,16 @@ def test_parts_of_what_is_packed(
     packed: list[list[str]] = []
     name = 'sentinel2_l2a_small'
     monkeypatch.setattr(parts, 'measure_and_pack', packed.append)
-    monkeypatch.setattr(parts, 'train', lambda task, folder: folder / 'parts.ckpt')
+    epochs: list[int] = []
+
+    def train(task: object, folder: Path, max_epochs: int) -> Path:
+        epochs.append(max_epochs)
+        return folder / 'parts.ckpt'
+
+    monkeypatch.setattr(parts, 'train', train)
+    parts.main([name, f'--samples={tmp_path}', '--epochs=3'])
     parts.main([name, f'--samples={tmp_path}'])
+    assert epochs == [3, parts.EPOCHS]
     told = dict(argument[2:].split('=', 1) for argument in packed[0])
     known = read_meta(name)
     assert told['name'] == name
@@ -80,4 +88,8 @@ def test_parts_of_what_is_packed(
     assert told['dataset'] == known['dataset']
     # The command is told once, however often they are added
     assert told['training'].count(f'experiments.weights.parts {name}') == 1
-    assert told['training'].startswith(known['training'].split(';')[0])
+    begin = known['training'].split(';')[0]
+    own = f'{begin}; python -m experiments.weights.parts {name}'
+    assert told['training'] == f'{own} --epochs 3'
+    told = dict(argument[2:].split('=', 1) for argument in packed[1])
+    assert told['training'] == own

@@ -182,9 +182,8 @@ def test_weights_of_the_package_hand_on_what_is_clear(name: str) -> None:
         gate, model.clear_gate = model.clear_gate, None
         plain = model(image, sar)['reconstruction']
         model.clear_gate = gate
-        under_cloud = gate(
-            plain, torch.full_like(image, 0.9), model.prompt_generator(image)
-        )
+        cloud = torch.full_like(image, 0.9)
+        under_cloud = gate(plain, cloud, model.prompt_generator(cloud))
     # Half of its weight and more
     assert (gated - image).square().mean() < 0.6 * (plain - image).square().mean()
     # And what is no cloud-free land is not handed on
