@@ -22,7 +22,7 @@ TEXTS = {path: path.read_text(encoding='utf-8') for path in FILES}
 NAMED = {
     name
     for text in TEXTS.values()
-    for name in re.findall(r'python -m (experiments(?:\.[a-z_]+)+)', text)
+    for name in re.findall(r'python -m (experiments(?:\.[a-z_\d]+)+)', text)
 }
 #: What the tables' own command starts.
 NO_PARSER = {'experiments.tables.collect', 'experiments.tables.with_models'}
