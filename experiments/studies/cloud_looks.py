@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from torchgeo_tdpcr.datasets.synthetic.biomes import BIOMES
 from torchgeo_tdpcr.datasets.synthetic.scene import build_scene
 from torchgeo_tdpcr.files import write_text
+from torchgeo_tdpcr.models.around import mean_around
 from torchgeo_tdpcr.transforms.bands import SENTINEL2_BANDS
 from torchgeo_tdpcr.transforms.clouds import simulate_clouds
 
@@ -42,9 +42,8 @@ Chip = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def around(field: Tensor, side: int) -> Tensor:
-    """Mean over windows of a side, which end where the field does, H×W."""
-    means = avg_pool2d(field[None, None], side, 1, side // 2, count_include_pad=False)
-    return means[0, 0]
+    """Mean over windows of an odd side, which end where the field does, H×W."""
+    return mean_around(field[None, None], side // 2)[0, 0]
 
 
 def change(field: Tensor, sides: tuple[int, int]) -> Tensor:

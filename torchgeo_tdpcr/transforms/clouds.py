@@ -100,14 +100,16 @@ def simulate_clouds(
     kinds = draw_kinds(rng, cover) if kinds is None else list(kinds)
     if not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f'`kinds={kinds}`: give one or more of {list(KINDS)}.')
-    draws = (draw_soft_layer, draw_soft_light) if soft else (draw_layer, draw_light)
-    sky = Sky(rng, shape, cover, kinds, sun, height, draws[0])
+    sky = Sky(
+        rng, shape, cover, kinds, sun, height, draw_soft_layer if soft else draw_layer
+    )
     threshold, taus = sky.solve(cover)
     mask, shadow = sky.covered(threshold, taus)
     thickness = np.sum([sky.crop(tau) for tau in taus], axis=0, dtype=np.float32)
     thickness[thickness < THICKNESS_LIMIT] = 0
 
-    lights = [draws[1](rng, layer) for layer in sky.layers]
+    lit = draw_soft_light if soft else draw_light
+    lights = [lit(rng, layer) for layer in sky.layers]
     bright = float(np.exp(rng.normal(0.1 + 0.12 * cover**2, 0.33)))
     grain = fractal_noise(rng, taus[0].shape, 2.6, 120) * np.float32(0.06)
     relief = _relief(sky, taus[0])

@@ -52,13 +52,11 @@ class SoftLayer(CloudLayer):
         field = self.field if field is None else field
         above = np.maximum(field - np.float32(threshold), 0) / np.float32(self.width)
         above = above / (1 + above / np.float32(_LIMIT))
-        # Another field has no margin
-        margin = (len(self.wisps) - len(field)) // 2
-        inner = slice(margin, len(self.wisps) - margin)
-        aside = (self.wisps.shape[1] - field.shape[1]) // 2
-        across = slice(aside, self.wisps.shape[1] - aside)
         tau: FloatArray = np.float32(self.depth) * above ** np.float32(_ONSET)
-        return tau * self.wisps[inner, across]
+        # Another field may have no margin; that of the wisps is the same on all sides
+        height, width = field.shape
+        margin = (len(self.wisps) - height) // 2
+        return tau * self.wisps[margin:, margin:][:height, :width]
 
 
 @dataclass(frozen=True, slots=True)
